@@ -1,0 +1,9 @@
+use async_trait::async_trait;
+use rackhand_wire::Fault;
+
+/// Lights the lamp that finds a chassis in a row.
+#[async_trait]
+pub trait IdentifyLight: Send + Sync {
+    /// Lights it for so many seconds; `None` switches it off.
+    async fn set(&self, seconds: Option<u8>) -> Result<(), Fault>;
+}

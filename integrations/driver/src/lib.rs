@@ -1,0 +1,17 @@
+//! What an integration must provide, and nothing about any one of them.
+//!
+//! An [`Integration`] opens an [`Endpoint`] (a BMC, a PDU, an account); the endpoint attaches a
+//! [`Device`], one server as seen through one connection; the device offers capabilities. Only
+//! [`perform`] turns an operation into a call. This crate must never name a protocol or a vendor.
+
+mod endpoint;
+mod integration;
+mod perform;
+
+pub mod capability;
+pub mod check;
+pub mod conformance;
+
+pub use endpoint::{Device, Endpoint};
+pub use integration::{Integration, Opening, Suggestion};
+pub use perform::perform;

@@ -1,0 +1,1 @@
+//! IPMI: management controllers over RMCP and RMCP+.

@@ -1,0 +1,1 @@
+//! Switched PDUs over SNMP.

@@ -1,0 +1,43 @@
+//! An operation on its way to an agent.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    Operation,
+    id::{CommandId, EndpointId},
+};
+
+/// One operation for one device, executed at most once. Credentials travel beside it, never in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Known ids are answered from the journal, not repeated.
+    pub id: CommandId,
+    /// The device.
+    pub endpoint: EndpointSpec,
+    /// The server's place on the device: `{"outlet": "7"}`.
+    pub target: Value,
+    /// What to do.
+    pub operation: Operation,
+    /// How long it may wait before it starts; `None` for what finishes to a safe state, which never
+    /// expires. Counted by the agent's own clock from receipt.
+    pub expires_in_ms: Option<u64>,
+    /// The agent switches on again by itself what this command cuts, after so long, unless told
+    /// otherwise by a later command on the same outlet or by [`crate::frame::ToAgent::KeepOff`].
+    pub restore_after_ms: Option<u64>,
+    /// A command of an older epoch for the same device is refused.
+    pub fence: u64,
+}
+
+/// How to reach a device, without its credentials.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndpointSpec {
+    /// Which one; absent while it is only being tried.
+    pub id: Option<EndpointId>,
+    /// Its integration.
+    pub kind: String,
+    /// Its parameters, without secrets.
+    pub params: Value,
+    /// The identity pinned when it was added; another one is refused before any write.
+    pub pinned: Option<String>,
+}
