@@ -1,0 +1,6 @@
+//! Simulated devices that speak the real protocols on real sockets and can be told to misbehave.
+//!
+//! [`world`] is the physics they share: it knows no protocol. Each other module is one kind of device on top of it.
+//! Start reading at [`world::World`].
+
+pub mod world;

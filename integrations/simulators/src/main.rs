@@ -1,0 +1,3 @@
+//! Runs simulated devices.
+
+fn main() {}
