@@ -3,4 +3,5 @@
 //! [`world`] is the physics they share: it knows no protocol. Each other module is one kind of device on top of it.
 //! Start reading at [`world::World`].
 
+pub mod pdu;
 pub mod world;

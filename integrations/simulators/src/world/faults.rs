@@ -131,7 +131,7 @@ pub struct PduFaults {
     pub die_after_writes: Option<u32>,
 }
 
-/// How one outlet misbehaves. The PDU still answers every command with success.
+/// How one outlet misbehaves. Unless it is locked, the PDU still answers every command with success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutletFault {
     /// The relay does not move.
@@ -142,6 +142,8 @@ pub enum OutletFault {
     IgnoresOff,
     /// The contacts are welded: the outlet feeds although the PDU reports it off.
     Welded,
+    /// An operator locked the outlet: commands are refused with an error.
+    Locked,
 }
 
 /// Chance, repeatable from its seed.

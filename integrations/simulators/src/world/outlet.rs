@@ -173,7 +173,7 @@ impl Outlet {
 
     fn close_relay(&mut self, at: Instant, log: &mut Vec<PduEffect>) {
         let is_blocked = match self.fault {
-            Some(OutletFault::Stuck | OutletFault::IgnoresOn) => true,
+            Some(OutletFault::Stuck | OutletFault::IgnoresOn | OutletFault::Locked) => true,
             Some(OutletFault::IgnoresOff | OutletFault::Welded) | None => false,
         };
         if is_blocked {
@@ -185,7 +185,7 @@ impl Outlet {
 
     fn open_relay(&mut self, at: Instant, log: &mut Vec<PduEffect>) {
         match self.fault {
-            Some(OutletFault::Stuck | OutletFault::IgnoresOff) => {}
+            Some(OutletFault::Stuck | OutletFault::IgnoresOff | OutletFault::Locked) => {}
             Some(OutletFault::Welded) => self.believed_on = false,
             Some(OutletFault::IgnoresOn) | None => {
                 self.believed_on = false;
