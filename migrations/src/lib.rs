@@ -1,1 +1,28 @@
-//! Placeholder.
+//! The database's shape, one step per file, for SQLite and PostgreSQL alike.
+//!
+//! Ids are UUIDs, times are milliseconds since 1970 (they sort and compare the same in both engines),
+//! words of the API are text. Each file owns its table names; nothing here imports an entity, so an
+//! old step keeps meaning what it meant.
+
+use sea_orm_migration::prelude::*;
+
+mod index;
+mod m20261124_090000_people;
+mod m20261124_091000_fleet;
+mod m20261124_092000_work;
+mod m20261124_093000_record;
+
+/// Every step, in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261124_090000_people::Migration),
+            Box::new(m20261124_091000_fleet::Migration),
+            Box::new(m20261124_092000_work::Migration),
+            Box::new(m20261124_093000_record::Migration),
+        ]
+    }
+}

@@ -1,1 +1,44 @@
-//! Placeholder.
+//! Everything that is kept: one private entity per table, one file of plain async functions per table.
+//!
+//! Functions read `servers::list(&db, &scope, query)`: the [`Scope`] comes right after the handle, so a
+//! tenant filter cannot be forgotten. This crate must never decide about power, speak HTTP or know a
+//! kind of device. Start with [`Db`].
+
+mod entity;
+mod error;
+mod filter;
+mod page;
+mod time;
+
+pub mod agents;
+pub mod audit;
+pub mod connections;
+mod db;
+pub mod endpoints;
+pub mod events;
+pub mod idempotency;
+pub mod jobs;
+pub mod locks;
+pub mod sealed;
+pub mod search;
+pub mod servers;
+pub mod sessions;
+pub mod settings;
+pub mod sites;
+pub mod steps;
+pub mod tokens;
+pub mod users;
+
+pub use db::{Db, Tx};
+pub use error::Error;
+pub use rackhand_domain::access::Scope;
+pub use time::{from_millis, millis, now};
+
+/// What store functions return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Makes an id that sorts by time.
+#[must_use]
+pub fn fresh_id() -> uuid::Uuid {
+    uuid::Uuid::now_v7()
+}

@@ -1,0 +1,521 @@
+//! The outlets of one server, switched as one redundant group.
+//!
+//! Every outlet is read before any is written. Cutting ends with all of them read off, or with those
+//! that were cut switched on again. Feeding goes on past a dead outlet, because one live feed is
+//! better than none, and says what is missing.
+
+use rackhand_wire::{Fault, FaultCode, OutletState, power::Switch};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    effect::{Effect, OutletSeen, Phase, Signal, Step},
+    plan::Rhythm,
+};
+
+/// What the group shall end as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Goal {
+    /// All on.
+    On,
+    /// All off, and staying off.
+    Off,
+    /// All off, a pause, all on.
+    Cycle,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// All outlets are on; `switched` tells whether any had to be.
+    Fed {
+        /// Outlets that do not feed.
+        dead: Vec<usize>,
+        /// At least one was switched on.
+        switched: bool,
+        /// All were off before: the BMC lost its standby power.
+        was_dark: bool,
+    },
+    /// All outlets were read off and stay off.
+    Dark,
+    /// Not one outlet could be switched on.
+    NothingFeeds {
+        /// The last failure.
+        fault: Option<Fault>,
+    },
+    /// Nothing was written, because an outlet could not be read or must not be switched.
+    Refused {
+        /// Which.
+        outlet: usize,
+        /// Why.
+        why: String,
+        /// The failure, where there was one.
+        fault: Option<Fault>,
+    },
+    /// Cutting failed; what was cut is on again, except these.
+    Restored {
+        /// Which outlet stopped the cutting.
+        culprit: Option<usize>,
+        /// Why.
+        why: String,
+        /// Outlets that could not be put back or whose state nobody knows.
+        stranded: Vec<usize>,
+        /// A person asked to stop.
+        cancelled: bool,
+    },
+}
+
+/// Next thing to do, or the end.
+pub enum Next {
+    /// Do this.
+    Do(Step),
+    /// Over.
+    End(End),
+}
+
+/// Why outlets are being switched on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Why {
+    /// That is the goal.
+    Goal,
+    /// Cutting failed.
+    Undo { culprit: Option<usize>, why: String, cancelled: bool },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum At {
+    /// Reading outlet `at` before anything is written.
+    Look { at: usize },
+    /// Cutting the `at`-th of `on_before`.
+    Cut { at: usize, attempt: Attempt },
+    /// Reading outlet `at` once more after all were cut.
+    Confirm { at: usize },
+    /// Telling the agents that it stays dark.
+    Keep,
+    /// Supplies discharge.
+    Discharge,
+    /// Switching on the `at`-th of `list`.
+    Feed { list: Vec<usize>, at: usize, attempt: Attempt, dead: Vec<usize>, why: Why },
+    /// Between two outlets.
+    Spacing { list: Vec<usize>, at: usize, dead: Vec<usize>, why: Why },
+}
+
+/// Progress with one outlet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Attempt {
+    doing: Doing,
+    since: u64,
+    sends: u32,
+    fault: Option<Fault>,
+    last_read_failed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Doing {
+    Sending,
+    Reading,
+    Pausing,
+}
+
+impl Attempt {
+    fn start(now: u64) -> Self {
+        Self { doing: Doing::Sending, since: now, sends: 1, fault: None, last_read_failed: false }
+    }
+}
+
+/// What came of one outlet.
+enum Outcome {
+    Continue(Effect, &'static str),
+    There,
+    /// Refused or nothing delivered: it is as it was.
+    Untouched(Option<Fault>),
+    /// Read, and not there.
+    Stuck,
+    /// Nobody knows.
+    Unknown(Option<Fault>),
+}
+
+/// How often one outlet is written before it counts as stuck.
+const SENDS: u32 = 2;
+
+/// Progress with the group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Feeds {
+    goal: Goal,
+    count: usize,
+    at: At,
+    seen: Vec<Option<OutletSeen>>,
+    on_before: Vec<usize>,
+    cut: Vec<usize>,
+    written: bool,
+    stop: bool,
+}
+
+impl Feeds {
+    /// Sets out by reading the first outlet. `count` must be at least one.
+    pub fn start(goal: Goal, count: usize, why: &str) -> (Self, Step) {
+        let feeds = Self {
+            goal,
+            count,
+            at: At::Look { at: 0 },
+            seen: Vec::new(),
+            on_before: Vec::new(),
+            cut: Vec::new(),
+            written: false,
+            stop: false,
+        };
+        (feeds, step(Phase::CheckFeeds, why, Effect::ReadOutlet { outlet: 0 }))
+    }
+
+    /// Asks to stop: nothing more is cut, and what was cut is switched on again.
+    pub fn stop(&mut self) {
+        self.stop = true;
+    }
+
+    /// Says whether an outlet was written.
+    #[must_use]
+    pub fn has_written(&self) -> bool {
+        self.written
+    }
+
+    /// Takes the outcome of the last effect.
+    pub fn step(&mut self, signal: &Signal, now: u64, rhythm: &Rhythm) -> Option<Next> {
+        match (self.at.clone(), signal) {
+            (At::Look { at }, Signal::Outlet(answer)) => Some(self.looked(at, answer, now, rhythm)),
+            (At::Cut { at, attempt }, _) => self.cutting(at, attempt, signal, now, rhythm),
+            (At::Confirm { at }, Signal::Outlet(answer)) => Some(self.confirmed(at, answer, now, rhythm)),
+            (At::Keep, Signal::Kept(answer)) => Some(self.kept(answer, now)),
+            (At::Discharge, Signal::Waited) => {
+                let all = (0..self.count).collect();
+                Some(self.feed(all, 0, Vec::new(), Why::Goal, now))
+            }
+            (At::Feed { list, at, attempt, dead, why }, _) => {
+                self.feeding((list, at, dead, why), attempt, signal, now, rhythm)
+            }
+            (At::Spacing { list, at, dead, why }, Signal::Waited) => {
+                Some(self.feed(list, at, dead, why, now))
+            }
+            (
+                At::Look { .. } | At::Confirm { .. } | At::Keep | At::Discharge | At::Spacing { .. },
+                Signal::Read(_)
+                | Signal::Commanded(_)
+                | Signal::Outlet(_)
+                | Signal::Switched(_)
+                | Signal::Kept(_)
+                | Signal::Gates(_)
+                | Signal::Waited,
+            ) => None,
+        }
+    }
+
+    fn looked(&mut self, at: usize, answer: &Result<OutletSeen, Fault>, now: u64, rhythm: &Rhythm) -> Next {
+        match (answer, self.goal) {
+            (Ok(seen), _) => self.seen.push(Some(seen.clone())),
+            (Err(_), Goal::On) => self.seen.push(None),
+            (Err(fault), Goal::Off | Goal::Cycle) => {
+                return Next::End(End::Refused {
+                    outlet: at,
+                    why: "it cannot be read, so cutting the others would only remove redundancy".into(),
+                    fault: Some(fault.clone()),
+                });
+            }
+        }
+        if at + 1 < self.count {
+            self.at = At::Look { at: at + 1 };
+            let effect = Effect::ReadOutlet { outlet: at + 1 };
+            return Next::Do(step(Phase::CheckFeeds, "every outlet is read before any is switched", effect));
+        }
+        match self.goal {
+            Goal::On => {
+                let off: Vec<usize> = (0..self.count).filter(|&o| !self.is(o, OutletState::On)).collect();
+                if off.is_empty() {
+                    return Next::End(End::Fed { dead: Vec::new(), switched: false, was_dark: false });
+                }
+                self.feed(off, 0, Vec::new(), Why::Goal, now)
+            }
+            Goal::Off | Goal::Cycle => self.begin_cut(now, rhythm),
+        }
+    }
+
+    fn begin_cut(&mut self, now: u64, rhythm: &Rhythm) -> Next {
+        for (outlet, seen) in self.seen.iter().enumerate() {
+            let why = match seen {
+                Some(OutletSeen { locked: Some(reason), .. }) => format!("it is {reason}"),
+                Some(OutletSeen { state: OutletState::Unknown, .. }) | None => {
+                    "its state is unknown, so cutting the others would only remove redundancy".into()
+                }
+                Some(OutletSeen { state: OutletState::PendingOn | OutletState::PendingOff, .. }) => {
+                    "a delayed command is pending on it".into()
+                }
+                Some(OutletSeen { state: OutletState::On | OutletState::Off, .. }) => continue,
+            };
+            return Next::End(End::Refused { outlet, why, fault: None });
+        }
+        self.on_before = (0..self.count).filter(|&o| self.is(o, OutletState::On)).collect();
+        if self.stop {
+            return Next::End(stopped(None));
+        }
+        self.cut_next(0, now, rhythm)
+    }
+
+    fn cut_next(&mut self, at: usize, now: u64, rhythm: &Rhythm) -> Next {
+        if self.stop && at < self.on_before.len() {
+            return self.undo(None, "stopped by a person", true, now);
+        }
+        let Some(&outlet) = self.on_before.get(at) else {
+            self.at = At::Confirm { at: 0 };
+            let effect = Effect::ReadOutlet { outlet: 0 };
+            return Next::Do(step(
+                Phase::CutFeeds,
+                "off counts only when all were read off together",
+                effect,
+            ));
+        };
+        self.at = At::Cut { at, attempt: Attempt::start(now) };
+        self.written = true;
+        Next::Do(step(Phase::CutFeeds, "all feeds must be off at once", cut_effect(outlet, rhythm)))
+    }
+
+    fn cutting(
+        &mut self,
+        at: usize,
+        mut attempt: Attempt,
+        signal: &Signal,
+        now: u64,
+        rhythm: &Rhythm,
+    ) -> Option<Next> {
+        let outlet = self.on_before.get(at).copied()?;
+        let resend = cut_effect(outlet, rhythm);
+        let outcome = advance(&mut attempt, outlet, Switch::Off, &resend, signal, now, rhythm)?;
+        Some(match outcome {
+            Outcome::Continue(effect, why) => {
+                self.at = At::Cut { at, attempt };
+                Next::Do(step(Phase::CutFeeds, why, effect))
+            }
+            Outcome::There => {
+                self.cut.push(outlet);
+                self.cut_next(at + 1, now, rhythm)
+            }
+            Outcome::Untouched(fault) => {
+                let why = fault.map_or_else(|| "it refused".to_owned(), |f| f.to_string());
+                self.undo(Some(outlet), &why, false, now)
+            }
+            Outcome::Stuck => {
+                self.cut.push(outlet);
+                self.undo(Some(outlet), "it was told to switch off and is still on", false, now)
+            }
+            Outcome::Unknown(fault) => {
+                self.cut.push(outlet);
+                let why = fault.map_or_else(|| "its state is unknown".to_owned(), |f| f.to_string());
+                self.undo(Some(outlet), &why, false, now)
+            }
+        })
+    }
+
+    fn confirmed(
+        &mut self,
+        at: usize,
+        answer: &Result<OutletSeen, Fault>,
+        now: u64,
+        rhythm: &Rhythm,
+    ) -> Next {
+        let off = matches!(answer, Ok(OutletSeen { state: OutletState::Off, .. }));
+        if !off {
+            let why = match answer {
+                Ok(_) => "it came on again by itself".to_owned(),
+                Err(fault) => fault.to_string(),
+            };
+            return self.undo(Some(at), &why, false, now);
+        }
+        if at + 1 < self.count {
+            self.at = At::Confirm { at: at + 1 };
+            let effect = Effect::ReadOutlet { outlet: at + 1 };
+            return Next::Do(step(
+                Phase::CutFeeds,
+                "off counts only when all were read off together",
+                effect,
+            ));
+        }
+        match self.goal {
+            Goal::Off if self.stop => self.undo(None, "stopped by a person", true, now),
+            Goal::Off if self.cut.is_empty() => Next::End(End::Dark),
+            Goal::Off => {
+                self.at = At::Keep;
+                Next::Do(step(Phase::CutFeeds, "off is proven on all outlets", Effect::KeepOff))
+            }
+            Goal::Cycle | Goal::On => {
+                self.at = At::Discharge;
+                let effect = Effect::Wait { ms: rhythm.discharge };
+                Next::Do(step(Phase::Hold, "the power supplies discharge", effect))
+            }
+        }
+    }
+
+    fn kept(&mut self, answer: &Result<(), Fault>, now: u64) -> Next {
+        match answer {
+            Ok(()) => Next::End(End::Dark),
+            // The agent would restore them one by one; better all now, and said so.
+            Err(fault) => self.undo(None, &fault.to_string(), false, now),
+        }
+    }
+
+    fn undo(&mut self, culprit: Option<usize>, why: &str, cancelled: bool, now: u64) -> Next {
+        let list = std::mem::take(&mut self.cut);
+        let why = why.to_owned();
+        if list.is_empty() {
+            return Next::End(End::Restored { culprit, why, stranded: Vec::new(), cancelled });
+        }
+        self.feed(list, 0, Vec::new(), Why::Undo { culprit, why, cancelled }, now)
+    }
+
+    fn feed(&mut self, list: Vec<usize>, at: usize, dead: Vec<usize>, why: Why, now: u64) -> Next {
+        let Some(&outlet) = list.get(at) else {
+            return Next::End(self.fed(&list, dead, why));
+        };
+        let reason = match why {
+            Why::Goal => "every feed must be on again",
+            Why::Undo { .. } => "what was cut is put back",
+        };
+        self.written = true;
+        self.at = At::Feed { list, at, attempt: Attempt::start(now), dead, why };
+        Next::Do(step(Phase::RestoreFeeds, reason, feed_effect(outlet)))
+    }
+
+    fn feeding(
+        &mut self,
+        (list, at, mut dead, why): (Vec<usize>, usize, Vec<usize>, Why),
+        mut attempt: Attempt,
+        signal: &Signal,
+        now: u64,
+        rhythm: &Rhythm,
+    ) -> Option<Next> {
+        let outlet = list.get(at).copied()?;
+        let resend = feed_effect(outlet);
+        match advance(&mut attempt, outlet, Switch::On, &resend, signal, now, rhythm)? {
+            Outcome::Continue(effect, reason) => {
+                self.at = At::Feed { list, at, attempt, dead, why };
+                return Some(Next::Do(step(Phase::RestoreFeeds, reason, effect)));
+            }
+            Outcome::There => {}
+            Outcome::Untouched(_) | Outcome::Stuck | Outcome::Unknown(_) => dead.push(outlet),
+        }
+        if at + 1 >= list.len() {
+            return Some(Next::End(self.fed(&list, dead, why)));
+        }
+        self.at = At::Spacing { list, at: at + 1, dead, why };
+        let effect = Effect::Wait { ms: rhythm.feed_spacing };
+        Some(Next::Do(step(Phase::RestoreFeeds, "inrush of one feed after the other", effect)))
+    }
+
+    fn fed(&self, list: &[usize], dead: Vec<usize>, why: Why) -> End {
+        match why {
+            Why::Undo { culprit, why, cancelled } => {
+                End::Restored { culprit, why, stranded: dead, cancelled }
+            }
+            Why::Goal if dead.len() == self.count => End::NothingFeeds { fault: None },
+            Why::Goal => {
+                End::Fed { switched: list.len() > dead.len(), was_dark: list.len() == self.count, dead }
+            }
+        }
+    }
+
+    fn is(&self, outlet: usize, state: OutletState) -> bool {
+        self.seen.get(outlet).and_then(Option::as_ref).is_some_and(|seen| seen.state == state)
+    }
+}
+
+fn cut_effect(outlet: usize, rhythm: &Rhythm) -> Effect {
+    let restore_after_ms = Some(rhythm.discharge + rhythm.restore_slack);
+    Effect::SwitchOutlet { outlet, to: Switch::Off, restore_after_ms }
+}
+
+fn feed_effect(outlet: usize) -> Effect {
+    Effect::SwitchOutlet { outlet, to: Switch::On, restore_after_ms: None }
+}
+
+fn stopped(culprit: Option<usize>) -> End {
+    End::Restored { culprit, why: "stopped by a person".into(), stranded: Vec::new(), cancelled: true }
+}
+
+fn step(phase: Phase, reason: &str, effect: Effect) -> Step {
+    Step { phase, reason: reason.into(), effect }
+}
+
+/// Writes one outlet, reads it back until it follows, writes once more, gives up.
+fn advance(
+    attempt: &mut Attempt,
+    outlet: usize,
+    to: Switch,
+    resend: &Effect,
+    signal: &Signal,
+    now: u64,
+    rhythm: &Rhythm,
+) -> Option<Outcome> {
+    match (attempt.doing, signal) {
+        (Doing::Sending, Signal::Switched(answer)) => Some(sent(attempt, outlet, answer)),
+        (Doing::Pausing, Signal::Waited) => {
+            attempt.doing = Doing::Reading;
+            Some(Outcome::Continue(Effect::ReadOutlet { outlet }, "switched counts only when read"))
+        }
+        (Doing::Reading, Signal::Outlet(answer)) => Some(read(attempt, to, resend, answer, now, rhythm)),
+        (Doing::Sending | Doing::Pausing | Doing::Reading, _) => None,
+    }
+}
+
+fn sent(attempt: &mut Attempt, outlet: usize, answer: &Result<(), Fault>) -> Outcome {
+    if let Err(fault) = answer {
+        let untouched = match fault.code {
+            FaultCode::Auth
+            | FaultCode::Config
+            | FaultCode::State
+            | FaultCode::Unsupported
+            | FaultCode::Updating => true,
+            // An answer that never came may still have switched it: only a read can tell.
+            FaultCode::Busy
+            | FaultCode::Unreach
+            | FaultCode::Lost
+            | FaultCode::Dup
+            | FaultCode::Proto
+            | FaultCode::Exec => false,
+        };
+        if untouched && attempt.sends == 1 {
+            return Outcome::Untouched(Some(fault.clone()));
+        }
+        attempt.fault = Some(fault.clone());
+    }
+    attempt.doing = Doing::Reading;
+    Outcome::Continue(Effect::ReadOutlet { outlet }, "switched counts only when read")
+}
+
+fn read(
+    attempt: &mut Attempt,
+    to: Switch,
+    resend: &Effect,
+    answer: &Result<OutletSeen, Fault>,
+    now: u64,
+    rhythm: &Rhythm,
+) -> Outcome {
+    let wanted = match to {
+        Switch::On => OutletState::On,
+        Switch::Off => OutletState::Off,
+    };
+    match answer {
+        Ok(seen) if seen.state == wanted => return Outcome::There,
+        Ok(_) => attempt.last_read_failed = false,
+        Err(fault) => {
+            attempt.last_read_failed = true;
+            attempt.fault = Some(fault.clone());
+        }
+    }
+    if now.saturating_sub(attempt.since) < rhythm.outlet_read_back {
+        attempt.doing = Doing::Pausing;
+        return Outcome::Continue(Effect::Wait { ms: rhythm.outlet_poll }, "not there yet");
+    }
+    // Switching on is worth a second try even blind: it can only help.
+    if attempt.sends < SENDS && (!attempt.last_read_failed || to == Switch::On) {
+        attempt.sends += 1;
+        attempt.since = now;
+        attempt.doing = Doing::Sending;
+        return Outcome::Continue(resend.clone(), "it did not follow: once more");
+    }
+    if attempt.last_read_failed { Outcome::Unknown(attempt.fault.clone()) } else { Outcome::Stuck }
+}

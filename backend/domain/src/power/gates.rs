@@ -1,0 +1,57 @@
+//! Whether an automatic fallback may go on, by what is known of the neighbourhood.
+//!
+//! A silent BMC means little while the agent's own line, a firmware update or half the subnet is the
+//! cause. Forcing by hand skips these gates; what forbids cutting altogether is in the plan.
+
+use super::plan::Refusal;
+
+/// What the backend knows when a run asks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// G3: another device of the same subnet answered through the same agent within a minute.
+    pub neighbour_answered: bool,
+    /// G4: controllers in the agent's subnet, and how many of them are unreachable.
+    pub controllers_in_subnet: usize,
+    /// See `controllers_in_subnet`; the server's own controller counts.
+    pub unreachable_in_subnet: usize,
+    /// G5: someone works on the server, or firmware is being written.
+    pub maintenance: bool,
+    /// G7: servers with the same rack label.
+    pub servers_in_rack: usize,
+    /// G7: automatic cuts in that rack within the window.
+    pub recent_cuts_in_rack: usize,
+    /// The action cuts power (off, cycle), as opposed to `on`.
+    pub cuts: bool,
+}
+
+/// Decides.
+///
+/// # Errors
+/// The first gate that is closed, with a sentence for people.
+pub fn decide(facts: &Facts) -> Result<(), Refusal> {
+    if facts.maintenance {
+        return Err(Refusal::new("maintenance", "The server is in maintenance."));
+    }
+    if !facts.neighbour_answered {
+        let sentence = "No other device of the same subnet answered this agent lately, so the line \
+                        itself may be down.";
+        return Err(Refusal::new("path_unproven", sentence));
+    }
+    let silent = facts.unreachable_in_subnet;
+    if silent >= 3 && silent * 10 >= facts.controllers_in_subnet * 3 {
+        let sentence = format!(
+            "{silent} of {} controllers in the same subnet are unreachable: this is not one broken BMC.",
+            facts.controllers_in_subnet
+        );
+        return Err(Refusal::new("subnet_breaker", sentence));
+    }
+    let allowed = (facts.servers_in_rack / 20).max(1);
+    if facts.cuts && facts.recent_cuts_in_rack >= allowed {
+        let sentence = format!(
+            "{} automatic cut(s) in this rack within ten minutes; at most {allowed} are allowed.",
+            facts.recent_cuts_in_rack
+        );
+        return Err(Refusal::new("rack_limit", sentence));
+    }
+    Ok(())
+}

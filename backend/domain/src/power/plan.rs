@@ -1,0 +1,133 @@
+//! What a run knows before it begins.
+
+use rackhand_wire::{
+    PowerAction, Timings,
+    api::power::Via,
+    id::{ConnectionId, EndpointId},
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// One connection with power ticked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Path {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The device behind it.
+    pub endpoint: EndpointId,
+    /// `IPMI 10.0.0.7`, `outlet 7 on pdu-a`.
+    pub label: String,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// The action.
+    pub what: PowerAction,
+    /// Which paths may be used.
+    pub via: Via,
+    /// Reset of a server that is off becomes `on`.
+    pub on_if_off: bool,
+    /// A soft shutdown past its deadline becomes `off`.
+    pub escalate: bool,
+}
+
+/// Everything that a run decides by. Stored with the job, so that a restart decides the same way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What was asked for.
+    pub action: Action,
+    /// Paths that control the machine itself, best first.
+    pub controllers: Vec<Path>,
+    /// Outlets that feed it, sorted by PDU and outlet; all together are one path.
+    pub outlets: Vec<Path>,
+    /// Why automatic fallback is out of the question, known beforehand (policy, mapping, sharing).
+    pub fallback_refusal: Option<Refusal>,
+    /// Why the outlets must not be cut, even by force (maintenance, mapping not complete, shared).
+    pub cut_refusal: Option<Refusal>,
+    /// At least one outlet was read off at the last look: `on` restores the feeds first.
+    pub feeds_missing: bool,
+    /// Durations.
+    pub rhythm: Rhythm,
+}
+
+/// Why something is not done, for programs and for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Stable word: `feeds_incomplete`, `fallback_disabled`, `shared_outlet` …
+    pub code: String,
+    /// One sentence.
+    pub sentence: String,
+}
+
+impl Refusal {
+    /// Makes a refusal.
+    #[must_use]
+    pub fn new(code: &str, sentence: impl Into<String>) -> Self {
+        Self { code: code.into(), sentence: sentence.into() }
+    }
+}
+
+/// The machine's durations in milliseconds, taken from [`Timings`] when the job begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rhythm {
+    /// See [`Timings::outlet_read_back`].
+    pub outlet_read_back: u64,
+    /// See [`Timings::outlet_poll`].
+    pub outlet_poll: u64,
+    /// See [`Timings::read_back`].
+    pub read_back: u64,
+    /// See [`Timings::read_back_first`].
+    pub read_back_first: u64,
+    /// See [`Timings::hold`].
+    pub hold: u64,
+    /// See [`Timings::discharge`].
+    pub discharge: u64,
+    /// See [`Timings::feed_spacing`].
+    pub feed_spacing: u64,
+    /// See [`Timings::bmc_warm_up`].
+    pub warm_up: u64,
+    /// See [`Timings::bmc_warm_up_poll`].
+    pub warm_up_poll: u64,
+    /// See [`Timings::soft_deadline`].
+    pub soft_deadline: u64,
+    /// See [`Timings::soft_poll`].
+    pub soft_poll: u64,
+    /// See [`Timings::soft_repress`].
+    pub soft_repress: u64,
+    /// See [`Timings::restore_slack`].
+    pub restore_slack: u64,
+    /// See [`Timings::busy_back_off`].
+    pub busy_back_off: u64,
+    /// See [`Timings::busy_budget`].
+    pub busy_budget: u64,
+    /// See [`Timings::state_retry`].
+    pub state_retry: u64,
+}
+
+impl From<&Timings> for Rhythm {
+    fn from(t: &Timings) -> Self {
+        Self {
+            outlet_read_back: ms(t.outlet_read_back),
+            outlet_poll: ms(t.outlet_poll),
+            read_back: ms(t.read_back),
+            read_back_first: ms(t.read_back_first),
+            hold: ms(t.hold),
+            discharge: ms(t.discharge),
+            feed_spacing: ms(t.feed_spacing),
+            warm_up: ms(t.bmc_warm_up),
+            warm_up_poll: ms(t.bmc_warm_up_poll),
+            soft_deadline: ms(t.soft_deadline),
+            soft_poll: ms(t.soft_poll),
+            soft_repress: ms(t.soft_repress),
+            restore_slack: ms(t.restore_slack),
+            busy_back_off: ms(t.busy_back_off),
+            busy_budget: ms(t.busy_budget),
+            state_retry: ms(t.state_retry),
+        }
+    }
+}
+
+fn ms(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX).max(1)
+}

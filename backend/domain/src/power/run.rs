@@ -1,0 +1,469 @@
+//! One power action on one server, in progress.
+
+use rackhand_wire::{Fault, PowerAction, api::power::Via};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    controller::{self, Control},
+    effect::{Effect, Phase, Signal, Step, Verdict},
+    feeds::{self, Feeds},
+    plan::{Path, Plan, Refusal},
+    verdict,
+};
+
+/// What the run is doing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum State {
+    /// A controller is brought to a goal.
+    Controlling(Control),
+    /// The off phase of a cycle through the controller.
+    Holding { controller: usize },
+    /// Waiting for the gates of the automatic fallback.
+    Gating { fault: Fault },
+    /// Outlets are switched.
+    Feeding { feeds: Feeds, purpose: Purpose },
+    /// Outlets fed it again; the controller is awaited.
+    WarmingUp { since: u64, dead: Vec<usize>, at: Warm },
+    /// Nothing more to do.
+    Over,
+}
+
+/// Why outlets are switched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Purpose {
+    /// Missing feeds are restored before the controller is asked to switch on.
+    Prelude,
+    /// The controller is unreachable, or a person forced it.
+    Action { goal: feeds::Goal },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Warm {
+    Pausing,
+    Controlling(Control),
+}
+
+/// A run. Store it after every step; [`Run::pending`] is what must be performed next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    plan: Plan,
+    state: State,
+    pending: Step,
+    /// The action as it stands: a reset of a server that is off may have become `on`.
+    action: PowerAction,
+    cancelled: bool,
+    written: bool,
+    escalated: bool,
+    /// Outlets that stayed dead when the feeds were restored before the controller was asked.
+    dead_feeds: Vec<usize>,
+}
+
+impl Run {
+    /// Starts a run; `pending` is its first step.
+    #[must_use]
+    pub fn start(plan: Plan, now: u64) -> Self {
+        let action = plan.action.what;
+        let idle = Step { phase: Phase::Verify, reason: String::new(), effect: Effect::Wait { ms: 0 } };
+        let mut run = Self {
+            plan,
+            state: State::Over,
+            pending: idle,
+            action,
+            cancelled: false,
+            written: false,
+            escalated: false,
+            dead_feeds: Vec::new(),
+        };
+        run.pending = run.begin(now);
+        run
+    }
+
+    /// What must be performed next; [`Effect::Finish`] when the run is over.
+    #[must_use]
+    pub fn pending(&self) -> &Step {
+        &self.pending
+    }
+
+    /// The plan it follows.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Finds the controller behind an index of an effect.
+    #[must_use]
+    pub fn controller(&self, index: usize) -> Option<&Path> {
+        self.plan.controllers.get(index)
+    }
+
+    /// Finds the outlet behind an index of an effect.
+    #[must_use]
+    pub fn outlet(&self, index: usize) -> Option<&Path> {
+        self.plan.outlets.get(index)
+    }
+
+    /// Asks to stop. Honoured between steps: before the first write at once; after an outlet was cut
+    /// only after what was cut is on again; not at all once the feeds are being restored.
+    pub fn cancel(&mut self) {
+        self.cancelled = true;
+        if let State::Feeding { feeds, .. } = &mut self.state {
+            feeds.stop();
+        }
+    }
+
+    /// Says whether cancelling would still change anything.
+    #[must_use]
+    pub fn is_cancellable(&self) -> bool {
+        !self.cancelled && !matches!(self.state, State::Over)
+    }
+
+    /// Takes the outcome of the pending step; `now` is milliseconds since the run began. A signal
+    /// that does not answer the pending step is ignored.
+    pub fn step(&mut self, signal: &Signal, now: u64) -> &Step {
+        if let Some(next) = self.advance(signal, now) {
+            self.pending = next;
+        }
+        &self.pending
+    }
+
+    fn begin(&mut self, now: u64) -> Step {
+        if self.plan.action.via == Via::Outlets {
+            return self.by_outlets("asked for by a person", now);
+        }
+        let feeds_first = matches!(self.action, PowerAction::On) && self.plan.feeds_missing;
+        if feeds_first && !self.plan.outlets.is_empty() {
+            let why = "an outlet is off: feeds come before the controller";
+            let (feeds, step) = Feeds::start(feeds::Goal::On, self.plan.outlets.len(), why);
+            self.state = State::Feeding { feeds, purpose: Purpose::Prelude };
+            return step;
+        }
+        self.control(0, "the controller knows the machine", now)
+    }
+
+    fn advance(&mut self, signal: &Signal, now: u64) -> Option<Step> {
+        let rhythm = self.plan.rhythm;
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Controlling(mut control) => {
+                let next = control.step(signal, now, &rhythm);
+                let Some(next) = next else {
+                    self.state = State::Controlling(control);
+                    return None;
+                };
+                self.written |= control.has_written();
+                Some(self.controlled(control, next, now))
+            }
+            State::Holding { controller } => match signal {
+                Signal::Waited => {
+                    Some(self.set_goal(controller, controller::Goal::On, "the off phase is over", now))
+                }
+                Signal::Read(_)
+                | Signal::Commanded(_)
+                | Signal::Outlet(_)
+                | Signal::Switched(_)
+                | Signal::Kept(_)
+                | Signal::Gates(_) => {
+                    self.state = State::Holding { controller };
+                    None
+                }
+            },
+            State::Gating { fault } => match signal {
+                Signal::Gates(answer) => Some(self.gated(answer, &fault, now)),
+                Signal::Read(_)
+                | Signal::Commanded(_)
+                | Signal::Outlet(_)
+                | Signal::Switched(_)
+                | Signal::Kept(_)
+                | Signal::Waited => {
+                    self.state = State::Gating { fault };
+                    None
+                }
+            },
+            State::Feeding { mut feeds, purpose } => {
+                let next = feeds.step(signal, now, &rhythm);
+                let Some(next) = next else {
+                    self.state = State::Feeding { feeds, purpose };
+                    return None;
+                };
+                self.written |= feeds.has_written();
+                Some(match next {
+                    feeds::Next::Do(step) => {
+                        self.state = State::Feeding { feeds, purpose };
+                        step
+                    }
+                    feeds::Next::End(end) => self.fed(end, &purpose, now),
+                })
+            }
+            State::WarmingUp { since, dead, at } => self.warmed(since, dead, at, signal, now),
+            State::Over => None,
+        }
+    }
+
+    fn control(&mut self, at: usize, why: &str, now: u64) -> Step {
+        let goal = match self.action {
+            PowerAction::On => controller::Goal::On,
+            PowerAction::Off | PowerAction::Cycle => controller::Goal::Off,
+            PowerAction::Reset => controller::Goal::Reset,
+            PowerAction::Nmi => controller::Goal::Nmi,
+            PowerAction::Shutdown => controller::Goal::Shutdown,
+        };
+        if at < self.plan.controllers.len() {
+            return self.set_goal(at, goal, why, now);
+        }
+        if at == 0 && !self.plan.outlets.is_empty() {
+            // Nothing but outlets: the group is the primary path, not a fallback.
+            return self.by_outlets("the server has no controller", now);
+        }
+        self.finish(verdict::no_path(&self.plan))
+    }
+
+    fn set_goal(&mut self, at: usize, goal: controller::Goal, why: &str, now: u64) -> Step {
+        let label = self.plan.controllers.get(at).map_or("", |path| path.label.as_str());
+        let (control, step) = Control::start(at, label, goal, now, why);
+        self.state = State::Controlling(control);
+        step
+    }
+
+    fn controlled(&mut self, control: Control, next: controller::Next, now: u64) -> Step {
+        match next {
+            controller::Next::Do(step) => {
+                // A command that is due is not sent once a person has asked to stop.
+                if self.cancelled && !matches!(step.effect, Effect::Read { .. }) {
+                    return self.finish(verdict::cancelled(self.written, control.goal(), self.action));
+                }
+                self.state = State::Controlling(control);
+                step
+            }
+            controller::Next::End(end) => self.control_ended(&control, end, now),
+        }
+    }
+
+    fn control_ended(&mut self, control: &Control, end: controller::End, now: u64) -> Step {
+        use controller::{End, Goal};
+        let goal = control.goal();
+        match end {
+            End::Reached if goal == Goal::Off && self.action == PowerAction::Cycle => {
+                if self.cancelled {
+                    return self.finish(verdict::cancelled(self.written, goal, self.action));
+                }
+                if !self.written {
+                    // It was off to begin with: a cycle is `on`.
+                    return self.set_goal(control.controller(), Goal::On, "it was off: a cycle is on", now);
+                }
+                self.state = State::Holding { controller: control.controller() };
+                let effect = Effect::Wait { ms: self.plan.rhythm.hold };
+                Step { phase: Phase::Hold, reason: "off is proven; the off phase begins".into(), effect }
+            }
+            End::Reached => {
+                let verdict = verdict::reached(&self.plan, self.action, goal, self.written, &self.dead_feeds);
+                self.finish(verdict)
+            }
+            End::Acknowledged => self.finish(verdict::acknowledged(control.label())),
+            End::IsOff if self.plan.action.on_if_off && goal == Goal::Reset => {
+                self.action = PowerAction::On;
+                self.set_goal(control.controller(), Goal::On, "it is off: reset becomes on", now)
+            }
+            End::IsOff => self.finish(verdict::is_off(self.action)),
+            End::SoftTimeout if self.plan.action.escalate && !self.escalated => {
+                self.escalated = true;
+                let why = "the operating system did not obey in time";
+                self.set_goal(control.controller(), Goal::Off, why, now)
+            }
+            End::SoftTimeout => self.finish(verdict::soft_timeout(self.plan.rhythm.soft_deadline)),
+            End::Unsupported(fault) | End::Unreachable(fault)
+                if control.controller() + 1 < self.plan.controllers.len() && !self.written =>
+            {
+                let why = format!("{}: {fault}", control.label());
+                self.control(control.controller() + 1, &why, now)
+            }
+            End::Unsupported(fault) | End::Failed(fault) => {
+                self.finish(verdict::failed(control.label(), goal, &fault, self.written))
+            }
+            End::Unreachable(fault) => self.unreachable(control, &fault),
+            End::NoEffect => self.finish(verdict::no_effect(control.label(), goal)),
+            End::Unclear(fault) => self.finish(verdict::unclear(control.label(), goal, &fault)),
+        }
+    }
+
+    /// Nothing was delivered: the outlets may do it, if everything known allows it.
+    fn unreachable(&mut self, control: &Control, fault: &Fault) -> Step {
+        let label = control.label();
+        let falls_back = match self.action {
+            PowerAction::On | PowerAction::Off | PowerAction::Cycle => true,
+            PowerAction::Shutdown | PowerAction::Reset | PowerAction::Nmi => false,
+        };
+        if !falls_back {
+            let refusal = Refusal::new(
+                "no_outlet_equivalent",
+                format!("Outlets cannot stand in for “{}”.", self.action.title()),
+            );
+            return self.finish(verdict::no_fallback(label, fault, &refusal));
+        }
+        if self.cancelled {
+            return self.finish(verdict::cancelled(self.written, control.goal(), self.action));
+        }
+        if self.plan.outlets.is_empty() {
+            let refusal = Refusal::new("no_outlets", "No outlets are connected to this server.");
+            return self.finish(verdict::no_fallback(label, fault, &refusal));
+        }
+        let cuts = self.action != PowerAction::On;
+        let refusal =
+            self.plan.fallback_refusal.as_ref().or_else(|| self.plan.cut_refusal.as_ref().filter(|_| cuts));
+        if let Some(refusal) = refusal {
+            let verdict = verdict::no_fallback(label, fault, refusal);
+            return self.finish(verdict);
+        }
+        self.state = State::Gating { fault: fault.clone() };
+        let reason = format!("{label}: {fault}; nothing was delivered");
+        Step { phase: Phase::Gates, reason, effect: Effect::CheckGates }
+    }
+
+    fn gated(&mut self, answer: &Result<(), Refusal>, fault: &Fault, now: u64) -> Step {
+        match answer {
+            _ if self.cancelled => {
+                self.finish(verdict::cancelled(self.written, controller::Goal::Off, self.action))
+            }
+            Ok(()) => self.by_outlets("the controller is unreachable and the gates allow it", now),
+            Err(refusal) => {
+                let label = self.plan.controllers.last().map_or("", |path| path.label.as_str());
+                let verdict = verdict::no_fallback(label, fault, refusal);
+                self.finish(verdict)
+            }
+        }
+    }
+
+    fn by_outlets(&mut self, why: &str, _now: u64) -> Step {
+        let goal = match self.action {
+            PowerAction::On => feeds::Goal::On,
+            PowerAction::Off => feeds::Goal::Off,
+            PowerAction::Cycle => feeds::Goal::Cycle,
+            PowerAction::Reset | PowerAction::Shutdown | PowerAction::Nmi => {
+                let verdict = verdict::outlets_cannot(self.action);
+                return self.finish(verdict);
+            }
+        };
+        if self.plan.outlets.is_empty() {
+            return self.finish(verdict::no_path(&self.plan));
+        }
+        if goal != feeds::Goal::On
+            && let Some(refusal) = &self.plan.cut_refusal
+        {
+            let verdict = verdict::cut_refused(refusal);
+            return self.finish(verdict);
+        }
+        let (feeds, step) = Feeds::start(goal, self.plan.outlets.len(), why);
+        self.state = State::Feeding { feeds, purpose: Purpose::Action { goal } };
+        step
+    }
+
+    fn fed(&mut self, end: feeds::End, purpose: &Purpose, now: u64) -> Step {
+        match (end, purpose) {
+            (feeds::End::Fed { dead, was_dark, .. }, Purpose::Prelude) => {
+                self.dead_feeds.clone_from(&dead);
+                if was_dark && !self.plan.controllers.is_empty() {
+                    return self.warm_up(dead, now);
+                }
+                self.control(0, "the feeds are on", now)
+            }
+            (feeds::End::NothingFeeds { .. }, Purpose::Prelude) => {
+                // Perhaps the outlets feed something else: the controller decides.
+                self.dead_feeds = (0..self.plan.outlets.len()).collect();
+                self.control(0, "no outlet could be switched on", now)
+            }
+            (feeds::End::Fed { switched: false, .. }, Purpose::Action { goal: feeds::Goal::On }) => {
+                let verdict = verdict::already_fed(&self.plan);
+                self.finish(verdict)
+            }
+            (feeds::End::Fed { dead, .. }, Purpose::Action { .. }) => {
+                if self.plan.controllers.is_empty() {
+                    let verdict = verdict::by_feeds(&self.plan, self.action, &dead);
+                    return self.finish(verdict);
+                }
+                self.warm_up(dead, now)
+            }
+            (feeds::End::Dark, _) => self.finish(verdict::dark(self.plan.outlets.len())),
+            (feeds::End::NothingFeeds { .. }, Purpose::Action { goal }) => {
+                self.finish(verdict::nothing_feeds(*goal))
+            }
+            (feeds::End::Refused { outlet, why, fault }, _) => {
+                let verdict = verdict::feeds_refused(&self.plan, outlet, &why, fault.as_ref());
+                self.finish(verdict)
+            }
+            (feeds::End::Restored { culprit, why, stranded, cancelled }, _) => {
+                let verdict = verdict::restored(&self.plan, culprit, &why, &stranded, cancelled);
+                self.finish(verdict)
+            }
+        }
+    }
+
+    fn warm_up(&mut self, dead: Vec<usize>, now: u64) -> Step {
+        self.state = State::WarmingUp { since: now, dead, at: Warm::Pausing };
+        let ms = self.plan.rhythm.warm_up_poll;
+        let reason = "the controller lost its standby power and starts again".into();
+        Step { phase: Phase::Verify, reason, effect: Effect::Wait { ms } }
+    }
+
+    fn warmed(&mut self, since: u64, dead: Vec<usize>, at: Warm, signal: &Signal, now: u64) -> Option<Step> {
+        match (at, signal) {
+            (Warm::Pausing, Signal::Waited) => {
+                if self.cancelled {
+                    let verdict = verdict::by_feeds(&self.plan, self.action, &dead);
+                    return Some(self.finish(verdict));
+                }
+                let label = self.plan.controllers.first().map_or("", |path| path.label.as_str());
+                let why = "the controller may be up by now";
+                let (control, step) = Control::start(0, label, controller::Goal::On, now, why);
+                self.state = State::WarmingUp { since, dead, at: Warm::Controlling(control) };
+                Some(step)
+            }
+            (Warm::Controlling(mut control), signal) => {
+                let rhythm = self.plan.rhythm;
+                match control.step(signal, now, &rhythm) {
+                    None => {
+                        self.state = State::WarmingUp { since, dead, at: Warm::Controlling(control) };
+                        None
+                    }
+                    Some(controller::Next::Do(step)) => {
+                        self.state = State::WarmingUp { since, dead, at: Warm::Controlling(control) };
+                        Some(step)
+                    }
+                    Some(controller::Next::End(end)) => Some(self.warm_ended(since, dead, &end, now)),
+                }
+            }
+            (Warm::Pausing, _) => {
+                self.state = State::WarmingUp { since, dead, at: Warm::Pausing };
+                None
+            }
+        }
+    }
+
+    fn warm_ended(&mut self, since: u64, dead: Vec<usize>, end: &controller::End, now: u64) -> Step {
+        match end {
+            controller::End::Reached => {
+                let verdict = verdict::fed_and_on(&self.plan, self.action, &dead);
+                self.finish(verdict)
+            }
+            _ if now.saturating_sub(since) < self.plan.rhythm.warm_up => {
+                self.state = State::WarmingUp { since, dead, at: Warm::Pausing };
+                let reason = "the controller is not up yet".into();
+                let effect = Effect::Wait { ms: self.plan.rhythm.warm_up_poll };
+                Step { phase: Phase::Verify, reason, effect }
+            }
+            controller::End::Acknowledged
+            | controller::End::Unreachable(_)
+            | controller::End::Unsupported(_)
+            | controller::End::IsOff
+            | controller::End::SoftTimeout
+            | controller::End::Failed(_)
+            | controller::End::NoEffect
+            | controller::End::Unclear(_) => {
+                let verdict = verdict::by_feeds(&self.plan, self.action, &dead);
+                self.finish(verdict)
+            }
+        }
+    }
+
+    fn finish(&mut self, verdict: Verdict) -> Step {
+        self.state = State::Over;
+        Step { phase: Phase::Verify, reason: verdict.reason.clone(), effect: Effect::Finish(verdict) }
+    }
+}

@@ -1,0 +1,250 @@
+//! The sentences in which a run ends.
+
+use rackhand_wire::{
+    Fault, PowerAction, PowerValue,
+    api::job::{JobState, Proof},
+};
+
+use super::{
+    controller::Goal,
+    effect::Verdict,
+    feeds,
+    plan::{Plan, Refusal},
+};
+
+pub(super) fn reached(
+    plan: &Plan,
+    action: PowerAction,
+    goal: Goal,
+    written: bool,
+    dead: &[usize],
+) -> Verdict {
+    let (value, what) = match goal {
+        Goal::On => (PowerValue::On, "on"),
+        Goal::Off | Goal::Shutdown => (PowerValue::Off, "off"),
+        Goal::Reset | Goal::Nmi => (PowerValue::On, "on after the reset"),
+    };
+    let summary = match (action, written) {
+        (PowerAction::Cycle, true) => "Off was proven, then on: the controller reads on.".to_owned(),
+        (_, true) => format!("The controller reads {what}."),
+        (_, false) => format!("It was {what} already; nothing was sent."),
+    };
+    if dead.is_empty() {
+        return Verdict::new(JobState::Succeeded, "done", summary).proof(Proof::Controller, value);
+    }
+    let summary = format!("{summary} {} could not be switched on: redundancy is lost.", labels(plan, dead));
+    Verdict::new(JobState::SucceededDegraded, "feed_missing", summary).proof(Proof::Controller, value).alarm()
+}
+
+pub(super) fn acknowledged(label: &str) -> Verdict {
+    Verdict::new(
+        JobState::Succeeded,
+        "acknowledged",
+        format!("{label} accepted it; there is no state to read."),
+    )
+    .proof(Proof::Acknowledged, PowerValue::On)
+}
+
+pub(super) fn is_off(action: PowerAction) -> Verdict {
+    let summary = format!("The server is off, so “{}” does nothing.", action.title());
+    Verdict { value: Some(PowerValue::Off), ..Verdict::new(JobState::Failed, "server_is_off", summary) }
+}
+
+pub(super) fn soft_timeout(deadline_ms: u64) -> Verdict {
+    let summary = format!(
+        "The operating system did not shut down within {} s. The server still runs.",
+        deadline_ms.div_ceil(1000)
+    );
+    Verdict { value: Some(PowerValue::On), ..Verdict::new(JobState::Failed, "soft_timeout", summary) }
+}
+
+pub(super) fn failed(label: &str, goal: Goal, fault: &Fault, written: bool) -> Verdict {
+    let summary = if written {
+        format!("{label} failed after “{}” was sent: {fault}.", word(goal))
+    } else {
+        format!("{label}: {fault}. Nothing was sent.")
+    };
+    let state = if written && fault.code == rackhand_wire::FaultCode::Exec {
+        JobState::Indeterminate
+    } else {
+        JobState::Failed
+    };
+    Verdict::new(state, fault.code.code(), summary).fault(fault)
+}
+
+pub(super) fn no_effect(label: &str, goal: Goal) -> Verdict {
+    let (summary, value) = match goal {
+        Goal::On => ("acknowledged “on”, but the server stays off", PowerValue::Off),
+        Goal::Off | Goal::Shutdown => ("acknowledged “off”, but the server stays on", PowerValue::On),
+        Goal::Reset | Goal::Nmi => ("acknowledged the reset, but the server is off", PowerValue::Off),
+    };
+    let verdict = Verdict::new(JobState::Failed, "no_effect", format!("{label} {summary}."));
+    Verdict { value: Some(value), ..verdict }
+}
+
+pub(super) fn unclear(label: &str, goal: Goal, fault: &Fault) -> Verdict {
+    let summary = format!(
+        "“{}” was sent to {label}, but whether it happened could not be found out: {fault}.",
+        word(goal)
+    );
+    Verdict::new(JobState::Indeterminate, "outcome_unknown", summary).fault(fault).alarm()
+}
+
+pub(super) fn cancelled(written: bool, goal: Goal, action: PowerAction) -> Verdict {
+    let summary = match (written, action) {
+        (false, _) => "Stopped before anything was sent.".to_owned(),
+        (true, PowerAction::Cycle) => "Stopped after “off” was sent; the server may be off.".to_owned(),
+        (true, _) => format!("Stopped after “{}” was sent; its effect was not awaited.", word(goal)),
+    };
+    Verdict::new(JobState::Cancelled, "cancelled", summary)
+}
+
+pub(super) fn no_path(plan: &Plan) -> Verdict {
+    let summary = if plan.controllers.is_empty() && plan.outlets.is_empty() {
+        "No connection of this server has power ticked."
+    } else {
+        "No path of this server can do this."
+    };
+    Verdict::new(JobState::Failed, "no_path", summary)
+}
+
+pub(super) fn outlets_cannot(action: PowerAction) -> Verdict {
+    let summary = format!("Outlets cannot stand in for “{}”.", action.title());
+    Verdict::new(JobState::Failed, "no_outlet_equivalent", summary)
+}
+
+pub(super) fn no_fallback(label: &str, fault: &Fault, refusal: &Refusal) -> Verdict {
+    let summary = format!("{label}: {fault}. No fallback to the outlets: {}", refusal.sentence);
+    Verdict::new(JobState::Failed, &refusal.code, summary).fault(fault)
+}
+
+pub(super) fn cut_refused(refusal: &Refusal) -> Verdict {
+    Verdict::new(JobState::Failed, &refusal.code, refusal.sentence.clone())
+}
+
+pub(super) fn already_fed(plan: &Plan) -> Verdict {
+    let summary = if plan.controllers.is_empty() {
+        "Every outlet is on already."
+    } else {
+        "Every outlet is on already, and the controller does not answer. A power cycle would restart both."
+    };
+    let state = if plan.controllers.is_empty() { JobState::Succeeded } else { JobState::Failed };
+    let verdict = Verdict::new(state, "feeds_already_on", summary);
+    if state == JobState::Succeeded { verdict.proof(Proof::Feeds, PowerValue::Fed) } else { verdict }
+}
+
+pub(super) fn by_feeds(plan: &Plan, action: PowerAction, dead: &[usize]) -> Verdict {
+    let tail = if plan.controllers.is_empty() {
+        "The server is fed; whether it runs cannot be asked."
+    } else {
+        "The controller is still silent: the server is fed, whether it runs is not known."
+    };
+    let head = done_by_outlets(plan, action, dead);
+    degraded_or(dead, format!("{head} {tail}")).proof(Proof::Feeds, PowerValue::Fed)
+}
+
+pub(super) fn fed_and_on(plan: &Plan, action: PowerAction, dead: &[usize]) -> Verdict {
+    let summary = format!("{} The controller is back and reads on.", done_by_outlets(plan, action, dead));
+    degraded_or(dead, summary).proof(Proof::Controller, PowerValue::On)
+}
+
+fn degraded_or(dead: &[usize], summary: String) -> Verdict {
+    if dead.is_empty() {
+        Verdict::new(JobState::Succeeded, "done_by_outlets", summary)
+    } else {
+        Verdict::new(JobState::SucceededDegraded, "feed_missing", summary).alarm()
+    }
+}
+
+fn done_by_outlets(plan: &Plan, action: PowerAction, dead: &[usize]) -> String {
+    let all = plan.outlets.len();
+    let what = match action {
+        PowerAction::Cycle => "cut and switched on again",
+        PowerAction::On
+        | PowerAction::Off
+        | PowerAction::Shutdown
+        | PowerAction::Reset
+        | PowerAction::Nmi => "switched on",
+    };
+    if dead.is_empty() {
+        return format!("All {all} feeds were {what}.");
+    }
+    format!("{} of {all} feeds are on; {} is not: redundancy is lost.", all - dead.len(), labels(plan, dead))
+}
+
+pub(super) fn dark(count: usize) -> Verdict {
+    Verdict::new(JobState::Succeeded, "done_by_outlets", format!("All {count} feeds were read off."))
+        .proof(Proof::Feeds, PowerValue::Off)
+}
+
+pub(super) fn nothing_feeds(goal: feeds::Goal) -> Verdict {
+    let summary = "Not one outlet could be switched on: the server has no power.";
+    let state = match goal {
+        feeds::Goal::On => JobState::Failed,
+        feeds::Goal::Off | feeds::Goal::Cycle => JobState::FailedPartial,
+    };
+    Verdict::new(state, "nothing_feeds", summary).alarm()
+}
+
+pub(super) fn feeds_refused(plan: &Plan, outlet: usize, why: &str, fault: Option<&Fault>) -> Verdict {
+    let label = labels(plan, &[outlet]);
+    let summary = match fault {
+        Some(fault) => format!("{label} was not cut because {why} ({fault}). Nothing was switched."),
+        None => format!("{label} cannot be switched: {why}. Nothing was switched."),
+    };
+    let verdict = Verdict::new(JobState::Failed, "outlet_not_ready", summary);
+    match fault {
+        Some(fault) => verdict.fault(fault),
+        None => verdict,
+    }
+}
+
+pub(super) fn restored(
+    plan: &Plan,
+    culprit: Option<usize>,
+    why: &str,
+    stranded: &[usize],
+    cancelled: bool,
+) -> Verdict {
+    let head = match culprit {
+        Some(outlet) => format!("{} could not be cut: {why}.", labels(plan, &[outlet])),
+        None if cancelled => "Stopped by a person.".to_owned(),
+        None => format!("The cut could not be kept: {why}."),
+    };
+    if !stranded.is_empty() {
+        let summary = format!("{head} {} could not be read on again.", labels(plan, stranded));
+        return Verdict::new(JobState::FailedPartial, "feeds_stranded", summary).alarm();
+    }
+    let summary = format!("{head} Every feed is on again.");
+    if cancelled {
+        Verdict::new(JobState::Cancelled, "cancelled", summary)
+    } else {
+        Verdict::new(JobState::Failed, "feeds_restored", summary)
+    }
+}
+
+fn labels(plan: &Plan, outlets: &[usize]) -> String {
+    let mut names: Vec<String> = outlets
+        .iter()
+        .filter_map(|&outlet| plan.outlets.get(outlet))
+        .map(|path| {
+            let mut label = path.label.clone();
+            if let Some(first) = label.get(..1) {
+                label = format!("{}{}", first.to_uppercase(), label.get(1..).unwrap_or_default());
+            }
+            label
+        })
+        .collect();
+    let last = names.pop().unwrap_or_default();
+    if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) }
+}
+
+fn word(goal: Goal) -> &'static str {
+    match goal {
+        Goal::On => "on",
+        Goal::Off => "off",
+        Goal::Reset => "reset",
+        Goal::Nmi => "NMI",
+        Goal::Shutdown => "shut down",
+    }
+}

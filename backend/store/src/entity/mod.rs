@@ -1,0 +1,20 @@
+//! One entity per table; private to the store.
+
+#![expect(missing_docs, reason = "columns are explained where they are made: in the migrations")]
+
+pub mod agent;
+pub mod audit;
+pub mod connection;
+pub mod endpoint;
+pub mod event;
+pub mod idempotency;
+pub mod job;
+pub mod outlet_lock;
+pub mod server;
+pub mod session;
+pub mod setting;
+pub mod site;
+pub mod step;
+pub mod tenant;
+pub mod token;
+pub mod user;

@@ -1,0 +1,95 @@
+//! Pages: cursors that stay right while rows come and go.
+
+use rackhand_wire::{FieldError, api::page::ListQuery};
+use uuid::Uuid;
+
+use crate::{Error, Result};
+
+/// How many rows, from 1 to 500.
+pub fn limit(query: &ListQuery) -> Result<u64> {
+    match query.limit {
+        None => Ok(50),
+        Some(limit @ 1..=500) => Ok(u64::from(limit)),
+        Some(_) => Err(field("limit", "out_of_range", "limit must be between 1 and 500.")),
+    }
+}
+
+/// Which column, and whether descending.
+pub fn sort<'a>(query: &ListQuery, columns: &[&'a str], default: &'a str) -> Result<(&'a str, bool)> {
+    let asked = query.sort.as_deref().unwrap_or(default);
+    let (name, descending) = match asked.strip_prefix('-') {
+        Some(name) => (name, true),
+        None => (asked, false),
+    };
+    match columns.iter().find(|column| **column == name) {
+        Some(column) => Ok((column, descending)),
+        None => Err(field(
+            "sort",
+            "unknown_choice",
+            &format!("sort must be one of {}, with “-” in front for descending.", columns.join(", ")),
+        )),
+    }
+}
+
+/// A place in a list: the sort value and the id of the last row seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    pub value: String,
+    pub id: Uuid,
+}
+
+impl Cursor {
+    pub fn encode(value: &str, id: Uuid) -> String {
+        let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}{hex}", id.simple())
+    }
+
+    pub fn decode(query: &ListQuery) -> Result<Option<Self>> {
+        let Some(text) = query.cursor.as_deref().filter(|text| !text.is_empty()) else { return Ok(None) };
+        let parsed = Self::parse(text);
+        parsed.map(Some).ok_or_else(|| field("cursor", "unknown_cursor", "This cursor is not from this list."))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let id = Uuid::parse_str(text.get(..32)?).ok()?;
+        let hex = text.get(32..)?;
+        if hex.len() % 2 != 0 || hex.len() > 4096 || !hex.is_ascii() {
+            return None;
+        }
+        let bytes: Option<Vec<u8>> = (0..hex.len())
+            .step_by(2)
+            .map(|at| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+            .collect();
+        Some(Self { value: String::from_utf8(bytes?).ok()?, id })
+    }
+
+    pub fn number(&self) -> Result<i64> {
+        self.value.parse().map_err(|_| field("cursor", "unknown_cursor", "This cursor is not from this list."))
+    }
+}
+
+fn field(name: &str, code: &str, message: &str) -> Error {
+    Error::Field(FieldError::new(name, code, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_any_text() {
+        let id = Uuid::from_u128(7);
+        for value in ["", "srv-03", "größe 🎉", "\u{0}"] {
+            let query = ListQuery { cursor: Some(Cursor::encode(value, id)), ..ListQuery::default() };
+            assert_eq!(Cursor::decode(&query).unwrap(), Some(Cursor { value: value.into(), id }));
+        }
+    }
+
+    #[test]
+    fn a_foreign_cursor_is_refused_by_name() {
+        for text in ["x", "0123", "zz00000000000000000000000000000000", "😀😀😀😀😀😀😀😀😀😀😀😀"] {
+            let query = ListQuery { cursor: Some(text.into()), ..ListQuery::default() };
+            assert!(matches!(Cursor::decode(&query), Err(Error::Field(error)) if error.field == "cursor"));
+        }
+    }
+}
