@@ -1,6 +1,9 @@
 //! Pages: cursors that stay right while rows come and go.
 
-use rackhand_wire::{FieldError, api::page::ListQuery};
+use rackhand_wire::{
+    FieldError,
+    api::page::{ListQuery, Page},
+};
 use uuid::Uuid;
 
 use crate::{Error, Result};
@@ -66,6 +69,25 @@ impl Cursor {
     pub fn number(&self) -> Result<i64> {
         self.value.parse().map_err(|_| field("cursor", "unknown_cursor", "This cursor is not from this list."))
     }
+}
+
+/// Cuts one row too many off and makes the cursor of the next page.
+pub fn cut<M, T>(mut rows: Vec<M>, limit: u64, cursor: impl Fn(&M) -> String, make: impl Fn(M) -> T) -> Page<T> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(cursor);
+    Page { items: rows.into_iter().map(make).collect(), next }
+}
+
+/// Parses the id in a token of a filter.
+pub fn id(text: &str) -> Result<Uuid> {
+    Uuid::parse_str(text).map_err(|_| field("q", "not_an_id", "This token needs an id."))
+}
+
+/// Says that a filter has no such token.
+pub fn unknown_token(key: &str) -> FieldError {
+    FieldError::new("q", "unknown_token", format!("There is no filter “{key}:” here."))
 }
 
 fn field(name: &str, code: &str, message: &str) -> Error {

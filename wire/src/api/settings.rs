@@ -31,14 +31,22 @@ pub struct InstallationSettings {
     pub fallback_enabled: bool,
 }
 
+impl Default for InstallationSettings {
+    fn default() -> Self {
+        Self { poll_interval_s: 60, soft_deadline_s: 180, discharge_s: 10, fallback_enabled: true }
+    }
+}
+
 /// Settings of the signed-in user.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UserSettings {
     /// Light, dark or as the system says.
+    #[serde(default)]
     pub theme: Theme,
     /// Saved filters of the server list.
+    #[serde(default)]
     pub saved_filters: Vec<SavedFilter>,
 }
 

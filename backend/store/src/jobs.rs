@@ -1,0 +1,372 @@
+//! Jobs: durable work.
+
+use rackhand_wire::{
+    PowerAction,
+    api::{
+        job::{Job, JobKind, JobState, Proof},
+        page::{ListQuery, Page},
+        power::Via,
+        server::ServerBrief,
+    },
+    id::{EndpointId, JobId, ServerId, TenantId},
+};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
+};
+use serde_json::Value;
+
+use crate::{
+    Error, Result, Scope,
+    entity::{
+        job::{ActiveModel, Column, Entity, Model},
+        server,
+    },
+    filter::{Term, contains, scoped, terms},
+    from_millis, fresh_id, millis, now,
+    page::{self, Cursor},
+    steps::{self, parsed},
+};
+
+/// What is needed to accept a job.
+pub struct New {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What kind of work.
+    pub kind: JobKind,
+    /// The server, for power.
+    pub server: Option<ServerId>,
+    /// Waits behind the job that is under way.
+    pub waits: bool,
+    /// The endpoint, for a test.
+    pub endpoint: Option<EndpointId>,
+    /// The action and its paths, for power.
+    pub power: Option<(PowerAction, Via)>,
+    /// For people.
+    pub title: String,
+    /// Who asked.
+    pub requested_by: String,
+    /// From where.
+    pub source_ip: Option<String>,
+    /// What was asked for, without secrets.
+    pub request: Value,
+}
+
+/// A job as the worker needs it.
+pub struct Work {
+    /// The job.
+    pub job: Job,
+    /// Whose.
+    pub tenant: TenantId,
+    /// What was asked for.
+    pub request: Value,
+    /// The stored run, once it began.
+    pub run: Option<Value>,
+}
+
+/// Accepts a job. At most one power job per server is active: the database sees to it.
+///
+/// # Errors
+/// [`Error::ActiveJob`] with the job that is under way.
+pub async fn add(db: &impl ConnectionTrait, new: New) -> Result<Job> {
+    let active = new.server.filter(|_| !new.waits).map(|id| id.0);
+    if let (Some(server), false) = (new.server, new.waits)
+        && let Some(other) = find_active(db, server).await?
+    {
+        return Err(Error::ActiveJob(other.id));
+    }
+    let model = Model {
+        id: fresh_id(),
+        tenant_id: new.tenant.0,
+        kind: match new.kind {
+            JobKind::Power => "power",
+            JobKind::EndpointTest => "endpoint_test",
+        }
+        .into(),
+        state: JobState::Queued.code().into(),
+        server_id: new.server.map(|id| id.0),
+        active_server_id: active,
+        endpoint_id: new.endpoint.map(|id| id.0),
+        action: new.power.map(|(action, _)| action.code().into()),
+        via: new.power.map(|(_, via)| via_word(via).into()),
+        title: new.title,
+        requested_by: new.requested_by,
+        source_ip: new.source_ip,
+        request: new.request,
+        run: None,
+        reason: None,
+        summary: None,
+        proof: None,
+        result: None,
+        cancel_requested: false,
+        alarm: false,
+        cut_at: None,
+        created_at: millis(now()),
+        started_at: None,
+        finished_at: None,
+        version: 1,
+    };
+    let row = model.into_active_model().insert(db).await?;
+    job(db, row).await
+}
+
+/// Finds the power job that is under way on a server.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_active(db: &impl ConnectionTrait, server: ServerId) -> Result<Option<Job>> {
+    match Entity::find().filter(Column::ActiveServerId.eq(server.0)).one(db).await? {
+        Some(row) => job(db, row).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Gets a job with its steps.
+///
+/// # Errors
+/// [`Error::NotFound`] outside the scope.
+pub async fn get(db: &impl ConnectionTrait, scope: &Scope, id: JobId) -> Result<Job> {
+    let row = Entity::find_by_id(id.0).filter(scoped(scope, Column::TenantId)).one(db).await?;
+    let mut job = job(db, row.ok_or(Error::NotFound)?).await?;
+    job.steps = steps::list(db, id).await?;
+    Ok(job)
+}
+
+/// Gets a job for the worker.
+///
+/// # Errors
+/// [`Error::NotFound`] when it is gone.
+pub async fn work(db: &impl ConnectionTrait, id: JobId) -> Result<Work> {
+    let row = Entity::find_by_id(id.0).one(db).await?.ok_or(Error::NotFound)?;
+    let (tenant, request, run) = (TenantId(row.tenant_id), row.request.clone(), row.run.clone());
+    Ok(Work { job: job(db, row).await?, tenant, request, run })
+}
+
+/// Lists jobs, newest first. Tokens: `server:ID`, `state:running`, `kind:power`, `action:off`.
+///
+/// # Errors
+/// A field error for a bad query.
+pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -> Result<Page<Job>> {
+    let limit = page::limit(query)?;
+    page::sort(query, &["created_at"], "-created_at")?;
+    let mut which = scoped(scope, Column::TenantId);
+    for term in terms(query.q.as_deref().unwrap_or_default()) {
+        which = which.add(match &term {
+            Term::Word(word) => contains(Column::Title, word),
+            Term::Token(key, value) => match key.as_str() {
+                "server" => Column::ServerId.eq(page::id(value)?),
+                "state" => Column::State.eq(value.as_str()),
+                "kind" => Column::Kind.eq(value.as_str()),
+                "action" => Column::Action.eq(value.as_str()),
+                _ => return Err(Error::Field(page::unknown_token(key))),
+            },
+        });
+    }
+    if let Some(cursor) = Cursor::decode(query)? {
+        which = which.add(Column::Id.lt(cursor.id));
+    }
+    let rows = Entity::find().filter(which).order_by_desc(Column::Id).limit(limit + 1).all(db).await?;
+    let page = page::cut(rows, limit, |row| Cursor::encode("", row.id), |row| row);
+    let mut items = Vec::with_capacity(page.items.len());
+    for row in page.items {
+        items.push(job(db, row).await?);
+    }
+    Ok(Page { items, next: page.next })
+}
+
+/// Lists what must be taken up: running jobs, and queued ones whose turn it is, oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn due(db: &impl ConnectionTrait) -> Result<Vec<JobId>> {
+    let turn = Condition::any()
+        .add(Column::State.eq(JobState::Running.code()))
+        .add(Condition::all().add(Column::State.eq(JobState::Queued.code())).add(
+            Condition::any().add(Column::ActiveServerId.is_not_null()).add(Column::ServerId.is_null()),
+        ));
+    let rows = Entity::find().filter(turn).order_by_asc(Column::Id).all(db).await?;
+    Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
+}
+
+/// Gives the oldest waiting job of a server its turn.
+///
+/// # Errors
+/// When the database fails.
+pub async fn promote(db: &impl ConnectionTrait, server: ServerId) -> Result<Option<JobId>> {
+    let waiting = Condition::all()
+        .add(Column::ServerId.eq(server.0))
+        .add(Column::State.eq(JobState::Queued.code()))
+        .add(Column::ActiveServerId.is_null());
+    let Some(row) = Entity::find().filter(waiting).order_by_asc(Column::Id).one(db).await? else {
+        return Ok(None);
+    };
+    let id = row.id;
+    let mut model = row.into_active_model();
+    model.active_server_id = Set(Some(server.0));
+    model.update(db).await?;
+    Ok(Some(JobId(id)))
+}
+
+/// What changes in a job; absent values stay.
+#[derive(Default)]
+pub struct Progress {
+    /// New state.
+    pub state: Option<JobState>,
+    /// The run as it stands.
+    pub run: Option<Value>,
+    /// It begins now.
+    pub begins: bool,
+    /// An automatic cut begins now.
+    pub cuts: bool,
+}
+
+/// Stores progress.
+///
+/// # Errors
+/// When the database fails.
+pub async fn progress(db: &impl ConnectionTrait, id: JobId, progress: Progress) -> Result<()> {
+    let mut model = ActiveModel::default();
+    if let Some(state) = progress.state {
+        model.state = Set(state.code().into());
+    }
+    if let Some(run) = progress.run {
+        model.run = Set(Some(run));
+    }
+    if progress.begins {
+        model.started_at = Set(Some(millis(now())));
+    }
+    if progress.cuts {
+        model.cut_at = Set(Some(millis(now())));
+    }
+    let update = Entity::update_many().set(model).col_expr(Column::Version, Expr::col(Column::Version).add(1));
+    update.filter(Column::Id.eq(id.0)).exec(db).await?;
+    Ok(())
+}
+
+/// How a job ended.
+pub struct Ending {
+    /// Its state.
+    pub state: JobState,
+    /// Stable word.
+    pub reason: String,
+    /// One sentence.
+    pub summary: String,
+    /// What a success rests on.
+    pub proof: Option<Proof>,
+    /// What it answers.
+    pub result: Option<Value>,
+    /// A person must be told.
+    pub alarm: bool,
+}
+
+/// Stores how a job ended, and frees its server.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end(db: &impl ConnectionTrait, id: JobId, ending: Ending) -> Result<()> {
+    let model = ActiveModel {
+        state: Set(ending.state.code().into()),
+        reason: Set(Some(ending.reason)),
+        summary: Set(Some(ending.summary)),
+        proof: Set(ending.proof.map(|proof| proof_word(proof).into())),
+        result: Set(ending.result),
+        alarm: Set(ending.alarm),
+        finished_at: Set(Some(millis(now()))),
+        active_server_id: Set(None),
+        ..Default::default()
+    };
+    let update = Entity::update_many().set(model).col_expr(Column::Version, Expr::col(Column::Version).add(1));
+    update.filter(Column::Id.eq(id.0)).exec(db).await?;
+    Ok(())
+}
+
+/// Asks a job to stop; says whether it was still under way.
+///
+/// # Errors
+/// [`Error::NotFound`] outside the scope.
+pub async fn request_cancel(db: &impl ConnectionTrait, scope: &Scope, id: JobId) -> Result<bool> {
+    let row = Entity::find_by_id(id.0).filter(scoped(scope, Column::TenantId)).one(db).await?;
+    let row = row.ok_or(Error::NotFound)?;
+    if row.finished_at.is_some() {
+        return Ok(false);
+    }
+    let version = row.version;
+    let mut model = row.into_active_model();
+    model.cancel_requested = Set(true);
+    model.version = Set(version + 1);
+    model.update(db).await?;
+    Ok(true)
+}
+
+/// Counts automatic cuts since `since` on servers with the same rack label.
+///
+/// # Errors
+/// When the database fails.
+pub async fn cuts_in_rack(
+    db: &impl ConnectionTrait,
+    tenant: TenantId,
+    rack: &str,
+    since: chrono::DateTime<chrono::Utc>,
+    except: JobId,
+) -> Result<u64> {
+    use sea_orm::QueryTrait;
+    let servers = server::Entity::find()
+        .select_only()
+        .column(server::Column::Id)
+        .filter(server::Column::TenantId.eq(tenant.0))
+        .filter(server::Column::Rack.eq(rack))
+        .into_query();
+    let which = Condition::all()
+        .add(Column::CutAt.gte(millis(since)))
+        .add(Column::Id.ne(except.0))
+        .add(Column::ServerId.in_subquery(servers));
+    Ok(Entity::find().filter(which).count(db).await?)
+}
+
+async fn job(db: &impl ConnectionTrait, row: Model) -> Result<Job> {
+    let server = match row.server_id {
+        Some(id) => server::Entity::find_by_id(id)
+            .one(db)
+            .await?
+            .map(|server| ServerBrief { id: ServerId(server.id), name: server.name }),
+        None => None,
+    };
+    let state: JobState = parsed(row.state)?;
+    Ok(Job {
+        id: JobId(row.id),
+        kind: parsed(row.kind)?,
+        state,
+        server,
+        endpoint_id: row.endpoint_id.map(EndpointId),
+        action: row.action.map(parsed).transpose()?,
+        via: row.via.map(parsed).transpose()?,
+        title: row.title,
+        requested_by: row.requested_by,
+        reason: row.reason,
+        summary: row.summary,
+        proof: row.proof.map(parsed).transpose()?,
+        result: row.result,
+        cancellable: !state.is_over() && !row.cancel_requested,
+        cancel_requested: row.cancel_requested,
+        steps: Vec::new(),
+        created_at: from_millis(row.created_at),
+        started_at: row.started_at.map(from_millis),
+        finished_at: row.finished_at.map(from_millis),
+        version: u64::try_from(row.version).unwrap_or_default(),
+    })
+}
+
+fn via_word(via: Via) -> &'static str {
+    match via {
+        Via::Auto => "auto",
+        Via::Outlets => "outlets",
+    }
+}
+
+fn proof_word(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Controller => "controller",
+        Proof::Feeds => "feeds",
+        Proof::Acknowledged => "acknowledged",
+    }
+}

@@ -1,0 +1,59 @@
+//! Settings of the installation, and what the installation remembers of itself.
+
+use rackhand_wire::{api::settings::InstallationSettings, id::TenantId};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Set};
+use serde_json::Value;
+
+use crate::{
+    Error, Result,
+    entity::setting::{Entity, Model},
+    sealed::Keyring,
+};
+
+/// Reads the installation's settings; absent ones have their defaults.
+///
+/// # Errors
+/// When the database fails.
+pub async fn installation(db: &impl ConnectionTrait) -> Result<InstallationSettings> {
+    let value = find(db, "installation").await?;
+    Ok(value.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default())
+}
+
+/// Replaces the installation's settings.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_installation(db: &impl ConnectionTrait, settings: &InstallationSettings) -> Result<()> {
+    set(db, "installation", serde_json::to_value(settings)?).await
+}
+
+/// Compares the master key with the one that sealed this database, or remembers it when new.
+///
+/// # Errors
+/// [`Error::Sealed`] with another key.
+pub async fn check_master_key(db: &impl ConnectionTrait, keys: &Keyring) -> Result<()> {
+    let ours = Value::from(keys.fingerprint());
+    match find(db, "master_key").await? {
+        None => set(db, "master_key", ours).await,
+        Some(theirs) if theirs == ours => Ok(()),
+        Some(_) => Err(Error::Sealed),
+    }
+}
+
+async fn find(db: &impl ConnectionTrait, name: &str) -> Result<Option<Value>> {
+    let key = (TenantId::PROVIDER.0, name.to_owned());
+    Ok(Entity::find_by_id(key).one(db).await?.map(|row| row.value))
+}
+
+async fn set(db: &impl ConnectionTrait, name: &str, value: Value) -> Result<()> {
+    let key = (TenantId::PROVIDER.0, name.to_owned());
+    if let Some(found) = Entity::find_by_id(key).one(db).await? {
+        let mut model = found.into_active_model();
+        model.value = Set(value);
+        model.update(db).await?;
+    } else {
+        let model = Model { tenant_id: TenantId::PROVIDER.0, name: name.to_owned(), value };
+        model.into_active_model().insert(db).await?;
+    }
+    Ok(())
+}

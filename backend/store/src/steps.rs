@@ -1,0 +1,164 @@
+//! Steps of jobs: stored before they are done.
+
+use rackhand_wire::{
+    api::job::{Step, StepOutcome},
+    fault::FaultCode,
+    id::{CommandId, JobId, StepId},
+};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Set,
+};
+
+use crate::{
+    Error, Result,
+    entity::step::{ActiveModel, Column, Entity, Model},
+    from_millis, fresh_id, millis, now,
+};
+
+/// What is about to be done.
+pub struct Intent {
+    /// The job.
+    pub job: JobId,
+    /// Position, from 1.
+    pub seq: u32,
+    /// Heading in the timeline.
+    pub phase: String,
+    /// What is done.
+    pub title: String,
+    /// Why.
+    pub reason: String,
+    /// Label of the path.
+    pub path: Option<String>,
+    /// Command that the agent gets.
+    pub command: Option<CommandId>,
+    /// Length of a wait.
+    pub wait_ms: Option<u64>,
+}
+
+/// How a step went.
+pub struct Outcome {
+    /// In one word.
+    pub outcome: StepOutcome,
+    /// Fault code, when it failed.
+    pub fault: Option<FaultCode>,
+    /// What came back, in words.
+    pub detail: String,
+}
+
+/// Stores an intent.
+///
+/// # Errors
+/// When the database fails.
+pub async fn begin(db: &impl ConnectionTrait, intent: Intent) -> Result<StepId> {
+    let model = Model {
+        id: fresh_id(),
+        job_id: intent.job.0,
+        seq: i32::try_from(intent.seq).unwrap_or(i32::MAX),
+        phase: intent.phase,
+        title: intent.title,
+        reason: intent.reason,
+        path: intent.path,
+        command_id: intent.command.map(|id| id.0),
+        outcome: None,
+        fault: None,
+        detail: String::new(),
+        wait_ms: intent.wait_ms.and_then(|ms| i64::try_from(ms).ok()),
+        started_at: millis(now()),
+        finished_at: None,
+    };
+    let id = model.id;
+    Entity::insert(model.into_active_model()).exec(db).await?;
+    Ok(StepId(id))
+}
+
+/// Stores how a step went.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end(db: &impl ConnectionTrait, id: StepId, outcome: Outcome) -> Result<()> {
+    let model = ActiveModel {
+        id: Set(id.0),
+        outcome: Set(Some(word(outcome.outcome).into())),
+        fault: Set(outcome.fault.map(|code| code.code().into())),
+        detail: Set(outcome.detail),
+        finished_at: Set(Some(millis(now()))),
+        ..Default::default()
+    };
+    model.update(db).await?;
+    Ok(())
+}
+
+/// An open step of a job that was interrupted.
+pub struct Open {
+    /// Id.
+    pub id: StepId,
+    /// Position.
+    pub seq: u32,
+    /// Command that the agent may have got.
+    pub command: Option<CommandId>,
+    /// When it was begun, in milliseconds since 1970.
+    pub started_at: i64,
+}
+
+/// Finds the last step of a job, when it is still open.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_open(db: &impl ConnectionTrait, job: JobId) -> Result<Option<Open>> {
+    let last = Entity::find().filter(Column::JobId.eq(job.0)).order_by_desc(Column::Seq).one(db).await?;
+    Ok(last.filter(|row| row.finished_at.is_none()).map(|row| Open {
+        id: StepId(row.id),
+        seq: u32::try_from(row.seq).unwrap_or_default(),
+        command: row.command_id.map(CommandId),
+        started_at: row.started_at,
+    }))
+}
+
+/// Counts the steps of a job.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last_seq(db: &impl ConnectionTrait, job: JobId) -> Result<u32> {
+    let last = Entity::find().filter(Column::JobId.eq(job.0)).order_by_desc(Column::Seq).one(db).await?;
+    Ok(last.map_or(0, |row| u32::try_from(row.seq).unwrap_or_default()))
+}
+
+/// Lists the steps of a job in order.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(db: &impl ConnectionTrait, job: JobId) -> Result<Vec<Step>> {
+    let rows = Entity::find().filter(Column::JobId.eq(job.0)).order_by_asc(Column::Seq).all(db).await?;
+    rows.into_iter().map(step).collect()
+}
+
+fn step(row: Model) -> Result<Step> {
+    Ok(Step {
+        id: StepId(row.id),
+        seq: u32::try_from(row.seq).unwrap_or_default(),
+        phase: row.phase,
+        title: row.title,
+        reason: row.reason,
+        path: row.path,
+        outcome: row.outcome.map(parsed).transpose()?,
+        fault: row.fault.map(parsed).transpose()?,
+        detail: row.detail,
+        started_at: from_millis(row.started_at),
+        finished_at: row.finished_at.map(from_millis),
+        wait_ms: row.wait_ms.and_then(|ms| u64::try_from(ms).ok()),
+    })
+}
+
+/// Reads a word of the API back.
+pub(crate) fn parsed<T: serde::de::DeserializeOwned>(text: String) -> Result<T> {
+    serde_json::from_value(text.into()).map_err(|error| Error::Damaged(error.to_string()))
+}
+
+fn word(outcome: StepOutcome) -> &'static str {
+    match outcome {
+        StepOutcome::Ok => "ok",
+        StepOutcome::Failed => "failed",
+        StepOutcome::Unclear => "unclear",
+        StepOutcome::Interrupted => "interrupted",
+    }
+}
