@@ -1,0 +1,96 @@
+//! Finds out which model answers.
+
+use async_snmp::oid;
+use rackhand_wire::{Fault, Reason};
+
+use super::line::{Line, Voice};
+use super::model::{self, Cells, Model};
+
+/// Finds the model of the device on `line`: the sysObjectID chooses the candidates, their outlet tables decide.
+///
+/// # Errors
+/// `ModelAmbiguous` with the models to choose from when none or several answer: a model is never guessed.
+pub(super) async fn model(line: &mut Line) -> Result<&'static Model, Fault> {
+    let object_id = line.get_one(Voice::Read, &oid!(1, 3, 6, 1, 2, 1, 1, 2, 0)).await?;
+    let object_id = object_id.as_ref().and_then(|value| value.as_oid().cloned());
+    let fitting = |model: &&Model| object_id.as_ref().is_some_and(|id| model.fits(id));
+    let mut candidates: Vec<&'static Model> = model::all().iter().filter(fitting).collect();
+    if candidates.is_empty() {
+        candidates = model::all().iter().collect();
+    }
+    let mut answered = Vec::new();
+    for candidate in &candidates {
+        if has_outlets(line, candidate).await? {
+            answered.push(*candidate);
+        }
+    }
+    let best = most_specific(&answered);
+    match best.as_slice() {
+        [only] => Ok(only),
+        [] => Err(none_answers(&candidates)),
+        several => Err(several_answer(several)),
+    }
+}
+
+/// Asks whether the model's table of outlet states is there.
+async fn has_outlets(line: &mut Line, model: &Model) -> Result<bool, Fault> {
+    match model.cells {
+        Cells::Rows => line.has_rows(&model.state.column).await,
+        Cells::Scalars(_) => {
+            let first = model.cell(&model.state.column, &[1]);
+            Ok(line.get_one(Voice::Read, &first).await?.is_some())
+        }
+    }
+}
+
+/// Leaves out every model whose tables another one answers only for compatibility.
+fn most_specific(answered: &[&'static Model]) -> Vec<&'static Model> {
+    let is_superseded =
+        |model: &&Model| answered.iter().any(|other| other.supersedes.iter().any(|key| key == model.key));
+    answered.iter().copied().filter(|model| !is_superseded(model)).collect()
+}
+
+fn none_answers(candidates: &[&Model]) -> Fault {
+    let detail = if candidates.len() == model::all().len() {
+        "the device is of no known make and has no known table of outlets; choose the model by hand"
+            .to_owned()
+    } else {
+        format!(
+            "the device calls itself {} but has no table of switched outlets; choose the model by hand: {}",
+            candidates.first().map_or("a PDU", |model| model.vendor.as_str()),
+            titles(candidates)
+        )
+    };
+    Fault::config(Reason::ModelAmbiguous, detail)
+}
+
+fn several_answer(several: &[&Model]) -> Fault {
+    let detail = format!("several models fit; choose one by hand: {}", titles(several));
+    Fault::config(Reason::ModelAmbiguous, detail)
+}
+
+fn titles(models: &[&Model]) -> String {
+    models.iter().map(|model| model.title.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn best(keys: &[&str]) -> Vec<&'static str> {
+        let answered: Vec<&Model> = keys.iter().map(|key| model::find(key).unwrap()).collect();
+        most_specific(&answered).into_iter().map(|model| model.key).collect()
+    }
+
+    #[test]
+    fn the_newest_apc_tree_that_answers_wins() {
+        assert_eq!(best(&["apc_spdu"]), ["apc_spdu"]);
+        assert_eq!(best(&["apc_spdu", "apc_rpdu"]), ["apc_rpdu"]);
+        assert_eq!(best(&["apc_spdu", "apc_rpdu", "apc_rpdu2"]), ["apc_rpdu2"]);
+    }
+
+    #[test]
+    fn models_that_say_nothing_of_each_other_tie() {
+        assert_eq!(best(&["apc_rpdu2", "apc_cpdu"]), ["apc_rpdu2", "apc_cpdu"]);
+    }
+}
