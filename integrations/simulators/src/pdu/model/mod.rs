@@ -17,6 +17,7 @@ use crate::world::Pdu;
 
 /// A model of PDU that can be played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub enum PduModel {
     /// APC `MasterSwitch`: the sPDU tree alone.
     ApcSpdu,

@@ -1,0 +1,68 @@
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::*;
+use crate::farm::{Farm, FarmConfig};
+use crate::world::RequestKind;
+
+async fn farm() -> (Farm, Control) {
+    let farm = Farm::start(FarmConfig { servers: 2, ..FarmConfig::default() }).await.unwrap();
+    let control = serve(&farm, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+    (farm, control)
+}
+
+fn fault(device: &str, fault: FaultOrder) -> Request {
+    Request::Fault { device: device.to_owned(), fault }
+}
+
+#[tokio::test]
+async fn a_fault_given_from_outside_reaches_the_world_and_clear_takes_it_back() {
+    let (farm, control) = farm().await;
+    let seen = ask(control.addr(), &fault("srv-01", FaultOrder::Mute)).await.unwrap();
+    assert!(farm.world().machine("srv-01").unwrap().bmc_faults().link.mute);
+    let Seen::Server(view) = seen else { panic!("{seen:?}") };
+    assert_eq!(view.faults, ["mute"]);
+    ask(control.addr(), &fault("srv-01", FaultOrder::Clear)).await.unwrap();
+    assert!(!farm.world().machine("srv-01").unwrap().bmc_faults().link.mute);
+}
+
+#[tokio::test]
+async fn losing_answers_to_writes_spares_answers_to_reads() {
+    let (farm, control) = farm().await;
+    let order = FaultOrder::Drop { count: 1, only: Some(ReplyWord::Write) };
+    ask(control.addr(), &fault("pdu-a", order)).await.unwrap();
+    let pdu = farm.world().pdu("pdu-a").unwrap();
+    assert_eq!(pdu.next_reply_fate(RequestKind::Read), crate::world::Fate::Send);
+    assert_eq!(pdu.next_reply_fate(RequestKind::Write), crate::world::Fate::Drop);
+}
+
+#[tokio::test]
+async fn faults_that_do_not_fit_the_device_are_refused_in_words() {
+    let (_farm, control) = farm().await;
+    for (device, order, words) in [
+        ("pdu-a", FaultOrder::WrongGuid, "pdu-a is a PDU"),
+        ("srv-01", FaultOrder::DieAfter { writes: 1 }, "srv-01 is a server"),
+        ("srv-99", FaultOrder::Mute, "no server or PDU called srv-99"),
+        ("pdu-a", FaultOrder::Outlet { number: 99, how: OutletWord::Stuck }, "no outlet pdu-a/99"),
+    ] {
+        let refused = ask(control.addr(), &fault(device, order)).await.unwrap_err();
+        assert!(matches!(&refused, AskError::Refused(text) if text.contains(words)), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn effects_tell_what_happened_in_order_with_the_outlet() {
+    let (farm, control) = farm().await;
+    let pdu = farm.world().pdu("pdu-b").unwrap();
+    pdu.switch(2, crate::world::OutletCommand::Off(std::time::Duration::ZERO)).unwrap();
+    let seen = ask(control.addr(), &Request::Effects { device: None }).await.unwrap();
+    let Seen::Effects(effects) = seen else { panic!("{seen:?}") };
+    let lines: Vec<_> = effects.iter().map(|e| format!("{} {}", e.device, e.what)).collect();
+    assert_eq!(lines, ["pdu-b outlet 2 commanded", "pdu-b outlet 2 switched_off", "srv-02 feed_cut pdu-b/2"]);
+}
+
+#[tokio::test]
+async fn the_control_socket_refuses_to_listen_on_the_network() {
+    let (farm, _control) = farm().await;
+    let refused = serve(&farm, "0.0.0.0:0".parse().unwrap()).await.err().unwrap();
+    assert!(refused.to_string().contains("loopback"));
+}
