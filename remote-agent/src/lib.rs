@@ -1,1 +1,17 @@
-//! Placeholder.
+//! The process that touches devices.
+//!
+//! It takes commands from a backend, runs each at most once and answers. Every backend embeds one, so
+//! that there is exactly one path to a device. One task per device is that device's only writer; what
+//! a command is about to change is in the [`journal`] before the device hears of it. The backend
+//! reaches descriptors through [`catalogue`] only; this crate must never know its database.
+
+pub mod catalogue;
+pub mod journal;
+
+mod agent;
+mod link;
+mod restore;
+mod worker;
+
+pub use agent::{Agent, Config};
+pub use link::{Delivery, Link, SecretSource};

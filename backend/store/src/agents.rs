@@ -1,18 +1,24 @@
 //! Agents.
 
 use chrono::{DateTime, Utc};
-use rackhand_wire::{frame::Hello, id::{AgentId, SiteId, TenantId}};
+use rackhand_wire::{
+    frame::Hello,
+    id::{AgentId, SiteId, TenantId},
+};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, Set,
 };
 use std::collections::BTreeMap;
 
 use crate::{
     Error, Result, Scope,
-    entity::{agent::{Column, Entity, Model}, endpoint},
+    entity::{
+        agent::{Column, Entity, Model},
+        endpoint,
+    },
     filter::scoped,
-    from_millis, fresh_id, millis, now,
+    fresh_id, from_millis, millis, now,
 };
 
 /// An agent as it is kept; whether it is connected is known by the roster.
@@ -43,7 +49,8 @@ pub struct Agent {
 /// # Errors
 /// When the database fails.
 pub async fn list(db: &impl ConnectionTrait, scope: &Scope) -> Result<Vec<Agent>> {
-    let rows = Entity::find().filter(scoped(scope, Column::TenantId)).order_by_asc(Column::Name).all(db).await?;
+    let rows =
+        Entity::find().filter(scoped(scope, Column::TenantId)).order_by_asc(Column::Name).all(db).await?;
     Ok(rows.into_iter().map(agent).collect())
 }
 
@@ -98,7 +105,10 @@ pub async fn hello(db: &impl ConnectionTrait, hello: &Hello) -> Result<()> {
 /// When the database fails.
 pub async fn endpoints(db: &impl ConnectionTrait, agent: &Agent) -> Result<u64> {
     let own = endpoint::Column::AgentId.eq(agent.id.0);
-    let which = if agent.group == "local" { own.or(endpoint::Column::AgentId.is_null()) } else { own };
+    let mut which = Condition::any().add(own);
+    if agent.group == "local" {
+        which = which.add(endpoint::Column::AgentId.is_null());
+    }
     Ok(endpoint::Entity::find().filter(which).count(db).await?)
 }
 

@@ -1,7 +1,10 @@
 //! Who did what: one hash chain per tenant, appended to and never changed.
 
 use rackhand_wire::{
-    api::{audit::AuditRecord, page::{ListQuery, Page}},
+    api::{
+        audit::AuditRecord,
+        page::{ListQuery, Page},
+    },
     id::TenantId,
 };
 use sea_orm::{
@@ -43,7 +46,8 @@ pub struct Deed {
 /// # Errors
 /// When the database fails.
 pub async fn append(tx: &Tx, tenant: TenantId, deed: Deed) -> Result<()> {
-    let last = Entity::find().filter(Column::TenantId.eq(tenant.0)).order_by_desc(Column::Seq).one(tx).await?;
+    let last =
+        Entity::find().filter(Column::TenantId.eq(tenant.0)).order_by_desc(Column::Seq).one(tx).await?;
     let (seq, previous_hash) = last.map_or((1, String::new()), |row| (row.seq + 1, row.hash));
     let mut model = Model {
         tenant_id: tenant.0,

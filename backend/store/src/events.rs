@@ -1,7 +1,10 @@
 //! What happened, for people.
 
 use rackhand_wire::{
-    api::{event::{Event, Severity}, page::{ListQuery, Page}},
+    api::{
+        event::{Event, Severity},
+        page::{ListQuery, Page},
+    },
     id::{EndpointId, EventId, JobId, ServerId, TenantId},
 };
 use sea_orm::{
@@ -13,7 +16,7 @@ use crate::{
     Error, Result, Scope,
     entity::event::{Column, Entity, Model},
     filter::{Term, contains, scoped, terms},
-    from_millis, fresh_id, millis, now,
+    fresh_id, from_millis, millis, now,
     page::{self, Cursor},
 };
 
@@ -83,7 +86,9 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
 
 fn condition(term: &Term) -> Result<Condition> {
     Ok(match term {
-        Term::Word(word) => Condition::any().add(contains(Column::Message, word)).add(contains(Column::Kind, word)),
+        Term::Word(word) => {
+            Condition::any().add(contains(Column::Message, word)).add(contains(Column::Kind, word))
+        }
         Term::Token(key, value) => match key.as_str() {
             "server" => Condition::all().add(Column::ServerId.eq(page::id(value)?)),
             "endpoint" => Condition::all().add(Column::EndpointId.eq(page::id(value)?)),

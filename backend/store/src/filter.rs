@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, QuerySelect,
-    sea_query::{Expr, LikeExpr, SimpleExpr},
+    sea_query::{Expr, ExprTrait, LikeExpr, SimpleExpr},
 };
 
 use crate::{Scope, entity::tenant};
@@ -12,10 +12,7 @@ pub fn scoped(scope: &Scope, column: impl ColumnTrait) -> Condition {
     if scope.is_everything() {
         return Condition::all();
     }
-    let below = tenant::Entity::find()
-        .select_only()
-        .column(tenant::Column::Id)
-        .filter_by_path(scope.path());
+    let below = tenant::Entity::find().select_only().column(tenant::Column::Id).filter_by_path(scope.path());
     Condition::all().add(column.in_subquery(below))
 }
 
@@ -79,7 +76,12 @@ mod tests {
         let token = |k: &str, v: &str| Term::Token(k.into(), v.into());
         assert_eq!(
             terms(r#"rack:"Row 3" state:on  DB 10.0.0.7"#),
-            [token("rack", "Row 3"), token("state", "on"), Term::Word("db".into()), Term::Word("10.0.0.7".into())]
+            [
+                token("rack", "Row 3"),
+                token("state", "on"),
+                Term::Word("db".into()),
+                Term::Word("10.0.0.7".into())
+            ]
         );
         assert_eq!(terms("  "), []);
     }

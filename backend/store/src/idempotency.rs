@@ -44,7 +44,10 @@ pub async fn find(db: &impl ConnectionTrait, tenant: TenantId, key: &str) -> Res
 /// # Errors
 /// When the database fails, or the key was used in the meantime.
 pub async fn keep(db: &impl ConnectionTrait, tenant: TenantId, key: &str, kept: Kept) -> Result<()> {
-    Entity::delete_many().filter(Column::CreatedAt.lte(millis(now() - TimeDelta::hours(24)))).exec(db).await?;
+    Entity::delete_many()
+        .filter(Column::CreatedAt.lte(millis(now() - TimeDelta::hours(24))))
+        .exec(db)
+        .await?;
     let model = Model {
         id: id(tenant, key),
         tenant_id: tenant.0,

@@ -12,7 +12,8 @@ use rackhand_wire::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
+    QueryFilter, QueryOrder, QuerySelect, Set,
+    sea_query::{Expr, ExprTrait},
 };
 use serde_json::Value;
 
@@ -23,7 +24,7 @@ use crate::{
         server,
     },
     filter::{Term, contains, scoped, terms},
-    from_millis, fresh_id, millis, now,
+    fresh_id, from_millis, millis, now,
     page::{self, Cursor},
     steps::{self, parsed},
 };
@@ -179,11 +180,11 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
 /// # Errors
 /// When the database fails.
 pub async fn due(db: &impl ConnectionTrait) -> Result<Vec<JobId>> {
-    let turn = Condition::any()
-        .add(Column::State.eq(JobState::Running.code()))
-        .add(Condition::all().add(Column::State.eq(JobState::Queued.code())).add(
-            Condition::any().add(Column::ActiveServerId.is_not_null()).add(Column::ServerId.is_null()),
-        ));
+    let turn = Condition::any().add(Column::State.eq(JobState::Running.code())).add(
+        Condition::all()
+            .add(Column::State.eq(JobState::Queued.code()))
+            .add(Condition::any().add(Column::ActiveServerId.is_not_null()).add(Column::ServerId.is_null())),
+    );
     let rows = Entity::find().filter(turn).order_by_asc(Column::Id).all(db).await?;
     Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
 }
@@ -225,7 +226,7 @@ pub struct Progress {
 /// # Errors
 /// When the database fails.
 pub async fn progress(db: &impl ConnectionTrait, id: JobId, progress: Progress) -> Result<()> {
-    let mut model = ActiveModel::default();
+    let mut model = <ActiveModel as ActiveModelTrait>::default();
     if let Some(state) = progress.state {
         model.state = Set(state.code().into());
     }
@@ -238,7 +239,8 @@ pub async fn progress(db: &impl ConnectionTrait, id: JobId, progress: Progress) 
     if progress.cuts {
         model.cut_at = Set(Some(millis(now())));
     }
-    let update = Entity::update_many().set(model).col_expr(Column::Version, Expr::col(Column::Version).add(1));
+    let update =
+        Entity::update_many().set(model).col_expr(Column::Version, Expr::col(Column::Version).add(1));
     update.filter(Column::Id.eq(id.0)).exec(db).await?;
     Ok(())
 }
@@ -275,7 +277,8 @@ pub async fn end(db: &impl ConnectionTrait, id: JobId, ending: Ending) -> Result
         active_server_id: Set(None),
         ..Default::default()
     };
-    let update = Entity::update_many().set(model).col_expr(Column::Version, Expr::col(Column::Version).add(1));
+    let update =
+        Entity::update_many().set(model).col_expr(Column::Version, Expr::col(Column::Version).add(1));
     update.filter(Column::Id.eq(id.0)).exec(db).await?;
     Ok(())
 }

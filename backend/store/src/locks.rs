@@ -17,7 +17,8 @@ pub async fn take(tx: &Tx, job: JobId, outlets: &[String]) -> Result<Option<JobI
     let mut sorted: Vec<&String> = outlets.iter().collect();
     sorted.sort();
     sorted.dedup();
-    let held = Entity::find().filter(Column::OutletKey.is_in(sorted.iter().map(|key| key.as_str()))).all(tx).await?;
+    let held =
+        Entity::find().filter(Column::OutletKey.is_in(sorted.iter().map(|key| key.as_str()))).all(tx).await?;
     if let Some(other) = held.iter().find(|row| row.job_id != job.0) {
         return Ok(Some(JobId(other.job_id)));
     }

@@ -50,7 +50,9 @@ impl Cursor {
     pub fn decode(query: &ListQuery) -> Result<Option<Self>> {
         let Some(text) = query.cursor.as_deref().filter(|text| !text.is_empty()) else { return Ok(None) };
         let parsed = Self::parse(text);
-        parsed.map(Some).ok_or_else(|| field("cursor", "unknown_cursor", "This cursor is not from this list."))
+        parsed
+            .map(Some)
+            .ok_or_else(|| field("cursor", "unknown_cursor", "This cursor is not from this list."))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -67,12 +69,19 @@ impl Cursor {
     }
 
     pub fn number(&self) -> Result<i64> {
-        self.value.parse().map_err(|_| field("cursor", "unknown_cursor", "This cursor is not from this list."))
+        self.value
+            .parse()
+            .map_err(|_| field("cursor", "unknown_cursor", "This cursor is not from this list."))
     }
 }
 
 /// Cuts one row too many off and makes the cursor of the next page.
-pub fn cut<M, T>(mut rows: Vec<M>, limit: u64, cursor: impl Fn(&M) -> String, make: impl Fn(M) -> T) -> Page<T> {
+pub fn cut<M, T>(
+    mut rows: Vec<M>,
+    limit: u64,
+    cursor: impl Fn(&M) -> String,
+    make: impl Fn(M) -> T,
+) -> Page<T> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
     rows.truncate(limit);
@@ -109,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_foreign_cursor_is_refused_by_name() {
-        for text in ["x", "0123", "zz00000000000000000000000000000000", "😀😀😀😀😀😀😀😀😀😀😀😀"] {
+        for text in ["x", "0123", "zz00000000000000000000000000000000", "😀😀😀😀😀😀😀😀😀😀😀😀"]
+        {
             let query = ListQuery { cursor: Some(text.into()), ..ListQuery::default() };
             assert!(matches!(Cursor::decode(&query), Err(Error::Field(error)) if error.field == "cursor"));
         }

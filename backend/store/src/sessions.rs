@@ -9,7 +9,7 @@ use sea_orm::{
 use crate::{
     Result,
     entity::session::{ActiveModel, Column, Entity, Model},
-    from_millis, fresh_id, millis, now,
+    fresh_id, from_millis, millis, now,
 };
 
 /// A sign-in.
@@ -97,7 +97,11 @@ pub async fn remove(db: &impl ConnectionTrait, id: SessionId) -> Result<()> {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn remove_of_user(db: &impl ConnectionTrait, user: UserId, except: Option<SessionId>) -> Result<()> {
+pub async fn remove_of_user(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    except: Option<SessionId>,
+) -> Result<()> {
     let mut which = Condition::all().add(Column::UserId.eq(user.0));
     if let Some(kept) = except {
         which = which.add(Column::Id.ne(kept.0));
@@ -112,8 +116,9 @@ pub async fn remove_of_user(db: &impl ConnectionTrait, user: UserId, except: Opt
 /// When the database fails.
 pub async fn prune(db: &impl ConnectionTrait) -> Result<()> {
     let at = now();
-    let ended =
-        Condition::any().add(Column::ExpiresAt.lte(millis(at))).add(Column::LastUsedAt.lte(millis(at - IDLE)));
+    let ended = Condition::any()
+        .add(Column::ExpiresAt.lte(millis(at)))
+        .add(Column::LastUsedAt.lte(millis(at - IDLE)));
     Entity::delete_many().filter(ended).exec(db).await?;
     Ok(())
 }

@@ -1,16 +1,22 @@
 //! Places.
 
-use rackhand_wire::{api::site::Site, id::{SiteId, TenantId}};
+use rackhand_wire::{
+    api::site::Site,
+    id::{SiteId, TenantId},
+};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, Set,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, Set,
 };
 
 use crate::{
     Error, Result, Scope,
-    entity::{server, site::{Column, Entity, Model}},
+    entity::{
+        server,
+        site::{Column, Entity, Model},
+    },
     filter::scoped,
-    from_millis, fresh_id, millis, now,
+    fresh_id, from_millis, millis, now,
 };
 
 /// Lists the sites in scope by name.
@@ -18,7 +24,8 @@ use crate::{
 /// # Errors
 /// When the database fails.
 pub async fn list(db: &impl ConnectionTrait, scope: &Scope) -> Result<Vec<Site>> {
-    let rows = Entity::find().filter(scoped(scope, Column::TenantId)).order_by_asc(Column::NameKey).all(db).await?;
+    let rows =
+        Entity::find().filter(scoped(scope, Column::TenantId)).order_by_asc(Column::NameKey).all(db).await?;
     let mut sites = Vec::with_capacity(rows.len());
     for row in &rows {
         sites.push(site(db, row).await?);

@@ -6,13 +6,14 @@ use rackhand_wire::{
     id::{CommandId, JobId, StepId},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Set,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    Set,
 };
 
 use crate::{
     Error, Result,
     entity::step::{ActiveModel, Column, Entity, Model},
-    from_millis, fresh_id, millis, now,
+    fresh_id, from_millis, millis, now,
 };
 
 /// What is about to be done.

@@ -14,7 +14,7 @@ use crate::{
     Error, Result, Scope,
     entity::token::{ActiveModel, Column, Entity, Model},
     filter::scoped,
-    from_millis, fresh_id, millis, now,
+    fresh_id, from_millis, millis, now,
 };
 
 /// What is needed to add a token.

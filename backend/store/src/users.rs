@@ -16,7 +16,7 @@ use crate::{
     Error, Result, Scope,
     entity::user::{ActiveModel, Column, Entity, Model},
     filter::scoped,
-    from_millis, fresh_id, millis, now,
+    fresh_id, from_millis, millis, now,
 };
 
 /// A user with what is needed to sign in.
@@ -67,7 +67,12 @@ pub async fn find_by_name(db: &impl ConnectionTrait, name: &str) -> Result<Optio
 ///
 /// # Errors
 /// A field error when the name is taken.
-pub async fn add(db: &impl ConnectionTrait, tenant: TenantId, name: &str, password_hash: String) -> Result<User> {
+pub async fn add(
+    db: &impl ConnectionTrait,
+    tenant: TenantId,
+    name: &str,
+    password_hash: String,
+) -> Result<User> {
     let model = Model {
         id: fresh_id(),
         tenant_id: tenant.0,

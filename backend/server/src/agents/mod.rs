@@ -1,0 +1,5 @@
+//! Agents as this process sees them: who is connected, and what each was asked.
+
+mod roster;
+
+pub use roster::{Roster, Told};

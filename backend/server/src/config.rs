@@ -1,0 +1,265 @@
+//! How the server is told what to do: flag over environment over file.
+
+use clap::Args;
+use rackhand_wire::Timings;
+use serde::Deserialize;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use crate::Failure;
+
+/// Options of `rackhand serve`; each is also an environment variable and a key of the file.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Options {
+    /// Configuration file [default: DATA_DIR/rackhand.toml, else /etc/rackhand/rackhand.toml]
+    #[arg(long, value_name = "FILE", env = "RACKHAND_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder of the database, the master key and the agent's journal
+    /// [default: /var/lib/rackhand as root, else $XDG_DATA_HOME/rackhand]
+    #[arg(long, value_name = "DIR", env = "RACKHAND_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", env = "RACKHAND_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// Where people reach this server; source of every link and of the cookie rules
+    /// [default: http://localhost:8080]
+    #[arg(long, value_name = "URL", env = "RACKHAND_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// sqlite://FILE or postgres://USER@HOST/NAME [default: sqlite://DATA_DIR/rackhand.db]
+    #[arg(long, value_name = "URL", env = "RACKHAND_DATABASE_URL")]
+    pub database_url: Option<String>,
+    /// Addresses of proxies whose X-Forwarded-For counts, separated by commas
+    #[arg(long, value_name = "IP", value_delimiter = ',', env = "RACKHAND_TRUSTED_PROXIES")]
+    pub trusted_proxies: Option<Vec<IpAddr>>,
+    /// File with the 32 bytes that seal every secret [default: DATA_DIR/master.key, made when missing]
+    #[arg(long, value_name = "FILE", env = "RACKHAND_MASTER_KEY_FILE")]
+    pub master_key_file: Option<PathBuf>,
+    /// Whether this process also touches devices itself
+    #[arg(long, value_name = "on|off", env = "RACKHAND_EMBEDDED_AGENT", value_parser = on_off)]
+    pub embedded_agent: Option<bool>,
+    /// Name of this node, part of its agent's name [default: node1]
+    #[arg(long, value_name = "NAME", env = "RACKHAND_NODE")]
+    pub node: Option<String>,
+    /// Listen beyond loopback without TLS: passwords then cross the network in clear
+    #[arg(long)]
+    pub insecure_http: bool,
+    /// Multiplies every duration of the power engine; for demonstrations and tests against simulators
+    #[arg(long, value_name = "FACTOR", env = "RACKHAND_TIME_SCALE", hide = true)]
+    pub time_scale: Option<f64>,
+}
+
+/// Variables that have a meaning; others that begin with RACKHAND_ are warned about.
+const KNOWN: [&str; 11] = [
+    "RACKHAND_CONFIG",
+    "RACKHAND_DATA_DIR",
+    "RACKHAND_LISTEN",
+    "RACKHAND_PUBLIC_URL",
+    "RACKHAND_DATABASE_URL",
+    "RACKHAND_TRUSTED_PROXIES",
+    "RACKHAND_MASTER_KEY_FILE",
+    "RACKHAND_EMBEDDED_AGENT",
+    "RACKHAND_NODE",
+    "RACKHAND_TIME_SCALE",
+    "RACKHAND_LOG",
+];
+
+/// Variables of our own tests, which may be set in a developer's shell.
+const OURS: [&str; 1] = ["RACKHAND_FIXTURES"];
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    public_url: Option<String>,
+    database_url: Option<String>,
+    trusted_proxies: Option<Vec<IpAddr>>,
+    master_key_file: Option<PathBuf>,
+    embedded_agent: Option<bool>,
+    node: Option<String>,
+    insecure_http: Option<bool>,
+}
+
+/// What it comes to.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder of everything that is kept.
+    pub data_dir: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where people reach it.
+    pub public_url: String,
+    /// The database.
+    pub database_url: String,
+    /// Proxies whose word counts.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The master key.
+    pub master_key_file: PathBuf,
+    /// Whether an agent is embedded.
+    pub embedded_agent: bool,
+    /// Name of this node.
+    pub node: String,
+    /// Factor on all durations.
+    pub time_scale: f64,
+}
+
+impl Config {
+    /// Joins flags, environment (both in `options`) and file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or understood, or the result is unsafe.
+    pub fn load(options: &Options) -> Result<Self, Failure> {
+        warn_unknown_variables();
+        let data_dir = match &options.data_dir {
+            Some(dir) => dir.clone(),
+            None => default_data_dir()?,
+        };
+        let file = read_file(options.config.as_deref(), &data_dir)?;
+        let listen = options.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let default_url = format!("http://localhost:{}", listen.port());
+        let config = Self {
+            listen,
+            public_url: options.public_url.clone().or(file.public_url).unwrap_or(default_url),
+            database_url: options
+                .database_url
+                .clone()
+                .or(file.database_url)
+                .unwrap_or_else(|| format!("sqlite://{}", data_dir.join("rackhand.db").display())),
+            trusted_proxies: options.trusted_proxies.clone().or(file.trusted_proxies).unwrap_or_default(),
+            master_key_file: options
+                .master_key_file
+                .clone()
+                .or(file.master_key_file)
+                .unwrap_or_else(|| data_dir.join("master.key")),
+            embedded_agent: options.embedded_agent.or(file.embedded_agent).unwrap_or(true),
+            node: options.node.clone().or(file.node).unwrap_or_else(|| "node1".into()),
+            time_scale: options.time_scale.unwrap_or(1.0),
+            data_dir,
+        };
+        config.check(options.insecure_http || file.insecure_http.unwrap_or(false))?;
+        Ok(config)
+    }
+
+    fn check(&self, insecure: bool) -> Result<(), Failure> {
+        let url = &self.public_url;
+        let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
+            return Err(Failure::new("use public_url", format!("“{url}” must begin with http:// or https://")));
+        }
+        if !(self.time_scale.is_finite() && self.time_scale > 0.0) {
+            return Err(Failure::new("use the time scale", "it must be greater than 0"));
+        }
+        if !self.listen.ip().is_loopback() && self.trusted_proxies.is_empty() && !insecure {
+            return Err(Failure::new(
+                &format!("listen on {}", self.listen),
+                "passwords would cross the network in clear. Put a TLS proxy in front and name it in \
+                 trusted_proxies, or listen on 127.0.0.1, or say --insecure-http if you mean it",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Says whether people come over TLS: decides the cookie's name and attributes.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+
+    /// All durations.
+    #[must_use]
+    pub fn timings(&self) -> Timings {
+        Timings::default().scaled(self.time_scale)
+    }
+}
+
+fn on_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("say on or off".into()),
+    }
+}
+
+fn default_data_dir() -> Result<PathBuf, Failure> {
+    if is_root() {
+        return Ok("/var/lib/rackhand".into());
+    }
+    if let Some(dir) = std::env::var_os("XDG_DATA_HOME").filter(|dir| !dir.is_empty()) {
+        return Ok(Path::new(&dir).join("rackhand"));
+    }
+    let home = std::env::var_os("HOME").filter(|dir| !dir.is_empty());
+    let home = home.ok_or_else(|| Failure::new("find a data folder", "HOME is not set; say --data-dir"))?;
+    Ok(Path::new(&home).join(".local/share/rackhand"))
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+fn read_file(named: Option<&Path>, data_dir: &Path) -> Result<File, Failure> {
+    let path = match named {
+        Some(path) => path.to_owned(),
+        None => {
+            let places = [data_dir.join("rackhand.toml"), PathBuf::from("/etc/rackhand/rackhand.toml")];
+            match places.into_iter().find(|path| path.exists()) {
+                Some(path) => path,
+                None => return Ok(File::default()),
+            }
+        }
+    };
+    let what = format!("read {}", path.display());
+    let text = std::fs::read_to_string(&path).map_err(|error| Failure::new(&what, error))?;
+    toml::from_str(&text).map_err(|error| Failure::new(&what, error.to_string().trim_end()))
+}
+
+fn warn_unknown_variables() {
+    for (name, _) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with("RACKHAND_")) else { continue };
+        if !KNOWN.contains(&name) && !OURS.contains(&name) {
+            tracing::warn!(variable = name, "this environment variable means nothing to rackhand");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(folder: &Path, file: &str) -> Options {
+        let path = folder.join("rackhand.toml");
+        std::fs::write(&path, file).unwrap();
+        Options { config: Some(path), data_dir: Some(folder.to_owned()), ..Options::default() }
+    }
+
+    #[test]
+    fn a_wrong_key_is_an_error_with_line_and_column() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Config::load(&options(folder.path(), "node = \"a\"\nlissten = \"x\"\n")).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("line 2, column 1") && text.contains("lissten"), "{text}");
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options(folder.path(), "listen = \"127.0.0.1:9\"\nnode = \"b\"\n");
+        options.listen = Some(SocketAddr::from(([127, 0, 0, 1], 7)));
+        let config = Config::load(&options).unwrap();
+        assert_eq!((config.listen.port(), config.node.as_str()), (7, "b"));
+        assert_eq!(config.public_url, "http://localhost:7");
+    }
+
+    #[test]
+    fn beyond_loopback_needs_tls_in_front_or_an_explicit_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options(folder.path(), "listen = \"0.0.0.0:8080\"\n");
+        assert!(Config::load(&options).unwrap_err().to_string().contains("--insecure-http"));
+        options.trusted_proxies = Some(vec![IpAddr::from([10, 0, 0, 1])]);
+        assert!(Config::load(&options).is_ok());
+        options.trusted_proxies = None;
+        options.insecure_http = true;
+        assert!(Config::load(&options).is_ok());
+    }
+}

@@ -1,0 +1,95 @@
+//! What changed, told to every open page: ids and versions, never contents.
+
+use rackhand_wire::api::live::{Change, Object};
+use std::{
+    collections::VecDeque,
+    fmt::Display,
+    sync::{Mutex, PoisonError},
+};
+use tokio::sync::broadcast;
+
+/// A change with its number.
+#[derive(Debug, Clone)]
+pub struct Numbered {
+    /// `epoch-number`: the epoch tells a restart of the server.
+    pub id: String,
+    /// What changed.
+    pub change: Change,
+}
+
+/// Tells changes and remembers the last of them for pages that reconnect.
+pub struct Live {
+    epoch: i64,
+    recent: Mutex<(u64, VecDeque<(u64, Change)>)>,
+    sender: broadcast::Sender<Numbered>,
+}
+
+/// Changes remembered for replay; a page that missed more loads everything again.
+const REMEMBERED: usize = 4096;
+
+impl Live {
+    /// Makes it; `epoch` must differ from the one before a restart.
+    pub fn new(epoch: i64) -> Self {
+        Self { epoch, recent: Mutex::default(), sender: broadcast::channel(1024).0 }
+    }
+
+    /// Tells that something changed. Call it after the commit.
+    pub fn tell(&self, object: Object, id: impl Display) {
+        let change = Change { object, id: id.to_string(), version: None };
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.0 += 1;
+        let number = recent.0;
+        recent.1.push_back((number, change.clone()));
+        if recent.1.len() > REMEMBERED {
+            recent.1.pop_front();
+        }
+        // Nobody listening is not an error.
+        self.sender.send(Numbered { id: format!("{}-{number}", self.epoch), change }).ok();
+    }
+
+    /// Listens from now on, with what was missed since `last`; `None` when that is not known any more.
+    pub fn listen(&self, last: Option<&str>) -> (broadcast::Receiver<Numbered>, Option<Vec<Numbered>>) {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let receiver = self.sender.subscribe();
+        let Some(last) = last else { return (receiver, Some(Vec::new())) };
+        let seen = last
+            .rsplit_once('-')
+            .filter(|(epoch, _)| *epoch == self.epoch.to_string())
+            .and_then(|(_, number)| number.parse::<u64>().ok());
+        let oldest = recent.1.front().map_or(recent.0 + 1, |(number, _)| *number);
+        let missed = seen.filter(|seen| *seen <= recent.0 && seen + 1 >= oldest).map(|seen| {
+            let after = recent.1.iter().filter(|(number, _)| *number > seen);
+            after
+                .map(|(number, change)| Numbered { id: format!("{}-{number}", self.epoch), change: change.clone() })
+                .collect()
+        });
+        (receiver, missed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_reconnects_hears_what_it_missed() {
+        let live = Live::new(7);
+        live.tell(Object::Server, "a");
+        live.tell(Object::Server, "b");
+        let (_, missed) = live.listen(Some("7-1"));
+        assert_eq!(missed.unwrap().iter().map(|m| m.change.id.as_str()).collect::<Vec<_>>(), ["b"]);
+        assert!(live.listen(Some("7-2")).1.unwrap().is_empty());
+    }
+
+    #[test]
+    fn after_a_restart_it_is_told_to_load_everything() {
+        let live = Live::new(8);
+        live.tell(Object::Server, "a");
+        assert!(live.listen(Some("7-1")).1.is_none());
+        assert!(live.listen(Some("8-9")).1.is_none());
+        for n in 0..=REMEMBERED {
+            live.tell(Object::Job, n);
+        }
+        assert!(live.listen(Some("8-0")).1.is_none());
+    }
+}

@@ -1,0 +1,119 @@
+//! Passwords, tokens and the master key.
+
+use argon2::{
+    Argon2, PasswordHasher, PasswordVerifier,
+    password_hash::phc::PasswordHash,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use rackhand_store::sealed::Keyring;
+use sha2::{Digest, Sha256};
+use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::LazyLock};
+
+use crate::Failure;
+
+/// Makes 256 bits that nobody can guess, for cookies and links.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn fresh_token() -> Result<String, Failure> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::new("ask the system for randomness", error))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Hashes a token for storing; tokens are random, so one round is enough.
+pub fn token_hash(token: &str) -> String {
+    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Hashes a password with argon2id. Slow: call it off the async threads.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn hash_password(password: &str) -> Result<String, Failure> {
+    let hash = Argon2::default().hash_password(password.as_bytes());
+    hash.map(|hash| hash.to_string()).map_err(|error| Failure::new("hash a password", error))
+}
+
+/// Compares a password with a stored hash, or with a made-up one when there is no such user, so that
+/// both take the same time.
+pub fn password_fits(password: &str, hash: Option<&str>) -> bool {
+    static NOBODY: LazyLock<String> =
+        LazyLock::new(|| hash_password("nobody has this password").unwrap_or_default());
+    let fits = |hash: &str| {
+        PasswordHash::new(hash)
+            .is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok())
+    };
+    match hash {
+        Some(hash) => fits(hash),
+        None => {
+            fits(&NOBODY);
+            false
+        }
+    }
+}
+
+/// Reads the master key, or makes it: 32 bytes in a file that only its owner can read.
+///
+/// # Errors
+/// When the file cannot be read or written, has another size, or others can read it.
+pub fn master_key(file: &Path) -> Result<Keyring, Failure> {
+    let what = format!("read the master key {}", file.display());
+    match fs::read(file) {
+        Ok(bytes) => {
+            only_owner(file)?;
+            let key: [u8; 32] =
+                bytes.try_into().map_err(|_| Failure::new(&what, "it must hold exactly 32 bytes"))?;
+            Ok(Keyring::new(key))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut key = [0_u8; 32];
+            getrandom::fill(&mut key).map_err(|error| Failure::new("make a master key", error))?;
+            let mut options = fs::OpenOptions::new();
+            let mut new = options
+                .write(true)
+                .create_new(true)
+                .mode(0o400)
+                .open(file)
+                .map_err(|error| Failure::new(&format!("make the master key {}", file.display()), error))?;
+            new.write_all(&key).and_then(|()| new.sync_all()).map_err(|error| Failure::new(&what, error))?;
+            Ok(Keyring::new(key))
+        }
+        Err(error) => Err(Failure::new(&what, error)),
+    }
+}
+
+fn only_owner(file: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt;
+    let what = format!("use the master key {}", file.display());
+    let mode = fs::metadata(file).map_err(|error| Failure::new(&what, error))?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(&what, format!("others can read it (mode {:o}); run chmod 0400 on it", mode & 0o777)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_key_is_made_once_and_only_for_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("master.key");
+        let made = master_key(&file).unwrap().fingerprint();
+        assert_eq!(master_key(&file).unwrap().fingerprint(), made);
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o400);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+        assert!(master_key(&file).is_err());
+    }
+
+    #[test]
+    fn only_the_right_password_fits() {
+        let hash = hash_password("correct horse battery").unwrap();
+        assert!(password_fits("correct horse battery", Some(&hash)));
+        assert!(!password_fits("wrong horse battery", Some(&hash)));
+        assert!(!password_fits("nobody has this password", None));
+    }
+}

@@ -1,0 +1,343 @@
+//! Connections, with what each path last said.
+
+use chrono::{DateTime, Utc};
+use rackhand_wire::{
+    Fault, Feature, Role,
+    api::connection::Connection,
+    id::{AgentId, ConnectionId, EndpointId, ServerId, TenantId},
+    power::{PathEvidence, PathState, RestorePolicy},
+};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    Set,
+};
+use serde_json::Value;
+use std::collections::HashMap;
+
+use crate::{
+    Error, Result, Scope,
+    endpoints::status,
+    entity::{
+        connection::{ActiveModel, Column, Entity, Model},
+        endpoint,
+    },
+    filter::scoped,
+    fresh_id, from_millis, millis, now,
+    steps::parsed,
+};
+
+/// What is needed to add a connection; everything is checked already.
+pub struct New {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The server.
+    pub server: ServerId,
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// What it means for power.
+    pub role: Role,
+    /// The server's place on the endpoint.
+    pub target: Value,
+    /// Label of the place: `outlet 7`; empty when the endpoint says it all.
+    pub target_label: String,
+    /// What is ticked.
+    pub features: Vec<Feature>,
+    /// Agent that executes it.
+    pub agent: Option<AgentId>,
+}
+
+/// Lists the connections of a server: controllers first, each in the order they were added.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(db: &impl ConnectionTrait, scope: &Scope, server: ServerId) -> Result<Vec<Connection>> {
+    let of = scoped(scope, Column::TenantId).add(Column::ServerId.eq(server.0));
+    let rows = Entity::find().filter(of).order_by_asc(Column::Role).order_by_asc(Column::Id).all(db).await?;
+    let mut list = Vec::with_capacity(rows.len());
+    for row in rows {
+        list.push(connection(db, row).await?);
+    }
+    Ok(list)
+}
+
+/// Lists the connections of an endpoint.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_endpoint(db: &impl ConnectionTrait, endpoint: EndpointId) -> Result<Vec<Connection>> {
+    let rows =
+        Entity::find().filter(Column::EndpointId.eq(endpoint.0)).order_by_asc(Column::Id).all(db).await?;
+    let mut list = Vec::with_capacity(rows.len());
+    for row in rows {
+        list.push(connection(db, row).await?);
+    }
+    Ok(list)
+}
+
+/// Gets one connection of a server.
+///
+/// # Errors
+/// [`Error::NotFound`] outside the scope.
+pub async fn get(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    server: ServerId,
+    id: ConnectionId,
+) -> Result<Connection> {
+    connection(db, row(db, scope, server, id).await?).await
+}
+
+/// Adds a connection.
+///
+/// # Errors
+/// A field error when the server is connected to this place already.
+pub async fn add(db: &impl ConnectionTrait, new: New) -> Result<Connection> {
+    let model = Model {
+        id: fresh_id(),
+        tenant_id: new.tenant.0,
+        server_id: new.server.0,
+        endpoint_id: new.endpoint.0,
+        role: role_word(new.role).into(),
+        target_key: target_key(&new.target),
+        target: new.target,
+        target_label: new.target_label,
+        features: serde_json::to_value(&new.features)?,
+        agent_id: new.agent.map(|id| id.0),
+        state: None,
+        fault: None,
+        watts: None,
+        restore_policy: None,
+        checked_at: None,
+        created_at: millis(now()),
+    };
+    let row = model.into_active_model().insert(db).await.map_err(taken)?;
+    connection(db, row).await
+}
+
+/// What changes in a connection; absent values stay.
+#[derive(Default)]
+pub struct Change {
+    /// New place with its label.
+    pub target: Option<(Value, String)>,
+    /// What is ticked from now on.
+    pub features: Option<Vec<Feature>>,
+    /// New agent.
+    pub agent: Option<Option<AgentId>>,
+}
+
+/// Changes a connection. A new place forgets what was read at the old one.
+///
+/// # Errors
+/// [`Error::NotFound`], or a field error when the place is taken.
+pub async fn change(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    server: ServerId,
+    id: ConnectionId,
+    change: Change,
+) -> Result<Connection> {
+    let mut model = row(db, scope, server, id).await?.into_active_model();
+    if let Some((target, label)) = change.target {
+        model.target_key = Set(target_key(&target));
+        model.target = Set(target);
+        model.target_label = Set(label);
+        model.state = Set(None);
+        model.fault = Set(None);
+        model.checked_at = Set(None);
+    }
+    if let Some(features) = change.features {
+        model.features = Set(serde_json::to_value(features)?);
+    }
+    if let Some(agent) = change.agent {
+        model.agent_id = Set(agent.map(|id| id.0));
+    }
+    connection(db, model.update(db).await.map_err(taken)?).await
+}
+
+/// Removes a connection.
+///
+/// # Errors
+/// [`Error::NotFound`] outside the scope.
+pub async fn remove(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    server: ServerId,
+    id: ConnectionId,
+) -> Result<()> {
+    row(db, scope, server, id).await?;
+    Entity::delete_by_id(id.0).exec(db).await?;
+    Ok(())
+}
+
+/// Removes every connection of a server; gives the endpoints that they used.
+///
+/// # Errors
+/// When the database fails.
+pub async fn remove_of_server(db: &impl ConnectionTrait, server: ServerId) -> Result<Vec<EndpointId>> {
+    let rows = Entity::find().filter(Column::ServerId.eq(server.0)).all(db).await?;
+    Entity::delete_many().filter(Column::ServerId.eq(server.0)).exec(db).await?;
+    Ok(rows.into_iter().map(|row| EndpointId(row.endpoint_id)).collect())
+}
+
+/// Says what the paths of a server last said; only those with power ticked.
+///
+/// # Errors
+/// When the database fails.
+pub async fn evidence(db: &impl ConnectionTrait, server: ServerId) -> Result<Vec<PathEvidence>> {
+    let mut all = evidence_of(db, &[server]).await?;
+    Ok(all.remove(&server).unwrap_or_default())
+}
+
+/// Says the same for many servers at once, for lists.
+///
+/// # Errors
+/// When the database fails.
+pub async fn evidence_of(
+    db: &impl ConnectionTrait,
+    servers: &[ServerId],
+) -> Result<HashMap<ServerId, Vec<PathEvidence>>> {
+    let ids = servers.iter().map(|id| id.0);
+    let rows = Entity::find()
+        .filter(Column::ServerId.is_in(ids))
+        .order_by_asc(Column::Role)
+        .order_by_asc(Column::Id)
+        .find_also_related_endpoint(db)
+        .await?;
+    let mut paths: HashMap<ServerId, Vec<PathEvidence>> = HashMap::new();
+    for (row, name) in rows {
+        let features: Vec<Feature> = serde_json::from_value(row.features.clone()).unwrap_or_default();
+        if features.contains(&Feature::Power) {
+            paths.entry(ServerId(row.server_id)).or_default().push(path(row, &name)?);
+        }
+    }
+    Ok(paths)
+}
+
+trait WithEndpoint {
+    async fn find_also_related_endpoint(self, db: &impl ConnectionTrait) -> Result<Vec<(Model, String)>>;
+}
+
+impl WithEndpoint for sea_orm::Select<Entity> {
+    async fn find_also_related_endpoint(self, db: &impl ConnectionTrait) -> Result<Vec<(Model, String)>> {
+        let rows = self.all(db).await?;
+        let mut ids: Vec<_> = rows.iter().map(|row| row.endpoint_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let names: HashMap<_, _> = endpoint::Entity::find()
+            .filter(endpoint::Column::Id.is_in(ids))
+            .all(db)
+            .await?
+            .into_iter()
+            .map(|row| (row.id, row.name))
+            .collect();
+        let with_name = |row: Model| {
+            let name = names.get(&row.endpoint_id).cloned().unwrap_or_default();
+            (row, name)
+        };
+        Ok(rows.into_iter().map(with_name).collect())
+    }
+}
+
+/// What a read of a path found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reading {
+    /// What it said.
+    pub state: Option<PathState>,
+    /// Why it did not.
+    pub fault: Option<Fault>,
+    /// Power drawn.
+    pub watts: Option<f64>,
+    /// Restore policy.
+    pub restore_policy: Option<RestorePolicy>,
+    /// When it was read.
+    pub at: DateTime<Utc>,
+}
+
+/// Stores what a path said.
+///
+/// # Errors
+/// When the database fails.
+pub async fn read(db: &impl ConnectionTrait, id: ConnectionId, reading: Reading) -> Result<()> {
+    let mut model = ActiveModel {
+        state: Set(reading.state.map(|state| state_word(state).into())),
+        fault: Set(reading.fault.map(serde_json::to_value).transpose()?),
+        watts: Set(reading.watts),
+        checked_at: Set(Some(millis(reading.at))),
+        ..Default::default()
+    };
+    // A silent BMC does not forget its policy.
+    if let Some(policy) = reading.restore_policy {
+        model.restore_policy = Set(serde_json::to_value(policy)?.as_str().map(str::to_owned));
+    }
+    Entity::update_many().set(model).filter(Column::Id.eq(id.0)).exec(db).await?;
+    Ok(())
+}
+
+async fn row(db: &impl ConnectionTrait, scope: &Scope, server: ServerId, id: ConnectionId) -> Result<Model> {
+    let of = scoped(scope, Column::TenantId).add(Column::ServerId.eq(server.0));
+    Entity::find_by_id(id.0).filter(of).one(db).await?.ok_or(Error::NotFound)
+}
+
+fn path(row: Model, endpoint: &str) -> Result<PathEvidence> {
+    Ok(PathEvidence {
+        connection_id: ConnectionId(row.id),
+        label: label(endpoint, &row.target_label),
+        role: parsed(row.role)?,
+        state: row.state.map(parsed).transpose()?,
+        fault: row.fault.and_then(|value| serde_json::from_value(value).ok()),
+        checked_at: row.checked_at.map(from_millis),
+        watts: row.watts,
+        restore_policy: row.restore_policy.map(parsed).transpose()?,
+    })
+}
+
+/// Names a path for people: `outlet 7 on pdu-a`, or the endpoint alone.
+#[must_use]
+pub fn label(endpoint: &str, target_label: &str) -> String {
+    if target_label.is_empty() { endpoint.to_owned() } else { format!("{target_label} on {endpoint}") }
+}
+
+async fn connection(db: &impl ConnectionTrait, row: Model) -> Result<Connection> {
+    let endpoint = endpoint::Entity::find_by_id(row.endpoint_id).one(db).await?.ok_or(Error::NotFound)?;
+    Ok(Connection {
+        id: ConnectionId(row.id),
+        server_id: ServerId(row.server_id),
+        endpoint_id: EndpointId(row.endpoint_id),
+        label: label(&endpoint.name, &row.target_label),
+        status: status(&endpoint),
+        endpoint_name: endpoint.name,
+        kind_title: String::new(),
+        kind: endpoint.kind,
+        role: parsed(row.role)?,
+        target: row.target,
+        features: serde_json::from_value(row.features)?,
+        agent_id: row.agent_id.map(AgentId),
+        created_at: from_millis(row.created_at),
+    })
+}
+
+fn taken(error: sea_orm::DbErr) -> Error {
+    Error::unique(error, "target", "This server is connected to this place already.")
+}
+
+/// Targets are compared as text; `serde_json` keeps keys sorted, so equal targets look equal.
+fn target_key(target: &Value) -> String {
+    target.to_string()
+}
+
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Controller => "controller",
+        Role::Feed => "feed",
+    }
+}
+
+fn state_word(state: PathState) -> &'static str {
+    match state {
+        PathState::On => "on",
+        PathState::Off => "off",
+        PathState::FeedOn => "feed_on",
+        PathState::FeedOff => "feed_off",
+        PathState::Unclear => "unclear",
+    }
+}

@@ -1,0 +1,353 @@
+//! Endpoints: what is added once and controls servers.
+
+use chrono::{DateTime, Utc};
+use rackhand_wire::{
+    Fault, Secrets,
+    api::{
+        endpoint::{Endpoint, EndpointState, EndpointStatus},
+        page::{ListQuery, Page},
+    },
+    id::{AgentId, EndpointId, TenantId},
+    operation::Identity,
+    power::OutletReading,
+};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Set,
+};
+use serde_json::Value;
+
+use crate::{
+    Db, Error, Result, Scope,
+    entity::{
+        connection,
+        endpoint::{ActiveModel, Column, Entity, Model},
+    },
+    filter::{Term, contains, scoped, terms},
+    fresh_id, from_millis, millis, now,
+    page::{self, Cursor},
+    sealed::Keyring,
+};
+
+/// An endpoint as the worker needs it: with credentials.
+pub struct Reach {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Whose.
+    pub tenant: TenantId,
+    /// Identity pinned when it was added.
+    pub pinned: Option<String>,
+    /// Credentials, opened.
+    pub secrets: Secrets,
+}
+
+/// What is needed to add an endpoint; parameters and secrets are checked already.
+pub struct New {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Integration.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// Agent that reaches it.
+    pub agent_id: Option<AgentId>,
+    /// Parameters.
+    pub params: Value,
+    /// Credentials.
+    pub secrets: Secrets,
+    /// Address shown in lists and unique per agent and kind.
+    pub address: Option<String>,
+}
+
+/// Adds an endpoint.
+///
+/// # Errors
+/// A field error when the name or the address is taken.
+pub async fn add(db: &impl ConnectionTrait, keys: &Keyring, new: New) -> Result<Endpoint> {
+    let id = fresh_id();
+    free(db, new.tenant, None, &new.name, address_key(&new.kind, new.agent_id, new.address.as_deref()))
+        .await?;
+    let model = Model {
+        id,
+        tenant_id: new.tenant.0,
+        name_key: new.name.trim().to_lowercase(),
+        name: new.name.trim().to_owned(),
+        agent_id: new.agent_id.map(|id| id.0),
+        params: new.params,
+        secrets_set: serde_json::to_value(new.secrets.names().collect::<Vec<_>>())?,
+        sealed: Some(keys.seal(id.as_bytes(), &new.secrets)?),
+        address_key: address_key(&new.kind, new.agent_id, new.address.as_deref()),
+        address: new.address,
+        kind: new.kind,
+        status: "unchecked".into(),
+        fault: None,
+        identity: None,
+        pinned: None,
+        outlets: None,
+        outlets_at: None,
+        checked_at: None,
+        version: 1,
+        created_at: millis(now()),
+    };
+    let row = model.into_active_model().insert(db).await.map_err(taken)?;
+    endpoint(db, row).await
+}
+
+/// Gets one endpoint.
+///
+/// # Errors
+/// [`Error::NotFound`] outside the scope.
+pub async fn get(db: &impl ConnectionTrait, scope: &Scope, id: EndpointId) -> Result<Endpoint> {
+    endpoint(db, row(db, scope, id).await?).await
+}
+
+/// Gets one endpoint with its credentials.
+///
+/// # Errors
+/// [`Error::NotFound`] outside the scope, [`Error::Sealed`] with another master key.
+pub async fn reach(db: &Db, scope: &Scope, id: EndpointId) -> Result<Reach> {
+    let row = row(db.reader(), scope, id).await?;
+    let secrets = match &row.sealed {
+        Some(sealed) => db.keys().open(row.id.as_bytes(), sealed)?,
+        None => Secrets::default(),
+    };
+    let (tenant, pinned) = (TenantId(row.tenant_id), row.pinned.clone());
+    Ok(Reach { endpoint: endpoint(db.reader(), row).await?, tenant, pinned, secrets })
+}
+
+/// Lists endpoints by name. Tokens: `kind:snmp_pdu`, `status:failing`.
+///
+/// # Errors
+/// A field error for a bad query.
+pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -> Result<Page<Endpoint>> {
+    let limit = page::limit(query)?;
+    let (_, descending) = page::sort(query, &["name"], "name")?;
+    let mut which = scoped(scope, Column::TenantId);
+    for term in terms(query.q.as_deref().unwrap_or_default()) {
+        which = which.add(match &term {
+            Term::Word(word) => {
+                Condition::any().add(contains(Column::NameKey, word)).add(contains(Column::Address, word))
+            }
+            Term::Token(key, value) => match key.as_str() {
+                "kind" => Condition::all().add(Column::Kind.eq(value.as_str())),
+                "status" => Condition::all().add(Column::Status.eq(value.as_str())),
+                _ => return Err(Error::Field(page::unknown_token(key))),
+            },
+        });
+    }
+    if let Some(cursor) = Cursor::decode(query)? {
+        which = which.add(if descending {
+            Column::NameKey.lt(cursor.value)
+        } else {
+            Column::NameKey.gt(cursor.value)
+        });
+    }
+    let order = if descending { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
+    let rows = Entity::find().filter(which).order_by(Column::NameKey, order).limit(limit + 1).all(db).await?;
+    let page = page::cut(rows, limit, |row| Cursor::encode(&row.name_key, row.id), |row| row);
+    let mut items = Vec::with_capacity(page.items.len());
+    for row in page.items {
+        items.push(endpoint(db, row).await?);
+    }
+    Ok(Page { items, next: page.next })
+}
+
+/// What changes in an endpoint; absent values stay.
+#[derive(Default)]
+pub struct Change {
+    /// New name.
+    pub name: Option<String>,
+    /// New agent.
+    pub agent_id: Option<Option<AgentId>>,
+    /// New parameters with their address.
+    pub params: Option<(Value, Option<String>)>,
+    /// All credentials from now on.
+    pub secrets: Option<Secrets>,
+    /// Forget the pinned identity.
+    pub unpin: bool,
+    /// Version that the caller saw.
+    pub version: Option<u64>,
+}
+
+/// Changes an endpoint.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Stale`], or a field error when a value is taken.
+pub async fn change(
+    db: &impl ConnectionTrait,
+    keys: &Keyring,
+    scope: &Scope,
+    id: EndpointId,
+    change: Change,
+) -> Result<Endpoint> {
+    let old = row(db, scope, id).await?;
+    if change.version.is_some_and(|seen| i64::try_from(seen) != Ok(old.version)) {
+        return Err(Error::Stale);
+    }
+    let name = change.name.unwrap_or_else(|| old.name.clone());
+    let agent = change.agent_id.unwrap_or(old.agent_id.map(AgentId));
+    let (params, address) = change.params.unwrap_or_else(|| (old.params.clone(), old.address.clone()));
+    let key = address_key(&old.kind, agent, address.as_deref());
+    free(db, TenantId(old.tenant_id), Some(id), &name, key.clone()).await?;
+    let version = old.version;
+    let mut model = old.into_active_model();
+    model.name = Set(name.trim().to_owned());
+    model.name_key = Set(name.trim().to_lowercase());
+    model.agent_id = Set(agent.map(|id| id.0));
+    model.params = Set(params);
+    model.address = Set(address);
+    model.address_key = Set(key);
+    if let Some(secrets) = change.secrets {
+        model.secrets_set = Set(serde_json::to_value(secrets.names().collect::<Vec<_>>())?);
+        model.sealed = Set(Some(keys.seal(id.0.as_bytes(), &secrets)?));
+    }
+    if change.unpin {
+        model.pinned = Set(None);
+    }
+    model.version = Set(version + 1);
+    endpoint(db, model.update(db).await.map_err(taken)?).await
+}
+
+/// Removes an endpoint that no connection uses.
+///
+/// # Errors
+/// [`Error::InUse`] while a connection uses it.
+pub async fn remove(db: &impl ConnectionTrait, scope: &Scope, id: EndpointId) -> Result<()> {
+    let found = get(db, scope, id).await?;
+    if found.connections > 0 {
+        return Err(Error::InUse(format!("{} connection(s) use this device.", found.connections)));
+    }
+    Entity::delete_by_id(id.0).exec(db).await?;
+    Ok(())
+}
+
+/// What a look at an endpoint found.
+pub struct Look {
+    /// What it said of itself, or why not.
+    pub identity: std::result::Result<Option<Identity>, Fault>,
+    /// Its outlets, when they were read.
+    pub outlets: Option<Vec<OutletReading>>,
+}
+
+/// Stores what a look found; pins the identity at the first one. Says whether the status changed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn looked(db: &impl ConnectionTrait, id: EndpointId, look: Look) -> Result<bool> {
+    let Some(old) = Entity::find_by_id(id.0).one(db).await? else { return Ok(false) };
+    let at = Some(millis(now()));
+    let mut model = ActiveModel { id: Set(id.0), checked_at: Set(at), ..Default::default() };
+    let changed = match look.identity {
+        Ok(identity) => {
+            model.status = Set("ok".into());
+            model.fault = Set(None);
+            if let Some(identity) = identity {
+                if old.pinned.is_none() {
+                    model.pinned = Set(identity.unique.clone());
+                }
+                model.identity = Set(Some(serde_json::to_value(identity)?));
+            }
+            old.status != "ok"
+        }
+        Err(fault) => {
+            let fault = serde_json::to_value(fault)?;
+            let changed = old.status != "failing" || old.fault.as_ref() != Some(&fault);
+            model.status = Set("failing".into());
+            model.fault = Set(Some(fault));
+            changed
+        }
+    };
+    if let Some(outlets) = look.outlets {
+        model.outlets = Set(Some(serde_json::to_value(outlets)?));
+        model.outlets_at = Set(at);
+    }
+    model.update(db).await?;
+    Ok(changed)
+}
+
+/// Reads the outlets as last seen.
+///
+/// # Errors
+/// [`Error::NotFound`] outside the scope.
+pub async fn outlets(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    id: EndpointId,
+) -> Result<(Vec<OutletReading>, Option<DateTime<Utc>>)> {
+    let row = row(db, scope, id).await?;
+    let outlets = row.outlets.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
+    Ok((outlets, row.outlets_at.map(from_millis)))
+}
+
+async fn row(db: &impl ConnectionTrait, scope: &Scope, id: EndpointId) -> Result<Model> {
+    let found = Entity::find_by_id(id.0).filter(scoped(scope, Column::TenantId)).one(db).await?;
+    found.ok_or(Error::NotFound)
+}
+
+/// Refuses a name or address that another endpoint has, with the field named.
+async fn free(
+    db: &impl ConnectionTrait,
+    tenant: TenantId,
+    own: Option<EndpointId>,
+    name: &str,
+    address: Option<String>,
+) -> Result<()> {
+    let other = |which: Condition| {
+        let own = own.map(|id| id.0).unwrap_or_default();
+        Entity::find().filter(which.add(Column::Id.ne(own))).one(db)
+    };
+    if let Some(key) = address
+        && let Some(found) = other(Condition::all().add(Column::AddressKey.eq(key))).await?
+    {
+        let message = format!("“{}” has this address on the same agent.", found.name);
+        return Err(Error::Field(rackhand_wire::FieldError::new("params.host", "duplicate", message)));
+    }
+    let same_name = Condition::all()
+        .add(Column::TenantId.eq(tenant.0))
+        .add(Column::NameKey.eq(name.trim().to_lowercase()));
+    if other(same_name).await?.is_some() {
+        let error = rackhand_wire::FieldError::new("name", "duplicate", "Another device has this name.");
+        return Err(Error::Field(error));
+    }
+    Ok(())
+}
+
+fn taken(error: sea_orm::DbErr) -> Error {
+    Error::unique(error, "name", "Another device has this name or address.")
+}
+
+fn address_key(kind: &str, agent: Option<AgentId>, address: Option<&str>) -> Option<String> {
+    let agent = agent.map_or_else(|| "local".to_owned(), |id| id.to_string());
+    address.map(|address| format!("{agent}/{kind}/{}", address.to_lowercase()))
+}
+
+async fn endpoint(db: &impl ConnectionTrait, row: Model) -> Result<Endpoint> {
+    let connections =
+        connection::Entity::find().filter(connection::Column::EndpointId.eq(row.id)).count(db).await?;
+    Ok(Endpoint {
+        id: EndpointId(row.id),
+        agent_id: row.agent_id.map(AgentId),
+        secrets_set: serde_json::from_value(row.secrets_set.clone()).unwrap_or_default(),
+        status: status(&row),
+        kind: row.kind,
+        name: row.name,
+        params: row.params,
+        address: row.address,
+        connections,
+        version: u64::try_from(row.version).unwrap_or_default(),
+        created_at: from_millis(row.created_at),
+    })
+}
+
+pub(crate) fn status(row: &Model) -> EndpointStatus {
+    EndpointStatus {
+        state: match row.status.as_str() {
+            "ok" => EndpointState::Ok,
+            "failing" => EndpointState::Failing,
+            _ => EndpointState::Unchecked,
+        },
+        fault: row.fault.clone().and_then(|value| serde_json::from_value(value).ok()),
+        identity: row.identity.clone().and_then(|value| serde_json::from_value(value).ok()),
+        checked_at: row.checked_at.map(from_millis),
+    }
+}

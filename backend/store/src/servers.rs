@@ -1,0 +1,407 @@
+//! Servers.
+
+use rackhand_wire::{
+    api::{
+        page::{ListQuery, Page},
+        server::{AddServer, PathBrief, Server, ServerRow, Tally},
+    },
+    id::{JobId, ServerId, SiteId, TenantId},
+    power::{PowerFlag, PowerValue, ServerPower},
+};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, Set,
+    sea_query::{Expr, ExprTrait},
+};
+use std::collections::HashMap;
+
+use crate::{
+    Error, Result, Scope, connections,
+    entity::{
+        job,
+        server::{ActiveModel, Column, Entity, Model},
+        site,
+    },
+    filter::{Term, contains, scoped, terms},
+    fresh_id, from_millis, millis, now,
+    page::{self, Cursor},
+    steps::parsed,
+};
+
+/// Lists servers. Tokens: `state:on`, `rack:R1`, `site:NAME`, `tag:db`, `flag:attention`; words match
+/// names, racks, tags and the addresses of connections. Sorts by `name`, `rack`, `state`, `checked_at`.
+///
+/// # Errors
+/// A field error for a bad query.
+pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -> Result<Page<ServerRow>> {
+    let limit = page::limit(query)?;
+    let (sort, descending) = page::sort(query, &["name", "rack", "state", "checked_at"], "name")?;
+    let column = match sort {
+        "rack" => Column::Rack,
+        "state" => Column::PowerValue,
+        "checked_at" => Column::CheckedAt,
+        _ => Column::NameKey,
+    };
+    let mut which = matching(db, scope, query.q.as_deref()).await?;
+    if let Some(cursor) = Cursor::decode(query)? {
+        which = which.add(after(column, descending, &cursor)?);
+    }
+    let order = if descending { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
+    let mut select = Entity::find().filter(which);
+    // Rows never read have no time; they count as the oldest in both engines.
+    select = match column {
+        Column::CheckedAt => select.order_by(Expr::col(column).if_null(0), order.clone()),
+        column => select.order_by(column, order.clone()),
+    };
+    let rows = select.order_by(Column::Id, order).limit(limit + 1).all(db).await?;
+    let cursor = |row: &Model| {
+        let value = match column {
+            Column::Rack => row.rack.clone(),
+            Column::PowerValue => row.power_value.clone(),
+            Column::CheckedAt => row.checked_at.unwrap_or_default().to_string(),
+            _ => row.name_key.clone(),
+        };
+        Cursor::encode(&value, row.id)
+    };
+    let page = page::cut(rows, limit, cursor, |row| row);
+    Ok(Page { items: rows_of(db, page.items).await?, next: page.next })
+}
+
+fn after(column: Column, descending: bool, cursor: &Cursor) -> Result<Condition> {
+    let value: sea_orm::Value = match column {
+        Column::CheckedAt => cursor.number()?.into(),
+        _ => cursor.value.clone().into(),
+    };
+    let place = || match column {
+        Column::CheckedAt => Expr::col(column).if_null(0),
+        column => Expr::col(column),
+    };
+    let (beyond, next) = if descending {
+        (place().lt(value.clone()), Column::Id.lt(cursor.id))
+    } else {
+        (place().gt(value.clone()), Column::Id.gt(cursor.id))
+    };
+    Ok(Condition::any().add(beyond).add(Condition::all().add(place().eq(value)).add(next)))
+}
+
+async fn rows_of(db: &impl ConnectionTrait, rows: Vec<Model>) -> Result<Vec<ServerRow>> {
+    let ids: Vec<ServerId> = rows.iter().map(|row| ServerId(row.id)).collect();
+    let mut paths = connections::evidence_of(db, &ids).await?;
+    let sites = site_names(db, rows.iter().filter_map(|row| row.site_id).collect()).await?;
+    let active = active_jobs(db, &ids).await?;
+    rows.into_iter()
+        .map(|row| {
+            let id = ServerId(row.id);
+            let briefs = paths.remove(&id).unwrap_or_default().into_iter().map(|path| PathBrief {
+                ok: path.checked_at.map(|_| path.fault.is_none()),
+                label: path.label,
+            });
+            Ok(ServerRow {
+                id,
+                site_name: row.site_id.and_then(|site| sites.get(&site).cloned()),
+                site_id: row.site_id.map(SiteId),
+                tags: serde_json::from_value(row.tags).unwrap_or_default(),
+                power: parsed(row.power_value)?,
+                confidence: parsed(row.confidence)?,
+                flags: serde_json::from_value(row.flags).unwrap_or_default(),
+                checked_at: row.checked_at.map(from_millis),
+                paths: briefs.collect(),
+                active_job_id: active.get(&row.id).copied(),
+                version: u64::try_from(row.version).unwrap_or_default(),
+                name: row.name,
+                rack: row.rack,
+            })
+        })
+        .collect()
+}
+
+async fn site_names(db: &impl ConnectionTrait, ids: Vec<uuid::Uuid>) -> Result<HashMap<uuid::Uuid, String>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = site::Entity::find().filter(site::Column::Id.is_in(ids)).all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
+}
+
+async fn active_jobs(db: &impl ConnectionTrait, servers: &[ServerId]) -> Result<HashMap<uuid::Uuid, JobId>> {
+    let ids = servers.iter().map(|id| id.0);
+    let rows: Vec<(uuid::Uuid, Option<uuid::Uuid>)> = job::Entity::find()
+        .select_only()
+        .columns([job::Column::Id, job::Column::ActiveServerId])
+        .filter(job::Column::ActiveServerId.is_in(ids))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().filter_map(|(job, server)| Some((server?, JobId(job)))).collect())
+}
+
+/// Counts states under a filter.
+///
+/// # Errors
+/// A field error for a bad filter.
+pub async fn tally(db: &impl ConnectionTrait, scope: &Scope, q: Option<&str>) -> Result<Tally> {
+    let counts: Vec<(String, bool, i64)> = Entity::find()
+        .select_only()
+        .column(Column::PowerValue)
+        .column(Column::Attention)
+        .column_as(Column::Id.count(), "count")
+        .filter(matching(db, scope, q).await?)
+        .group_by(Column::PowerValue)
+        .group_by(Column::Attention)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let mut tally = Tally { total: 0, on: 0, off: 0, fed: 0, unknown: 0, attention: 0 };
+    for (value, attention, count) in counts {
+        let count = u64::try_from(count).unwrap_or_default();
+        tally.total += count;
+        tally.attention += if attention { count } else { 0 };
+        match value.as_str() {
+            "on" => tally.on += count,
+            "off" => tally.off += count,
+            "fed" => tally.fed += count,
+            _ => tally.unknown += count,
+        }
+    }
+    Ok(tally)
+}
+
+async fn matching(db: &impl ConnectionTrait, scope: &Scope, q: Option<&str>) -> Result<Condition> {
+    let mut which = scoped(scope, Column::TenantId);
+    for term in terms(q.unwrap_or_default()) {
+        which = which.add(match &term {
+            Term::Word(word) => Condition::all().add(contains(Column::Search, word)),
+            Term::Token(key, value) => match key.as_str() {
+                "state" => Condition::all().add(Column::PowerValue.eq(value.as_str())),
+                "rack" => Condition::all().add(Column::Rack.eq(value.as_str())),
+                "tag" => {
+                    let quoted = serde_json::to_string(&value.to_lowercase())?;
+                    Condition::all().add(contains(Column::Search, &quoted))
+                }
+                "flag" if value == "attention" => Condition::all().add(Column::Attention.eq(true)),
+                "site" => {
+                    let named = site::Entity::find().filter(site::Column::NameKey.eq(value.to_lowercase()));
+                    let ids: Vec<_> = named.all(db).await?.into_iter().map(|row| row.id).collect();
+                    Condition::all().add(Column::SiteId.is_in(ids))
+                }
+                _ => return Err(Error::Field(page::unknown_token(key))),
+            },
+        });
+    }
+    Ok(which)
+}
+
+/// Gets one server with its evidence.
+///
+/// # Errors
+/// [`Error::NotFound`] outside the scope.
+pub async fn get(db: &impl ConnectionTrait, scope: &Scope, id: ServerId) -> Result<Server> {
+    server(db, row(db, scope, id).await?).await
+}
+
+/// Finds a server of a tenant by its name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn owner(db: &impl ConnectionTrait, scope: &Scope, id: ServerId) -> Result<TenantId> {
+    Ok(TenantId(row(db, scope, id).await?.tenant_id))
+}
+
+/// Lists the ids of every server, for the poller.
+///
+/// # Errors
+/// When the database fails.
+pub async fn all_ids(db: &impl ConnectionTrait) -> Result<Vec<ServerId>> {
+    let ids: Vec<uuid::Uuid> = Entity::find().select_only().column(Column::Id).into_tuple().all(db).await?;
+    Ok(ids.into_iter().map(ServerId).collect())
+}
+
+/// Counts the servers of a rack.
+///
+/// # Errors
+/// When the database fails.
+pub async fn in_rack(db: &impl ConnectionTrait, tenant: TenantId, rack: &str) -> Result<u64> {
+    use sea_orm::PaginatorTrait;
+    let which = Condition::all().add(Column::TenantId.eq(tenant.0)).add(Column::Rack.eq(rack));
+    Ok(Entity::find().filter(which).count(db).await?)
+}
+
+/// Adds a server.
+///
+/// # Errors
+/// A field error when the name is taken.
+pub async fn add(db: &impl ConnectionTrait, tenant: TenantId, new: AddServer) -> Result<Server> {
+    let mut model = Model {
+        id: fresh_id(),
+        tenant_id: tenant.0,
+        name_key: new.name.trim().to_lowercase(),
+        name: new.name.trim().to_owned(),
+        rack: new.rack.trim().to_owned(),
+        site_id: new.site_id.map(|id| id.0),
+        tags: serde_json::to_value(&new.tags)?,
+        notes: new.notes,
+        feeds_complete: false,
+        fallback_enabled: true,
+        maintenance: false,
+        mismatch_seen: false,
+        power_value: "unknown".into(),
+        confidence: "low".into(),
+        flags: serde_json::json!([]),
+        attention: false,
+        power_since: None,
+        checked_at: None,
+        search: String::new(),
+        version: 1,
+        created_at: millis(now()),
+    };
+    model.search = search_text(&model, &[]);
+    let row = model.into_active_model().insert(db).await.map_err(taken)?;
+    server(db, row).await
+}
+
+/// What changes in a server; absent values stay.
+#[derive(Default)]
+pub struct Change {
+    /// New name.
+    pub name: Option<String>,
+    /// New rack.
+    pub rack: Option<String>,
+    /// New site.
+    pub site_id: Option<Option<SiteId>>,
+    /// New tags.
+    pub tags: Option<Vec<String>>,
+    /// New notes.
+    pub notes: Option<String>,
+    /// The outlets feed all power supplies.
+    pub feeds_complete: Option<bool>,
+    /// Automatic fallback is allowed.
+    pub fallback_enabled: Option<bool>,
+    /// Power actions are refused.
+    pub maintenance: Option<bool>,
+    /// A wrong mapping was seen, or its wiring was confirmed.
+    pub mismatch_seen: Option<bool>,
+    /// Version that the caller saw.
+    pub version: Option<u64>,
+}
+
+/// Changes a server.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Stale`], or a field error when the name is taken.
+pub async fn change(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    id: ServerId,
+    change: Change,
+) -> Result<Server> {
+    let mut row = row(db, scope, id).await?;
+    if change.version.is_some_and(|seen| i64::try_from(seen) != Ok(row.version)) {
+        return Err(Error::Stale);
+    }
+    if let Some(name) = change.name {
+        row.name_key = name.trim().to_lowercase();
+        row.name = name.trim().to_owned();
+    }
+    row.rack = change.rack.map_or(row.rack, |rack| rack.trim().to_owned());
+    row.site_id = change.site_id.map_or(row.site_id, |site| site.map(|id| id.0));
+    if let Some(tags) = change.tags {
+        row.tags = serde_json::to_value(tags)?;
+    }
+    row.notes = change.notes.unwrap_or(row.notes);
+    row.feeds_complete = change.feeds_complete.unwrap_or(row.feeds_complete);
+    row.fallback_enabled = change.fallback_enabled.unwrap_or(row.fallback_enabled);
+    row.maintenance = change.maintenance.unwrap_or(row.maintenance);
+    row.mismatch_seen = change.mismatch_seen.unwrap_or(row.mismatch_seen);
+    row.version += 1;
+    let labels: Vec<String> =
+        connections::evidence(db, id).await?.into_iter().map(|path| path.label).collect();
+    row.search = search_text(&row, &labels);
+    let row = row.into_active_model().reset_all().update(db).await.map_err(taken)?;
+    server(db, row).await
+}
+
+/// Removes a server; its connections must be gone.
+///
+/// # Errors
+/// [`Error::NotFound`] outside the scope.
+pub async fn remove(db: &impl ConnectionTrait, scope: &Scope, id: ServerId) -> Result<()> {
+    row(db, scope, id).await?;
+    Entity::delete_by_id(id.0).exec(db).await?;
+    Ok(())
+}
+
+/// Stores what was weighed. Says whether anything that is shown changed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_power(db: &impl ConnectionTrait, id: ServerId, power: &ServerPower) -> Result<bool> {
+    let Some(old) = Entity::find_by_id(id.0).one(db).await? else { return Ok(false) };
+    let flags = serde_json::to_value(&power.flags)?;
+    let mismatch = power.flags.contains(&PowerFlag::WiringMismatch);
+    let confidence = serde_json::to_value(power.confidence)?.as_str().unwrap_or("low").to_owned();
+    let changed = old.power_value != power.value.code() || old.flags != flags || old.confidence != confidence;
+    let model = ActiveModel {
+        id: Set(id.0),
+        power_value: Set(power.value.code().into()),
+        confidence: Set(confidence),
+        flags: Set(flags),
+        attention: Set(power.flags.iter().any(|flag| *flag != PowerFlag::Transition)),
+        power_since: Set(power.since.map(millis)),
+        checked_at: Set(power.checked_at.map(millis)),
+        mismatch_seen: Set(old.mismatch_seen || mismatch),
+        ..Default::default()
+    };
+    model.update(db).await?;
+    Ok(changed)
+}
+
+/// Says whether a wrong mapping was seen and not confirmed since.
+///
+/// # Errors
+/// [`Error::NotFound`] when it is gone.
+pub async fn mismatch_seen(db: &impl ConnectionTrait, id: ServerId) -> Result<bool> {
+    Ok(Entity::find_by_id(id.0).one(db).await?.ok_or(Error::NotFound)?.mismatch_seen)
+}
+
+async fn row(db: &impl ConnectionTrait, scope: &Scope, id: ServerId) -> Result<Model> {
+    let found = Entity::find_by_id(id.0).filter(scoped(scope, Column::TenantId)).one(db).await?;
+    found.ok_or(Error::NotFound)
+}
+
+fn taken(error: sea_orm::DbErr) -> Error {
+    Error::unique(error, "name", "Another server has this name.")
+}
+
+fn search_text(row: &Model, labels: &[String]) -> String {
+    format!("{} {} {} {}", row.name, row.rack, row.tags, labels.join(" ")).to_lowercase()
+}
+
+async fn server(db: &impl ConnectionTrait, row: Model) -> Result<Server> {
+    let id = ServerId(row.id);
+    let sites = site_names(db, row.site_id.into_iter().collect()).await?;
+    let active = active_jobs(db, &[id]).await?;
+    let value: PowerValue = parsed(row.power_value)?;
+    Ok(Server {
+        id,
+        site_name: row.site_id.and_then(|site| sites.get(&site).cloned()),
+        site_id: row.site_id.map(SiteId),
+        tags: serde_json::from_value(row.tags).unwrap_or_default(),
+        notes: row.notes,
+        power: ServerPower {
+            value,
+            confidence: parsed(row.confidence)?,
+            flags: serde_json::from_value(row.flags).unwrap_or_default(),
+            since: row.power_since.map(from_millis),
+            checked_at: row.checked_at.map(from_millis),
+            paths: connections::evidence(db, id).await?,
+        },
+        feeds_complete: row.feeds_complete,
+        fallback_enabled: row.fallback_enabled,
+        maintenance: row.maintenance,
+        active_job_id: active.get(&row.id).copied(),
+        version: u64::try_from(row.version).unwrap_or_default(),
+        created_at: from_millis(row.created_at),
+        name: row.name,
+        rack: row.rack,
+    })
+}

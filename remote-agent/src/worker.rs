@@ -1,0 +1,204 @@
+//! One device and its only writer.
+
+use rackhand_driver::{Endpoint, Opening, perform};
+use rackhand_wire::{
+    Answer, Command, Fault, FaultCode, Operation, Reason, Secrets, Timings, frame::ToBackend, power::Switch,
+};
+use sha2::{Digest, Sha256};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    catalogue,
+    journal::{Cut, Journal, Known},
+};
+
+/// A command with what it needs, in a device's queue.
+pub struct Task {
+    pub command: Command,
+    pub secrets: Secrets,
+    pub received: Instant,
+    /// Restores what this command had cut: reported as such, not as an answer.
+    pub restores: bool,
+}
+
+/// What every worker shares.
+pub struct Shared {
+    pub journal: Mutex<Journal>,
+    pub timings: Timings,
+    pub out: mpsc::Sender<ToBackend>,
+}
+
+impl Shared {
+    pub fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A device unused for this long is closed.
+const IDLE: Duration = Duration::from_secs(150);
+
+struct Opened {
+    key: [u8; 32],
+    endpoint: Arc<dyn Endpoint>,
+}
+
+/// Serves one device until its queue closes or it is idle.
+pub async fn serve(shared: Arc<Shared>, mut queue: mpsc::Receiver<Task>) {
+    let mut opened: Option<Opened> = None;
+    while let Ok(Some(task)) = tokio::time::timeout(IDLE, queue.recv()).await {
+        one(&shared, &mut opened, task).await;
+    }
+    // What was queued while the time ran out is still served.
+    queue.close();
+    while let Some(task) = queue.recv().await {
+        one(&shared, &mut opened, task).await;
+    }
+    if let Some(opened) = opened {
+        opened.endpoint.close().await;
+    }
+}
+
+async fn one(shared: &Shared, opened: &mut Option<Opened>, task: Task) {
+    let begun = Instant::now();
+    let id = task.command.id;
+    let restores = task.restores;
+    let result = run(shared, opened, &task).await;
+    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let frame = if restores {
+        ToBackend::Restored { cut: id, result: result.map(|_| ()) }
+    } else {
+        ToBackend::Finished { command: id, result, took_ms }
+    };
+    if shared.out.send(frame).await.is_err() {
+        tracing::debug!(command = %id, "no backend to tell; the journal keeps the outcome");
+    }
+}
+
+async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Result<Answer, Fault> {
+    let command = &task.command;
+    if task.restores {
+        return restore(shared, opened, task).await;
+    }
+    if let Some(known) = shared.journal().find(command.id).cloned() {
+        return match known {
+            Known::Done(result) => result,
+            Known::Started => Err(Fault::new(
+                FaultCode::Lost,
+                Reason::Interrupted,
+                "it was begun before a restart; whether the device heard it is not known",
+            )),
+        };
+    }
+    if let Some(limit) = command.expires_in_ms
+        && task.received.elapsed() > Duration::from_millis(limit)
+    {
+        return Err(Fault::new(FaultCode::Exec, Reason::Expired, ""));
+    }
+    if !command.operation.is_write() {
+        let endpoint = open(shared, opened, task).await?;
+        return perform(endpoint.as_ref(), &command.target, &command.operation).await;
+    }
+    // What cannot even be opened was not begun.
+    let endpoint = open(shared, opened, task).await?;
+    begin(shared, command)?;
+    shared.out.send(ToBackend::Started { command: command.id }).await.ok();
+    let result = perform(endpoint.as_ref(), &command.target, &command.operation).await;
+    let mut journal = shared.journal();
+    if let Err(error) = journal.done(command.id, &result) {
+        tracing::error!(%error, command = %command.id, "the outcome could not be journaled");
+    }
+    Ok(result?)
+}
+
+/// Journals a write. Switching an outlet on settles every cut of it.
+fn begin(shared: &Shared, command: &Command) -> Result<(), Fault> {
+    let mut journal = shared.journal();
+    let cut = command.restore_after_ms.map(|after| Cut {
+        command: command.clone(),
+        due_at: chrono::Utc::now()
+            .timestamp_millis()
+            .saturating_add(i64::try_from(after).unwrap_or(i64::MAX)),
+    });
+    let mut write = || {
+        if (command.operation == Operation::SetOutlet { to: Switch::On }) {
+            for old in journal.cuts() {
+                if same_outlet(&old.command, command) {
+                    journal.settle(old.command.id)?;
+                }
+            }
+        }
+        journal.start(command.id, cut.clone())
+    };
+    write().map_err(|error| {
+        let detail = format!("the journal cannot be written: {error}");
+        Fault::new(FaultCode::Exec, Reason::Internal, detail)
+    })
+}
+
+async fn restore(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Result<Answer, Fault> {
+    let command = &task.command;
+    let still_due = shared.journal().cuts().iter().any(|cut| cut.command.id == command.id);
+    if !still_due {
+        return Ok(Answer::Done);
+    }
+    let endpoint = open(shared, opened, task).await?;
+    let on = Operation::SetOutlet { to: Switch::On };
+    perform(endpoint.as_ref(), &command.target, &on).await?;
+    match perform(endpoint.as_ref(), &command.target, &Operation::ReadOutlet).await? {
+        Answer::Outlet(reading) if reading.state == rackhand_wire::OutletState::On => {
+            if let Err(error) = shared.journal().settle(command.id) {
+                tracing::error!(%error, command = %command.id, "a restored outlet could not be journaled");
+            }
+            Ok(Answer::Done)
+        }
+        _ => Err(Fault::new(FaultCode::State, Reason::NoEffect, "it is not on yet")),
+    }
+}
+
+fn same_outlet(a: &Command, b: &Command) -> bool {
+    a.endpoint.id == b.endpoint.id && a.endpoint.params == b.endpoint.params && a.target == b.target
+}
+
+/// Opens the device, or keeps it open while parameters and credentials are the same.
+async fn open(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Result<Arc<dyn Endpoint>, Fault> {
+    let spec = &task.command.endpoint;
+    let key = key(task);
+    if let Some(open) = opened.as_ref().filter(|open| open.key == key) {
+        return Ok(Arc::clone(&open.endpoint));
+    }
+    if let Some(old) = opened.take() {
+        old.endpoint.close().await;
+    }
+    let Some(integration) = catalogue::find(&spec.kind) else {
+        return Err(Fault::new(FaultCode::Exec, Reason::UnknownKind, spec.kind.clone()));
+    };
+    let endpoint = integration
+        .open(Opening {
+            params: &spec.params,
+            secrets: &task.secrets,
+            pinned: spec.pinned.as_deref(),
+            timings: &shared.timings,
+        })
+        .await?;
+    *opened = Some(Opened { key, endpoint: Arc::clone(&endpoint) });
+    Ok(endpoint)
+}
+
+fn key(task: &Task) -> [u8; 32] {
+    let spec = &task.command.endpoint;
+    let mut hash = Sha256::new();
+    hash.update(spec.kind.as_bytes());
+    hash.update(spec.params.to_string().as_bytes());
+    hash.update(spec.pinned.as_deref().unwrap_or_default().as_bytes());
+    for (name, value) in task.secrets.expose_all() {
+        for part in [name, value] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+    }
+    hash.finalize().into()
+}
