@@ -11,6 +11,7 @@ use rackhand_simulators::control::{self, FaultOrder, Request, Seen};
 use rackhand_simulators::farm::{Addresses, Farm, FarmConfig};
 use rackhand_simulators::pdu::PduModel;
 use rackhand_simulators::world::WorldTimings;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Runs racks of simulated servers and PDUs on this machine's loopback addresses
 ///
@@ -145,6 +146,7 @@ impl Cli {
 }
 
 async fn run_farm(start: Start, control: SocketAddr, json: bool) -> Result<(), Failure> {
+    allow_many_sockets();
     let farm = Farm::start(config(start)).await?;
     let control = control::serve(&farm, control).await.map_err(|error| {
         format!("the control socket cannot listen on {control}: {error}; name another with --control")
@@ -155,6 +157,15 @@ async fn run_farm(start: Start, control: SocketAddr, json: bool) -> Result<(), F
     }
     tokio::signal::ctrl_c().await?;
     Ok(())
+}
+
+/// Raises the limit of open files as far as the system lets this user: every device needs sockets.
+fn allow_many_sockets() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is; a large farm may not start");
+    }
 }
 
 fn config(start: Start) -> FarmConfig {
