@@ -1,0 +1,28 @@
+//! SNMP, judged by third parties: net-snmp's tools drive our simulated PDUs, and our driver meets net-snmp's agent
+//! and recordings of real PDUs served by snmpsim.
+//!
+//! The recordings stand in `$RACKHAND_FIXTURES/snmprec`; they are read and never copied into the project. A peer
+//! that is missing fails the test and says how to install it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, also in the functions that its cases share"
+)]
+
+#[path = "snmp_peers/driver.rs"]
+mod driver;
+#[path = "snmp_peers/net_snmp.rs"]
+mod net_snmp;
+#[path = "snmp_peers/process.rs"]
+mod process;
+#[path = "snmp_peers/records.rs"]
+mod records;
+#[path = "snmp_peers/replay.rs"]
+mod replay;
+#[path = "snmp_peers/simulated.rs"]
+mod simulated;
+#[path = "snmp_peers/snmpd.rs"]
+mod snmpd;
