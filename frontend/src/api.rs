@@ -1,0 +1,128 @@
+//! Calls of the REST API: JSON in, JSON or a problem out.
+
+use std::cell::RefCell;
+
+use gloo_net::http::{Method, RequestBuilder, Response};
+use rackhand_wire::api::problem::Problem;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::session;
+
+/// Path prefix of every call.
+const BASE: &str = "/api/v1/";
+
+thread_local! {
+    static CSRF: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Remembers the token that proves that a changing request comes from this page.
+pub fn set_csrf(token: &str) {
+    CSRF.with_borrow_mut(|slot| token.clone_into(slot));
+}
+
+/// Reads `path`, relative to the API.
+pub async fn get<T: DeserializeOwned>(path: &str) -> Result<T, Problem> {
+    read(send::<()>(Method::GET, path, None).await?).await
+}
+
+/// Posts `body` and reads the answer.
+pub async fn post<B: Serialize, T: DeserializeOwned>(path: &str, body: &B) -> Result<T, Problem> {
+    read(send(Method::POST, path, Some(body)).await?).await
+}
+
+/// Posts `body`; the answer does not matter.
+pub async fn act<B: Serialize>(path: &str, body: &B) -> Result<(), Problem> {
+    send(Method::POST, path, Some(body)).await.map(drop)
+}
+
+/// Posts nothing; the answer does not matter.
+pub async fn poke(path: &str) -> Result<(), Problem> {
+    send::<()>(Method::POST, path, None).await.map(drop)
+}
+
+/// Changes what stands at `path` and reads it as it is now.
+pub async fn patch<B: Serialize, T: DeserializeOwned>(path: &str, body: &B) -> Result<T, Problem> {
+    read(send(Method::PATCH, path, Some(body)).await?).await
+}
+
+/// Removes what stands at `path`.
+pub async fn delete(path: &str) -> Result<(), Problem> {
+    send::<()>(Method::DELETE, path, None).await.map(drop)
+}
+
+/// Escapes a value for a query string.
+pub fn encode(value: &str) -> String {
+    js_sys::encode_uri_component(value).into()
+}
+
+async fn send<B: Serialize>(method: Method, path: &str, body: Option<&B>) -> Result<Response, Problem> {
+    let changes = method != Method::GET;
+    let mut request =
+        RequestBuilder::new(&format!("{BASE}{path}")).method(method).header("accept", "application/json");
+    if changes {
+        request = request
+            .header("x-csrf-token", &CSRF.with_borrow(Clone::clone))
+            .header("idempotency-key", &fresh_key());
+    }
+    let sent = match body {
+        Some(body) => match request.json(body) {
+            Ok(request) => request.send().await,
+            Err(error) => Err(error),
+        },
+        None => request.send().await,
+    };
+    let response = sent.map_err(|error| offline(&error.to_string()))?;
+    if response.ok() {
+        return Ok(response);
+    }
+    let problem = understand(&response).await;
+    if problem.status == 401 && path != "session" {
+        session::lost();
+    }
+    Err(problem)
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Problem> {
+    let text = response.text().await.map_err(|error| offline(&error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| {
+        let title = "Rackhand's answer cannot be read. Reload the page: it may be older than the server.";
+        local(0, "unreadable", title, Some(error.to_string()))
+    })
+}
+
+/// Reads the problem of an answer, or makes one from its status.
+async fn understand(response: &Response) -> Problem {
+    let text = response.text().await.unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_else(|_| {
+        let title = format!("Rackhand answered {}.", response.status());
+        local(response.status(), "unexpected", &title, None)
+    })
+}
+
+fn offline(detail: &str) -> Problem {
+    local(0, "offline", "Rackhand does not answer.", Some(detail.to_owned()))
+}
+
+/// Makes a problem that no server told.
+pub fn local(status: u16, code: &str, title: &str, detail: Option<String>) -> Problem {
+    Problem {
+        kind: "about:blank".to_owned(),
+        title: title.to_owned(),
+        status,
+        code: code.to_owned(),
+        detail,
+        request_id: String::new(),
+        errors: Vec::new(),
+        job_id: None,
+    }
+}
+
+/// Makes a random UUID. `crypto.randomUUID` is missing on plain http, what `getrandom` asks is not.
+fn fresh_key() -> String {
+    let mut bytes = [0u8; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        // Without a source of chance a repeated key would be refused, never executed twice.
+        bytes = u128::from(js_sys::Date::now().to_bits()).to_le_bytes();
+    }
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}

@@ -1,0 +1,75 @@
+//! Sending a form: busy while it is under way, each refusal at its field, the rest in one note.
+
+use leptos::{prelude::*, task::spawn_local};
+use rackhand_wire::api::problem::Problem;
+
+/// The state of one form's sending. Copy; lives with the form.
+#[derive(Clone, Copy)]
+pub struct Submit {
+    /// On its way.
+    pub busy: RwSignal<bool>,
+    /// What was refused last.
+    pub problem: RwSignal<Option<Problem>>,
+}
+
+impl Submit {
+    /// Makes a form's state, at rest.
+    pub fn new() -> Self {
+        Self { busy: RwSignal::new(false), problem: RwSignal::new(None) }
+    }
+
+    /// Follows what is wrong with one field: `name`, `params.host`.
+    pub fn at(self, field: impl Into<String>) -> Signal<Option<String>> {
+        let field = field.into();
+        Signal::derive(move || {
+            self.problem.with(|problem| {
+                let errors = problem.as_ref().map(|problem| problem.errors.as_slice()).unwrap_or_default();
+                errors.iter().find(|error| error.field == field).map(|error| error.message.clone())
+            })
+        })
+    }
+
+    /// Follows what no field in sight can show; `shown` says which fields are in sight.
+    pub fn rest(self, shown: impl Fn(&str) -> bool + Send + Sync + 'static) -> Signal<Option<Problem>> {
+        Signal::derive(move || {
+            self.problem.with(|problem| problem.as_ref().and_then(|problem| unseen(problem, &shown)))
+        })
+    }
+
+    /// Sends, unless it is being sent already, and calls `done` with the answer.
+    pub fn run<T: 'static>(
+        self,
+        work: impl Future<Output = Result<T, Problem>> + 'static,
+        done: impl FnOnce(T) + 'static,
+    ) {
+        if self.busy.get_untracked() {
+            return;
+        }
+        self.busy.set(true);
+        self.problem.set(None);
+        spawn_local(async move {
+            let answer = work.await;
+            // The form may be gone by now; what was sent still counts.
+            self.busy.try_set(false);
+            match answer {
+                Ok(value) => done(value),
+                Err(problem) => {
+                    self.problem.try_set(Some(problem));
+                }
+            }
+        });
+    }
+}
+
+fn unseen(problem: &Problem, shown: &impl Fn(&str) -> bool) -> Option<Problem> {
+    let hidden: Vec<_> = problem.errors.iter().filter(|error| !shown(&error.field)).collect();
+    if hidden.is_empty() && !problem.errors.is_empty() {
+        return None;
+    }
+    let mut problem = problem.clone();
+    let more: Vec<_> = hidden.iter().map(|error| error.message.as_str()).collect();
+    if !more.is_empty() {
+        problem.detail = Some(more.join(" "));
+    }
+    Some(problem)
+}

@@ -1,0 +1,145 @@
+//! The live stream. One tab of the browser holds it, chosen by a Web Lock, and passes every message
+//! to the other tabs; a page hears that something changed and fetches what it shows.
+
+use leptos::prelude::*;
+use rackhand_wire::api::live::{Change, Object};
+use std::{cell::RefCell, rc::Rc};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use web_sys::{BroadcastChannel, EventSource, MessageEvent};
+
+const NAME: &str = "rackhand-live";
+/// Sent between tabs when messages may have been missed.
+const RESYNC: &str = "resync";
+
+/// What a page hears.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// One thing changed.
+    Changed(Change),
+    /// Messages may have been missed: everything on the screen is fetched again.
+    Resync,
+}
+
+type Listener = Rc<dyn Fn(&Notice)>;
+
+thread_local! {
+    static LISTENERS: RefCell<Vec<(u64, Listener)>> = const { RefCell::new(Vec::new()) };
+    static STREAM: RefCell<Option<EventSource>> = const { RefCell::new(None) };
+    static CONNECTED: RefCell<Option<RwSignal<bool>>> = const { RefCell::new(None) };
+}
+
+/// Hears every notice until the calling component is gone.
+pub fn listen(hear: impl Fn(&Notice) + 'static) {
+    let id = LISTENERS.with_borrow_mut(|listeners| {
+        let id = listeners.last().map_or(0, |(last, _)| last + 1);
+        listeners.push((id, Rc::new(hear)));
+        id
+    });
+    on_cleanup(move || LISTENERS.with_borrow_mut(|listeners| listeners.retain(|(other, _)| *other != id)));
+}
+
+/// Tells this tab's pages of a change that it made itself, ahead of the stream.
+pub fn announce(object: Object, id: impl ToString) {
+    tell(&Notice::Changed(Change { object, id: id.to_string(), version: None }));
+}
+
+fn tell(notice: &Notice) {
+    // Cloned, because a listener may come or go while it hears.
+    let listeners: Vec<_> =
+        LISTENERS.with_borrow(|all| all.iter().map(|(_, listener)| Rc::clone(listener)).collect());
+    for listener in listeners {
+        listener(notice);
+    }
+}
+
+/// Joins the stream; called once, after signing in. Says whether this tab hears anything.
+pub fn start() -> RwSignal<bool> {
+    let connected = RwSignal::new(true);
+    CONNECTED.with_borrow_mut(|slot| *slot = Some(connected));
+    let channel = BroadcastChannel::new(NAME).ok();
+    if let Some(channel) = &channel {
+        let hear = Closure::<dyn Fn(MessageEvent)>::new(|event: MessageEvent| {
+            if let Some(text) = event.data().as_string() {
+                tell_text(&text);
+            }
+        });
+        channel.set_onmessage(Some(hear.as_ref().unchecked_ref()));
+        hear.forget();
+    }
+    if !lead(channel.clone()) {
+        open(channel);
+    }
+    connected
+}
+
+/// Leaves the stream.
+pub fn stop() {
+    if let Some(stream) = STREAM.with_borrow_mut(Option::take) {
+        stream.close();
+    }
+}
+
+/// Waits for the lock that only one tab has; says whether this browser knows locks.
+fn lead(channel: Option<BroadcastChannel>) -> bool {
+    let Some(window) = web_sys::window() else { return false };
+    let navigator: JsValue = window.navigator().into();
+    let Ok(locks) = js_sys::Reflect::get(&navigator, &"locks".into()) else { return false };
+    let Ok(request) = js_sys::Reflect::get(&locks, &"request".into()) else { return false };
+    let Some(request) = request.dyn_ref::<js_sys::Function>() else { return false };
+    let granted = Closure::once_into_js(move || {
+        open(channel);
+        // Never settles: the lock is held until the tab goes.
+        js_sys::Promise::new(&mut |_, _| {})
+    });
+    request.call2(&locks, &NAME.into(), &granted).is_ok()
+}
+
+fn open(channel: Option<BroadcastChannel>) {
+    let Ok(stream) = EventSource::new("/api/v1/live") else { return };
+    let pass = Rc::new(move |text: &str| {
+        tell_text(text);
+        if let Some(channel) = &channel {
+            // A closed channel has no one left to hear.
+            drop(channel.post_message(&text.into()));
+        }
+    });
+    let message = Rc::clone(&pass);
+    let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+        if let Some(text) = event.data().as_string() {
+            message(&text);
+        }
+    });
+    stream.set_onmessage(Some(hear.as_ref().unchecked_ref()));
+    hear.forget();
+    let opened = Closure::<dyn Fn()>::new(move || {
+        connected(true);
+        pass(RESYNC);
+    });
+    stream.set_onopen(Some(opened.as_ref().unchecked_ref()));
+    opened.forget();
+    let failed = Closure::<dyn Fn()>::new(|| connected(false));
+    stream.set_onerror(Some(failed.as_ref().unchecked_ref()));
+    failed.forget();
+    STREAM.with_borrow_mut(|slot| *slot = Some(stream));
+}
+
+fn connected(now: bool) {
+    CONNECTED.with_borrow(|slot| {
+        if let Some(signal) = slot
+            && signal.get_untracked() != now
+        {
+            signal.set(now);
+        }
+    });
+}
+
+fn tell_text(text: &str) {
+    if text == RESYNC {
+        tell(&Notice::Resync);
+    } else if let Ok(change) = serde_json::from_str::<Change>(text) {
+        if change.object == Object::Session {
+            crate::session::check();
+        }
+        tell(&Notice::Changed(change));
+    }
+}

@@ -1,0 +1,98 @@
+//! Events, newest first.
+
+use leptos::prelude::*;
+use leptos_router::{NavigateOptions, components::A, hooks::use_navigate};
+use rackhand_wire::api::{
+    event::{Event, Severity},
+    live::Object,
+    page::Page,
+};
+
+use crate::{
+    api,
+    load::{faces, load},
+    part::{
+        Tone,
+        empty::Empty,
+        filter_bar::FilterBar,
+        icon::Icon,
+        pager::{Cursor, Pager},
+        skeleton::Skeleton,
+        table::follow,
+    },
+    time,
+};
+
+/// The list with its filter.
+#[component]
+pub fn Events(filter: Memo<String>) -> impl IntoView {
+    let cursor = Cursor::new();
+    Effect::new(move |_| {
+        filter.track();
+        cursor.reset();
+    });
+    let path = move || {
+        let q = api::encode(&filter.get());
+        let cursor =
+            cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();
+        Some(format!("events?limit=50&q={q}{cursor}"))
+    };
+    let list = load::<Page<Event>>(path, |change| change.object == Object::Event);
+    let navigate = use_navigate();
+    let search = Callback::new(move |q: String| {
+        navigate(&format!("/activity?q={}", api::encode(&q)), NavigateOptions::default());
+    });
+    let draw = move |list: Signal<Page<Event>>| {
+        let none = move || {
+            list.with(|list| list.items.is_empty()).then(|| {
+                view! { <Empty icon="clock" title="Nothing happened yet" text="Changes of power, failing devices and finished jobs appear here."/> }
+            })
+        };
+        view! {
+            <div class="card">
+                <div class="card-list">
+                    {follow(move || list.get().items, |event: &Event| event.id, |_, event| event_line(&event.get_untracked()))}
+                </div>
+                {none}
+                <div class="table-foot">
+                    <span>"Newest first"</span>
+                    <Pager cursor next=Signal::derive(move || list.with(|list| list.next.clone()))/>
+                </div>
+            </div>
+        }
+        .into_any()
+    };
+    view! {
+        <FilterBar filter on_change=search placeholder="Filter: server:<id>, severity:warning, kind:job.finished"/>
+        {faces(list, || view! { <Skeleton lines=8/> }.into_any(), draw)}
+    }
+}
+
+/// One event as a line of a list.
+pub fn event_line(event: &Event) -> impl IntoView + use<> {
+    let (icon, tone) = match event.severity {
+        Severity::Info => ("info", None),
+        Severity::Warning => ("warning", Some(Tone::Degraded)),
+        Severity::Alarm => ("warning", Some(Tone::Danger)),
+    };
+    let href = match (event.job_id, event.server_id, event.endpoint_id) {
+        (Some(job), _, _) => format!("/jobs/{job}"),
+        (None, Some(server), _) => format!("/servers/{server}"),
+        (None, None, Some(endpoint)) => format!("/devices/{endpoint}"),
+        (None, None, None) => "/activity".to_owned(),
+    };
+    let at = event.at;
+    let server = event.server_name.clone();
+    let (message, actor) = (event.message.clone(), event.actor.clone());
+    view! {
+        <A href=href attr:data-tone=tone.map(Tone::word)>
+            <Icon name=icon/>
+            <span class="cut flow">
+                {server.clone().map(|name| view! { <span class="strong">{name}</span> " " })}
+                <span class="dim">{message.clone()}</span>
+            </span>
+            <span class="meta only-wide">{actor.clone()}</span>
+            <span class="meta num when" title=time::moment(at)>{move || format!("{} ago", time::age(at))}</span>
+        </A>
+    }
+}

@@ -1,0 +1,91 @@
+//! Jobs, newest first.
+
+use leptos::prelude::*;
+use leptos_router::components::A;
+use rackhand_wire::api::{
+    job::{Job, JobState},
+    live::Object,
+    page::Page,
+};
+
+use crate::{
+    api,
+    load::{faces, load},
+    part::{
+        Tone,
+        empty::Empty,
+        icon::Icon,
+        pager::{Cursor, Pager},
+        skeleton::Skeleton,
+        table::follow,
+    },
+    time,
+};
+
+/// The list.
+#[component]
+pub fn Jobs() -> impl IntoView {
+    let cursor = Cursor::new();
+    let path = move || {
+        let cursor =
+            cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();
+        Some(format!("jobs?limit=50{cursor}"))
+    };
+    let list = load::<Page<Job>>(path, |change| change.object == Object::Job);
+    let draw = move |list: Signal<Page<Job>>| {
+        let none = move || {
+            list.with(|list| list.items.is_empty()).then(|| {
+                view! { <Empty icon="activity" title="No job has run yet" text="Power actions and tests of devices become jobs; each keeps its steps."/> }
+            })
+        };
+        view! {
+            <div class="card">
+                <div class="card-list">
+                    {follow(move || list.get().items, |job: &Job| job.id, |_, job| move || job_line(&job.get()))}
+                </div>
+                {none}
+                <div class="table-foot">
+                    <span>"Newest first"</span>
+                    <Pager cursor next=Signal::derive(move || list.with(|list| list.next.clone()))/>
+                </div>
+            </div>
+        }
+        .into_any()
+    };
+    faces(list, || view! { <Skeleton lines=8/> }.into_any(), draw)
+}
+
+/// Tone, icon and word of how a job stands.
+pub fn outcome(state: JobState) -> (Tone, &'static str, &'static str) {
+    match state {
+        JobState::Queued => (Tone::Unknown, "clock", "Waiting"),
+        JobState::Running => (Tone::Transition, "state-transition", "Running"),
+        JobState::Succeeded => (Tone::On, "check", "Succeeded"),
+        JobState::SucceededDegraded => (Tone::Degraded, "warning", "Succeeded, redundancy lost"),
+        JobState::Failed => (Tone::Danger, "x", "Failed, nothing changed"),
+        JobState::FailedPartial => (Tone::Danger, "warning", "Failed, not all could be put back"),
+        JobState::Indeterminate => (Tone::Degraded, "state-unknown", "Sent, outcome unknown"),
+        JobState::Cancelled => (Tone::Off, "x", "Cancelled"),
+        JobState::Expired => (Tone::Off, "clock", "Expired before it began"),
+    }
+}
+
+/// One job as a line of a list.
+pub fn job_line(job: &Job) -> impl IntoView + use<> {
+    let (tone, icon, word) = outcome(job.state);
+    let at = job.created_at;
+    let (title, by) = (job.title.clone(), job.requested_by.clone());
+    let summary = job.summary.clone().unwrap_or_else(|| word.to_owned());
+    view! {
+        <A href=format!("/jobs/{}", job.id) attr:data-tone=tone.word()>
+            <Icon name=icon/>
+            <span class="cut flow">
+                <span class="strong">{title.clone()}</span>
+                " "
+                <span class="dim">{summary.clone()}</span>
+            </span>
+            <span class="meta only-wide">{by.clone()}</span>
+            <span class="meta num when" title=time::moment(at)>{move || format!("{} ago", time::age(at))}</span>
+        </A>
+    }
+}

@@ -1,0 +1,111 @@
+//! "Force via PDU": the outlets at once, for when fallback is refused or the BMC lies. It asks for the
+//! typed name and the password, because nothing checks first whether the machine needs it.
+
+use leptos::prelude::*;
+use rackhand_wire::{
+    PowerAction,
+    api::{
+        power::{PowerPlan, StartPower, Via},
+        server::Server,
+    },
+};
+
+use super::power_dialog::{Ask, Plan, Shared, plan_path, request, start};
+use crate::{
+    form::Submit,
+    load::{faces, load},
+    part::{
+        button::{Button, Kind},
+        callout::ProblemNote,
+        confirm_field::ConfirmField,
+        dialog::{Dialog, Side},
+        field::SecretField,
+        segmented::Segmented,
+        skeleton::Skeleton,
+    },
+};
+
+/// Asks, and starts it.
+#[component]
+pub fn ForceDialog(server: Signal<Server>, open: RwSignal<bool>) -> impl IntoView {
+    let submit = Submit::new();
+    let title = Signal::derive(move || format!("Force {} via PDU", server.with(|server| server.name.clone())));
+    view! {
+        <Dialog open title side=Side::Middle busy=submit.busy>
+            <Body server open submit/>
+        </Dialog>
+    }
+}
+
+#[component]
+fn Body(server: Signal<Server>, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
+    submit.problem.set(None);
+    let action = RwSignal::new(PowerAction::Cycle);
+    let typed = RwSignal::new(String::new());
+    let password = RwSignal::new(String::new());
+    let agreed = RwSignal::new(false);
+    let plan = load::<PowerPlan>(
+        move || Some(plan_path(&server.get_untracked(), Ask { action: action.get(), via: Via::Outlets })),
+        |_| false,
+    );
+    let name = server.with_untracked(|server| server.name.clone());
+    let blocked = {
+        let name = name.clone();
+        Signal::derive(move || {
+            let refused = plan.value.with(|plan| plan.as_ref().and_then(|plan| plan.refusal.clone().filter(|_| !plan.allowed)));
+            let shared = plan.value.with(|plan| plan.as_ref().is_some_and(|plan| !plan.shared_with.is_empty()));
+            refused
+                .or_else(|| (typed.get() != name).then(|| "Type the name of the server first.".to_owned()))
+                .or_else(|| password.with(String::is_empty).then(|| "Type your password first.".to_owned()))
+                .or_else(|| (shared && !agreed.get()).then(|| "Agree to the other servers' loss of power first.".to_owned()))
+        })
+    };
+    let go = Callback::new(move |()| {
+        let shared = plan.value.get_untracked().map(|plan| plan.shared_with).unwrap_or_default();
+        let body = StartPower {
+            confirm_name: Some(typed.get_untracked()),
+            password: Some(password.get_untracked()),
+            shared_with: shared.iter().map(|server| server.id).collect(),
+            ..request(Ask { action: action.get_untracked(), via: Via::Outlets })
+        };
+        start(server, body, open, submit);
+    });
+    let verb = Signal::derive(move || plan.value.with(|plan| button(action.get(), plan.as_ref())));
+    let shown = |field: &str| matches!(field, "confirm_name" | "password");
+    let choices = vec![(PowerAction::Cycle, "Power cycle"), (PowerAction::Off, "Cut power"), (PowerAction::On, "Feed")];
+    let shape = || view! { <Skeleton lines=3/> }.into_any();
+    view! {
+        <div class="dialog-body">
+            <p>"The outlets are switched at once, whatever the BMC says. The machine stops hard and unsaved data is lost."</p>
+            <Segmented label="Action" options=choices chosen=action on_choose=move |chosen| action.set(chosen)/>
+            {faces(plan, shape, move |plan| view! { <Plan plan/> <Shared plan agreed/> }.into_any())}
+            <ConfirmField expected=name typed error=submit.at("confirm_name")/>
+            <SecretField
+                label="Your password"
+                name="password"
+                value=password
+                error=submit.at("password")
+                autocomplete="current-password"
+            />
+            <ProblemNote problem=submit.rest(shown)/>
+        </div>
+        <footer class="dialog-foot">
+            <span class="push"></span>
+            <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
+            <Button label=verb kind=Kind::Danger icon="plug" refusal=blocked busy=submit.busy on_click=go/>
+        </footer>
+    }
+}
+
+/// Says on the button what is cut.
+fn button(action: PowerAction, plan: Option<&PowerPlan>) -> String {
+    let cuts = plan.map(|plan| plan.cuts.join(" and ")).unwrap_or_default();
+    match action {
+        PowerAction::On => "Switch the outlets on".to_owned(),
+        PowerAction::Off if !cuts.is_empty() => format!("Cut {cuts}"),
+        PowerAction::Cycle if !cuts.is_empty() => format!("Cycle {cuts}"),
+        PowerAction::Off | PowerAction::Cycle | PowerAction::Shutdown | PowerAction::Reset | PowerAction::Nmi => {
+            action.title().to_owned()
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! One server: what it is, how sure that is, what can be done; its connections; what happened to it.
+
+mod activity;
+mod callouts;
+mod configuration;
+mod connect;
+mod edit;
+mod edit_connection;
+mod force;
+mod job_card;
+mod overview;
+pub mod power_dialog;
+mod verbs;
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+use rackhand_wire::api::{connection::Connection, live::Object, page::Page, server::Server};
+
+use crate::{
+    load::{Load, faces, load},
+    part::{
+        badge::Badge,
+        crumbs,
+        page_head::PageHead,
+        power_state::{PowerState, Shown},
+        skeleton::Skeleton,
+        tabs::{Tab, Tabs},
+    },
+};
+
+/// The page of the server that the address names.
+#[component]
+pub fn ServerPage() -> impl IntoView {
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
+    let tab = Memo::new(move |_| params.with(|params| params.get("tab").unwrap_or_default()));
+    // Another server is another page: nothing of the one before may be acted on.
+    move || view! { <One id=id.get() tab/> }
+}
+
+/// What the tabs work with.
+#[derive(Clone, Copy)]
+pub struct Scene {
+    /// The server.
+    pub server: Signal<Server>,
+    /// Its connections.
+    pub connections: Load<Page<Connection>>,
+    /// Fetches both again.
+    pub again: Callback<()>,
+    /// The drawer that adds a connection.
+    pub adding: RwSignal<bool>,
+}
+
+impl Scene {
+    /// The path of the server below the API, with `rest` behind it.
+    pub fn path(self, rest: &str) -> String {
+        format!("servers/{}{rest}", self.server.with_untracked(|server| server.id))
+    }
+}
+
+#[component]
+fn One(id: String, tab: Memo<String>) -> impl IntoView {
+    let concerns = |id: &str| {
+        let id = id.to_owned();
+        move |change: &rackhand_wire::api::live::Change| change.object == Object::Server && change.id == id
+    };
+    let path = format!("servers/{id}");
+    let server = {
+        let path = path.clone();
+        load::<Server>(move || Some(path.clone()), concerns(&id))
+    };
+    let connections =
+        load::<Page<Connection>>(move || Some(format!("{path}/connections?limit=500")), concerns(&id));
+    let again = Callback::new(move |()| {
+        server.again.run(());
+        connections.again.run(());
+    });
+    let adding = RwSignal::new(false);
+    let shape = || view! { <Skeleton lines=3/> <Skeleton/> }.into_any();
+    faces(server, shape, move |server| {
+        let scene = Scene { server, connections, again, adding };
+        view! { <Filled scene tab/> }.into_any()
+    })
+}
+
+#[component]
+fn Filled(scene: Scene, tab: Memo<String>) -> impl IntoView {
+    let server = scene.server;
+    let name = Memo::new(move |_| server.with(|server| server.name.clone()));
+    let base = move || server.with(|server| format!("/servers/{}", server.id));
+    crumbs::stand(move || {
+        let servers = ("Servers".to_owned(), "/servers".to_owned());
+        match tab.get().as_str() {
+            "configuration" => (vec![servers, (name.get(), base())], "Configuration".to_owned()),
+            "activity" => (vec![servers, (name.get(), base())], "Activity".to_owned()),
+            _ => (vec![servers], name.get()),
+        }
+    });
+    let tabs = Signal::derive(move || {
+        let count = scene.connections.value.with(|page| page.as_ref().map(|page| page.items.len() as u64));
+        let tab = |label, rest: &str, count| Tab { label, href: format!("{}{rest}", base()), count };
+        vec![
+            tab("Overview", "", None),
+            tab("Configuration", "/configuration", count),
+            tab("Activity", "/activity", None),
+        ]
+    });
+    let content = move || match tab.get().as_str() {
+        "configuration" => view! { <configuration::Configuration scene/> }.into_any(),
+        "activity" => view! { <activity::Activity server=server.with_untracked(|server| server.id)/> }.into_any(),
+        _ => view! { <overview::Overview scene/> }.into_any(),
+    };
+    view! {
+        <PageHead title=name state=move || beside_title(server)>
+            <verbs::Verbs scene/>
+        </PageHead>
+        <Tabs label=name.get_untracked() tabs/>
+        <callouts::Callouts scene/>
+        {content}
+        <connect::AddConnection scene/>
+    }
+}
+
+/// What the chip draws of a server.
+pub fn shown(server: &Server) -> Shown {
+    Shown {
+        value: server.power.value,
+        confidence: server.power.confidence,
+        flags: server.power.flags.clone(),
+        checked_at: server.power.checked_at,
+        in_job: server.active_job_id.is_some(),
+    }
+}
+
+fn beside_title(server: Signal<Server>) -> impl IntoView {
+    let tags = move || {
+        server.with(|server| server.tags.clone()).into_iter().map(|tag| view! { <Badge text=tag/> }).collect::<Vec<_>>()
+    };
+    view! {
+        <PowerState shown=Signal::derive(move || server.with(shown)) large=true/>
+        {tags}
+    }
+}

@@ -1,0 +1,202 @@
+//! What the server is and how sure that is.
+
+use leptos::prelude::*;
+use leptos_router::components::A;
+use rackhand_wire::{
+    Role,
+    api::{connection::Connection, job::Job, live::Object, page::Page, server::Server},
+    power::{Confidence, ServerPower},
+};
+
+use super::{Scene, job_card::JobCard, verbs};
+use crate::{
+    load::{faces, load},
+    page::activity::job_line,
+    part::{
+        Tone,
+        badge::Badge,
+        card::Card,
+        connection_card::status_badge,
+        empty::Empty,
+        evidence::EvidenceTable,
+        facts::{Facts, fact},
+        icon::Icon,
+        icon_button::IconButton,
+        skeleton::Skeleton,
+        table::follow,
+    },
+    time,
+};
+
+/// Draws the tab.
+#[component]
+pub fn Overview(scene: Scene) -> impl IntoView {
+    let server = scene.server;
+    view! {
+        <div class="columns">
+            <div class="stack">
+                <JobCard active=Signal::derive(move || server.with(|server| server.active_job_id))/>
+                <Power scene/>
+                <Recent scene/>
+            </div>
+            <div class="stack">
+                <About server/>
+                <Connections scene/>
+            </div>
+        </div>
+    }
+}
+
+#[component]
+fn Power(scene: Scene) -> impl IntoView {
+    let server = scene.server;
+    let paths = Signal::derive(move || server.with(|server| server.power.paths.clone()));
+    let none = move || {
+        paths.with(Vec::is_empty).then(|| {
+            view! { <Empty icon="power" title="No path to its power" text="What can read or switch it appears here once connected."/> }
+        })
+    };
+    let read = move || server.with(|server| server.power.checked_at);
+    let since = move || {
+        let since = server.with(|server| server.power.since);
+        since.map(|since| format!("Since {}", time::moment(since)))
+    };
+    view! {
+        <section class="card" aria-label="Power state">
+            <header class="card-head">
+                <h2>"Power state"</h2>
+                {move || server.with(|server| agreement(&server.power))}
+                <span class="meta push" title=since>
+                    {move || read().map_or_else(|| "Never read".to_owned(), |at| format!("Read {} ago", time::age(at)))}
+                </span>
+                <IconButton label="Read all paths now".to_owned() icon="refresh" small="sm" on_click=move || verbs::refresh(scene)/>
+            </header>
+            <EvidenceTable paths/>
+            {none}
+            {move || server.with(order).map(|order| view! {
+                <footer class="card-foot"><Icon name="shield"/><span class="flow">{order}</span></footer>
+            })}
+        </section>
+    }
+}
+
+/// How many paths say the same.
+fn agreement(power: &ServerPower) -> impl IntoView + use<> {
+    let all = power.paths.len();
+    let answering = power.paths.iter().filter(|path| path.fault.is_none() && path.state.is_some()).count();
+    (all > 0).then(|| match power.confidence {
+        Confidence::High => view! { <Badge text=format!("Confirmed, {answering} of {all} paths answer") tone=Tone::On icon="check"/> },
+        Confidence::Medium => view! { <Badge text=format!("Likely, {answering} of {all} paths answer") tone=Tone::Degraded icon="warning"/> },
+        Confidence::Low => view! { <Badge text=format!("Not confirmed, {answering} of {all} paths answer") tone=Tone::Unknown icon="state-unknown"/> },
+    })
+}
+
+/// Which way an action goes, in a sentence.
+fn order(server: &Server) -> Option<String> {
+    let labels = |role| {
+        let paths = server.power.paths.iter().filter(|path| path.role == role);
+        paths.map(|path| path.label.as_str()).collect::<Vec<_>>().join(" + ")
+    };
+    let (controllers, feeds) = (labels(Role::Controller), labels(Role::Feed));
+    match (controllers.is_empty(), feeds.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(format!("Actions go through {controllers}. No outlet is connected, so there is no fallback.")),
+        (true, false) => Some(format!("Actions go through {feeds}, switched together.")),
+        (false, false) if server.fallback_enabled && server.feeds_complete => Some(format!(
+            "Actions go through {controllers}, and only if it is unreachable through {feeds}, switched together."
+        )),
+        (false, false) => Some(format!("Actions go through {controllers}. Falling back to {feeds} is not allowed.")),
+    }
+}
+
+#[component]
+fn Recent(scene: Scene) -> impl IntoView {
+    let id = scene.server.with_untracked(|server| server.id);
+    let jobs = load::<Page<Job>>(
+        move || Some(format!("jobs?limit=5&q=server:{id}")),
+        |change| change.object == Object::Job,
+    );
+    let all = move || view! { <A href=format!("/servers/{id}/activity")>"All activity"</A> };
+    let draw = |jobs: Signal<Page<Job>>| {
+        let none = move || {
+            jobs.with(|jobs| jobs.items.is_empty()).then(|| {
+                view! { <Empty icon="activity" title="No job yet" text="Power actions appear here with their steps."/> }
+            })
+        };
+        view! {
+            <div class="card-list">
+                {follow(move || jobs.get().items, |job: &Job| job.id, |_, job| move || job.with(job_line))}
+            </div>
+            {none}
+        }
+        .into_any()
+    };
+    view! { <Card title="Recent jobs" actions=all>{faces(jobs, || view! { <Skeleton lines=3/> }.into_any(), draw)}</Card> }
+}
+
+#[component]
+fn About(server: Signal<Server>) -> impl IntoView {
+    let text = |value: String| if value.is_empty() { "—".to_owned() } else { value };
+    let href = move || server.with(|server| format!("/servers/{}/configuration", server.id));
+    let edit = move || view! { <A href=href()>"Change"</A> };
+    let notes = move || {
+        server.with(|server| Some(server.notes.clone()).filter(|notes| !notes.is_empty())).map(|notes| fact("Notes", notes))
+    };
+    view! {
+        <Card title="Facts" actions=edit>
+            <div class="card-body">
+                <Facts>
+                    {fact("Site", move || text(server.with(|server| server.site_name.clone()).unwrap_or_default()))}
+                    {fact("Rack", move || text(server.with(|server| server.rack.clone())))}
+                    {fact("Tags", move || text(server.with(|server| server.tags.join(", "))))}
+                    {fact("Feeds", move || if server.with(|server| server.feeds_complete) { "All supplies are mapped" } else { "Not all supplies confirmed" })}
+                    {fact("Fallback", move || if server.with(|server| server.fallback_enabled) { "Allowed" } else { "Off" })}
+                    {fact("Added", move || time::day(server.with(|server| server.created_at)))}
+                    {notes}
+                </Facts>
+            </div>
+        </Card>
+    }
+}
+
+#[component]
+fn Connections(scene: Scene) -> impl IntoView {
+    let id = scene.server.with_untracked(|server| server.id);
+    let manage = move || view! { <A href=format!("/servers/{id}/configuration")>"Manage"</A> };
+    let draw = |page: Signal<Page<Connection>>| {
+        let none = move || {
+            page.with(|page| page.items.is_empty()).then(|| view! { <p class="meta card-body">"None yet."</p> })
+        };
+        view! {
+            <div class="card-list">
+                {follow(move || page.get().items, |connection: &Connection| connection.id, |_, connection| move || connection.with(line))}
+            </div>
+            {none}
+        }
+        .into_any()
+    };
+    view! {
+        <Card title="Connections" actions=manage>
+            {faces(scene.connections, || view! { <Skeleton lines=2/> }.into_any(), draw)}
+        </Card>
+    }
+}
+
+fn line(connection: &Connection) -> impl IntoView + use<> {
+    let glyph = match connection.role {
+        Role::Controller => "cpu",
+        Role::Feed => "plug",
+    };
+    let features: Vec<_> = connection.features.iter().map(|feature| feature.title().to_lowercase()).collect();
+    view! {
+        <A href=format!("/servers/{}/configuration", connection.server_id)>
+            <Icon name=glyph/>
+            <span class="flow">
+                <span class="strong cut">{connection.label.clone()}</span>
+                <br/>
+                <span class="meta">{features.join(", ")}</span>
+            </span>
+            {status_badge(&connection.status)}
+        </A>
+    }
+}

@@ -1,0 +1,290 @@
+//! The dialog before a power action: it says what will happen, from the backend's own plan.
+
+use leptos::prelude::*;
+use rackhand_wire::{
+    PowerAction, PowerValue,
+    api::{
+        job::Job,
+        live::Object,
+        power::{PowerPlan, StartPower, Via},
+        server::Server,
+    },
+};
+
+use super::verbs::loses_data;
+use crate::{
+    api,
+    form::Submit,
+    live,
+    load::{faces, load},
+    part::{
+        Tone,
+        button::{Button, Kind, Size},
+        callout::{Callout, ProblemNote},
+        dialog::{Dialog, Side},
+        field::CheckField,
+        skeleton::Skeleton,
+        toast,
+    },
+};
+
+/// What the dialog is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// The action.
+    pub action: PowerAction,
+    /// Which paths.
+    pub via: Via,
+}
+
+/// The icon of an action.
+pub fn icon(action: PowerAction) -> &'static str {
+    match action {
+        PowerAction::On => "play",
+        PowerAction::Shutdown => "power",
+        PowerAction::Off => "stop",
+        PowerAction::Cycle => "refresh",
+        PowerAction::Reset => "bolt",
+        PowerAction::Nmi => "cpu",
+    }
+}
+
+/// The address of a plan.
+pub fn plan_path(server: &Server, ask: Ask) -> String {
+    let via = match ask.via {
+        Via::Auto => "auto",
+        Via::Outlets => "outlets",
+    };
+    format!("servers/{}/power/plan?action={}&via={via}", server.id, ask.action.code())
+}
+
+/// A request without any of its options.
+pub fn request(ask: Ask) -> StartPower {
+    StartPower {
+        action: ask.action,
+        via: ask.via,
+        on_if_off: false,
+        escalate: false,
+        deadline_s: None,
+        queue: false,
+        confirm_name: None,
+        password: None,
+        shared_with: Vec::new(),
+    }
+}
+
+/// Asks before the action and starts it.
+#[component]
+pub fn PowerDialog(server: Signal<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>) -> impl IntoView {
+    let submit = Submit::new();
+    let title = Signal::derive(move || {
+        format!("{} {}", ask.get().action.title(), server.with(|server| server.name.clone()))
+    });
+    view! {
+        <Dialog open title side=Side::Middle busy=submit.busy>
+            <Body server ask open submit/>
+        </Dialog>
+    }
+}
+
+/// The choices that only some actions have.
+#[derive(Clone, Copy)]
+struct Options {
+    escalate: RwSignal<bool>,
+    on_if_off: RwSignal<bool>,
+    queue: RwSignal<bool>,
+    agreed: RwSignal<bool>,
+}
+
+impl Options {
+    fn new() -> Self {
+        let no = || RwSignal::new(false);
+        Self { escalate: no(), on_if_off: no(), queue: no(), agreed: no() }
+    }
+
+    /// Says whether one of them lifts the plan's refusal.
+    fn lift(self) -> bool {
+        self.on_if_off.get() || self.queue.get()
+    }
+}
+
+#[component]
+fn Body(server: Signal<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
+    let options = Options::new();
+    submit.problem.set(None);
+    let plan = load::<PowerPlan>(
+        move || Some(plan_path(&server.get_untracked(), ask.get())),
+        move |change| change.object == Object::Server && server.with_untracked(|server| change.id == server.id.to_string()),
+    );
+    let blocked = Signal::derive(move || {
+        plan.value.with(|plan| match plan {
+            None => Some("The plan is not there yet.".to_owned()),
+            Some(plan) if !plan.shared_with.is_empty() && !options.agreed.get() => {
+                Some("Other servers lose power too: agree to that first.".to_owned())
+            }
+            Some(plan) if !plan.allowed && !options.lift() => plan.refusal.clone().or_else(|| Some("Refused.".to_owned())),
+            Some(_) => None,
+        })
+    });
+    let start = Callback::new(move |()| {
+        let ask = ask.get_untracked();
+        let shared = plan.value.get_untracked().map(|plan| plan.shared_with).unwrap_or_default();
+        let body = StartPower {
+            on_if_off: options.on_if_off.get_untracked(),
+            escalate: options.escalate.get_untracked(),
+            queue: options.queue.get_untracked(),
+            shared_with: shared.iter().map(|server| server.id).collect(),
+            ..request(ask)
+        };
+        start(server, body, open, submit);
+    });
+    let kind = move || if loses_data(ask.get().action) { Kind::Danger } else { Kind::Primary };
+    let shape = || view! { <Skeleton lines=3/> }.into_any();
+    view! {
+        <div class="dialog-body">
+            <p>{move || consequence(ask.get().action, &server.get())}</p>
+            {faces(plan, shape, move |plan| view! { <Plan plan/> <Choices plan server ask options/> }.into_any())}
+            <Softer server ask/>
+            <ProblemNote problem=submit.problem/>
+        </div>
+        <footer class="dialog-foot">
+            <span class="push"></span>
+            <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
+            {move || view! {
+                <Button
+                    label=format!("{} now", ask.get().action.title())
+                    kind=kind()
+                    icon=icon(ask.get().action)
+                    refusal=blocked
+                    busy=submit.busy
+                    on_click=start
+                />
+            }}
+        </footer>
+    }
+}
+
+/// Sends the request; the page shows the job from there on.
+pub fn start(server: Signal<Server>, body: StartPower, open: RwSignal<bool>, submit: Submit) {
+    let (id, name) = server.with_untracked(|server| (server.id, server.name.clone()));
+    let title = body.action.title();
+    let work = async move { api::post::<_, Job>(&format!("servers/{id}/power"), &body).await };
+    submit.run(work, move |job| {
+        open.try_set(false);
+        toast::done(format!("{title} {name}: started"));
+        live::announce(Object::Server, id);
+        live::announce(Object::Job, job.id);
+    });
+}
+
+/// What a person should know before any detail.
+fn consequence(action: PowerAction, server: &Server) -> &'static str {
+    match (action, server.power.value) {
+        (PowerAction::On, _) => "The machine starts.",
+        (PowerAction::Shutdown, _) => "The operating system is asked to stop. Power is never cut by this.",
+        (PowerAction::Cycle, PowerValue::Off) => "The machine is off, so it is only switched on.",
+        (PowerAction::Off, _) => "The machine stops at once and unsaved data is lost.",
+        (PowerAction::Cycle, _) => "The machine stops at once and unsaved data is lost; then it starts again.",
+        (PowerAction::Reset, _) => "The machine restarts at once and unsaved data is lost. It is sent once, and never done by outlets.",
+        (PowerAction::Nmi, _) => "The operating system gets a diagnostic interrupt; most stop, write a dump and restart.",
+    }
+}
+
+/// Draws a plan: its steps in order, then what fallback would do.
+#[component]
+pub fn Plan(#[prop(into)] plan: Signal<PowerPlan>) -> impl IntoView {
+    let step = |(at, text): (usize, String)| {
+        view! {
+            <li><span class="step-mark">{at + 1}</span><div class="step-title">{text}</div></li>
+        }
+    };
+    let steps = move || plan.with(|plan| plan.steps.clone()).into_iter().enumerate().map(step).collect::<Vec<_>>();
+    let fallback = move || {
+        plan.with(|plan| plan.fallback.clone().map(|text| (text, plan.fallback_possible))).map(|(text, possible)| {
+            if possible {
+                view! { <Callout title="If the controller cannot be reached" text tone=Tone::Degraded icon="plug"/> }
+            } else {
+                view! { <Callout title="No fallback to the outlets" text icon="info"/> }
+            }
+        })
+    };
+    let refusal = move || {
+        plan.with(|plan| plan.refusal.clone().filter(|_| !plan.allowed))
+            .map(|text| view! { <Callout title="Not possible now" text tone=Tone::Degraded/> })
+    };
+    view! {
+        {refusal}
+        <ol class="steps plan">{steps}</ol>
+        {fallback}
+    }
+}
+
+#[component]
+fn Choices(plan: Signal<PowerPlan>, server: Signal<Server>, ask: RwSignal<Ask>, options: Options) -> impl IntoView {
+    let is_off = move || server.with(|server| server.power.value == PowerValue::Off);
+    let special = move || match ask.get().action {
+        PowerAction::Shutdown => view! {
+            <CheckField
+                label="Force off if it has not stopped by the deadline"
+                name="escalate"
+                value=options.escalate
+                help="Unsaved data is lost then."
+            />
+        }
+        .into_any(),
+        PowerAction::Reset if is_off() => view! {
+            <CheckField label="It is off: switch it on instead" name="on_if_off" value=options.on_if_off/>
+        }
+        .into_any(),
+        PowerAction::On | PowerAction::Off | PowerAction::Cycle | PowerAction::Reset | PowerAction::Nmi => ().into_any(),
+    };
+    let queue = move || {
+        server.with(|server| server.active_job_id.is_some()).then(|| {
+            view! { <CheckField label="Start when the present job has ended" name="queue" value=options.queue/> }
+        })
+    };
+    view! {
+        {special}
+        {queue}
+        <Shared plan agreed=options.agreed/>
+    }
+}
+
+/// Asks to agree to the loss of power of the servers that share an outlet.
+#[component]
+pub fn Shared(plan: Signal<PowerPlan>, agreed: RwSignal<bool>) -> impl IntoView {
+    let names = Memo::new(move |_| {
+        plan.with(|plan| plan.shared_with.iter().map(|server| server.name.clone()).collect::<Vec<_>>().join(", "))
+    });
+    move || {
+        let names = names.get();
+        (!names.is_empty()).then(|| {
+            view! {
+                <Callout title=format!("{names} hangs on the same outlets") text="It loses power too." tone=Tone::Danger/>
+                <CheckField label="Cut the power of these servers too" name="shared_with" value=agreed/>
+            }
+        })
+    }
+}
+
+/// Offers the softer way before one that loses data.
+#[component]
+fn Softer(server: Signal<Server>, ask: RwSignal<Ask>) -> impl IntoView {
+    let offered = Memo::new(move |_| {
+        let hard = match ask.get().action {
+            PowerAction::Off | PowerAction::Cycle | PowerAction::Reset => true,
+            PowerAction::On | PowerAction::Shutdown | PowerAction::Nmi => false,
+        };
+        hard && server.with(|server| server.power.value == PowerValue::On)
+    });
+    let soften = Callback::new(move |()| ask.update(|ask| ask.action = PowerAction::Shutdown));
+    move || {
+        offered.get().then(|| {
+            view! {
+                <Callout title="A softer way" text="Shut down asks the system to stop and waits up to 3 minutes.">
+                    <Button label="Shut down instead".to_owned() size=Size::Small icon="power" on_click=soften/>
+                </Callout>
+            }
+        })
+    }
+}

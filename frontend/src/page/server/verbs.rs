@@ -1,0 +1,118 @@
+//! The power verbs, always in this order: On, Shut down, Force off, Power cycle, Reset; the rest in a menu.
+
+use leptos::{prelude::*, task::spawn_local};
+use rackhand_wire::{
+    PowerAction, PowerValue, Role,
+    api::{live::Object, power::Via, server::Server},
+    power::Confidence,
+};
+
+use super::{
+    Scene,
+    force::ForceDialog,
+    power_dialog::{Ask, PowerDialog, icon},
+};
+use crate::{
+    api, live,
+    part::{
+        button::{Button, Kind},
+        menu::{Item, Menu},
+        toast,
+    },
+};
+
+/// The five verbs in sight, in their order.
+const VERBS: [PowerAction; 5] =
+    [PowerAction::On, PowerAction::Shutdown, PowerAction::Off, PowerAction::Cycle, PowerAction::Reset];
+
+/// Draws the verbs and holds their dialogs.
+#[component]
+pub fn Verbs(scene: Scene) -> impl IntoView {
+    let ask = RwSignal::new(Ask { action: PowerAction::On, via: Via::Auto });
+    let asking = RwSignal::new(false);
+    let forcing = RwSignal::new(false);
+    let press = move |action| {
+        ask.set(Ask { action, via: Via::Auto });
+        asking.set(true);
+    };
+    let draw = move |action: PowerAction| {
+        let kind = if loses_data(action) { Kind::Caution } else { Kind::Plain };
+        let refusal = Signal::derive(move || scene.server.with(|server| refusal(server, action)));
+        view! {
+            <Button
+                label=action.title().to_owned()
+                kind
+                icon=icon(action)
+                refusal
+                on_click=Callback::new(move |()| press(action))
+            />
+        }
+    };
+    let more = move || rest(scene, press, forcing);
+    view! {
+        <div class="button-group verbs" role="group" aria-label="Power">
+            {VERBS.into_iter().map(draw).collect::<Vec<_>>()}
+        </div>
+        <Menu label="More actions".to_owned() items=more/>
+        <PowerDialog server=scene.server ask open=asking/>
+        <ForceDialog server=scene.server open=forcing/>
+    }
+}
+
+/// Says whether unsaved data is lost.
+pub fn loses_data(action: PowerAction) -> bool {
+    match action {
+        PowerAction::On | PowerAction::Shutdown => false,
+        PowerAction::Off | PowerAction::Cycle | PowerAction::Reset | PowerAction::Nmi => true,
+    }
+}
+
+/// What the page knows by itself; the dialog shows what the backend says.
+fn refusal(server: &Server, action: PowerAction) -> Option<String> {
+    if server.power.paths.is_empty() {
+        return Some("Nothing controls this server yet: add a connection.".to_owned());
+    }
+    if server.maintenance {
+        return Some("Someone works on this server: it is marked as under maintenance.".to_owned());
+    }
+    let sure = server.power.confidence == Confidence::High;
+    match (action, server.power.value) {
+        (PowerAction::On, PowerValue::On) if sure => Some("It is on already.".to_owned()),
+        (PowerAction::Off | PowerAction::Shutdown, PowerValue::Off) if sure => Some("It is off already.".to_owned()),
+        _ => None,
+    }
+}
+
+fn rest(scene: Scene, press: impl Fn(PowerAction) + Copy + Send + Sync + 'static, forcing: RwSignal<bool>) -> Vec<Item> {
+    let fed = scene.server.with_untracked(|server| server.power.paths.iter().any(|path| path.role == Role::Feed));
+    let mut items = vec![
+        Item::new("Read all paths now", "refresh", move || refresh(scene))
+            .help("Asks every device that knows something about its power"),
+        Item::new("Send NMI", icon(PowerAction::Nmi), move || press(PowerAction::Nmi))
+            .help("A diagnostic interrupt: most systems write a crash dump and restart")
+            .caution(),
+    ];
+    if fed {
+        items.push(
+            Item::new("Force via PDU", "plug", move || forcing.set(true))
+                .help("Goes to the outlets at once, past the BMC")
+                .caution(),
+        );
+    }
+    items
+}
+
+/// Asks for a fresh look at every path.
+pub fn refresh(scene: Scene) {
+    spawn_local(async move {
+        match api::poke(&scene.path("/power/refresh")).await {
+            Ok(()) => {
+                toast::done("Reading all paths");
+                if let Some(id) = scene.server.try_with_untracked(|server| server.id) {
+                    live::announce(Object::Server, id);
+                }
+            }
+            Err(problem) => toast::failed(&problem),
+        }
+    });
+}

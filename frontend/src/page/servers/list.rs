@@ -1,0 +1,248 @@
+//! The table of servers.
+
+use leptos::prelude::*;
+use leptos_router::components::A;
+use rackhand_wire::{
+    api::{
+        page::Page,
+        server::{PathBrief, ServerRow, Tally},
+    },
+    id::ServerId,
+    power::ServerPower,
+};
+
+use super::{Look, Picked};
+use crate::{
+    load::{faces, load},
+    part::{
+        Tone,
+        button::{Button, Kind},
+        empty::Empty,
+        evidence::Evidence,
+        icon::Icon,
+        pager::Pager,
+        popover::Popover,
+        power_state::{PowerStateButton, Shown, look as appearance, sureness},
+        table::{SortHead, follow, row_keys},
+    },
+};
+
+/// The rows with heads that sort.
+#[component]
+pub fn List(
+    page: Signal<Page<ServerRow>>,
+    look: Look,
+    picked: Picked,
+    tally: RwSignal<Option<Tally>>,
+    adding: RwSignal<bool>,
+) -> impl IntoView {
+    let some = Memo::new(move |_| page.with(|page| !page.items.is_empty()));
+    move || {
+        if some.get() { view! { <Table page look picked tally/> }.into_any() } else { nothing(look, adding) }
+    }
+}
+
+fn nothing(look: Look, adding: RwSignal<bool>) -> AnyView {
+    let filtered = !look.q.get_untracked().is_empty();
+    let face = if filtered {
+        let clear = Callback::new(move |()| look.filter(String::new()));
+        view! {
+            <Empty icon="filter" title="No server fits this filter" text="Take a word away, or look at all of them.">
+                <Button label="Show all servers".to_owned() on_click=clear/>
+            </Empty>
+        }
+        .into_any()
+    } else {
+        let add = Callback::new(move |()| adding.set(true));
+        view! {
+            <Empty
+                icon="server"
+                title="No servers yet"
+                text="Add the first one: its name, and the address of its BMC if it has one."
+            >
+                <Button label="Add server".to_owned() kind=Kind::Primary icon="plus" on_click=add/>
+            </Empty>
+        }
+        .into_any()
+    };
+    view! { <div class="card">{face}</div> }.into_any()
+}
+
+#[component]
+fn Table(
+    page: Signal<Page<ServerRow>>,
+    look: Look,
+    picked: Picked,
+    tally: RwSignal<Option<Tally>>,
+) -> impl IntoView {
+    let sort = Signal::derive(move || look.sort.get());
+    let on_sort = Callback::new(move |sort: String| look.go.run((look.q.get_untracked(), sort)));
+    let all = Memo::new(move |_| {
+        let picked = picked.get();
+        page.with(|page| page.items.iter().all(|row| picked.contains_key(&row.id)))
+    });
+    let some = move || !picked.with(std::collections::BTreeMap::is_empty) && !all.get();
+    let pick_all = move |_| {
+        let whole = all.get_untracked();
+        let rows = page.get_untracked().items;
+        picked.update(|picked| {
+            for row in rows {
+                if whole {
+                    picked.remove(&row.id);
+                } else {
+                    picked.insert(row.id, row);
+                }
+            }
+        });
+    };
+    let range = move || {
+        let first = look.cursor.before() * super::LIMIT as usize;
+        let last = first + page.with(|page| page.items.len());
+        tally.get().map_or_else(|| format!("{}–{last}", first + 1), |_| format!("{}–{last}", first + 1))
+    };
+    view! {
+        <div class="table-card">
+            <table class="table">
+                <thead>
+                    <tr>
+                        <th class="pick" scope="col">
+                            <input
+                                class="check"
+                                type="checkbox"
+                                data-some=move || some().then_some("")
+                                aria-label="Select all on this page"
+                                prop:checked=move || all.get()
+                                on:change=pick_all
+                            />
+                        </th>
+                        <SortHead label="Server" column="name" sort on_sort/>
+                        <SortHead label="State" column="state" sort on_sort/>
+                        <th class="break"></th>
+                        <SortHead label="Rack" column="rack" sort on_sort/>
+                        <th scope="col" data-p="1">"Site"</th>
+                        <th scope="col" data-p="2">"Power paths"</th>
+                        <th scope="col" data-p="3">"Tags"</th>
+                        <SortHead label="Read" column="checked_at" sort on_sort priority="1" class="num"/>
+                    </tr>
+                </thead>
+                <tbody on:keydown=move |event| row_keys(&event)>
+                    {follow(move || page.get().items, |row: &ServerRow| row.id, move |id, row| view! { <Row id row picked/> })}
+                </tbody>
+            </table>
+            <div class="table-foot">
+                <span>{range}</span>
+                <span class="only-wide">"Rows update in place and move only when you sort."</span>
+                <Pager cursor=look.cursor next=Signal::derive(move || page.with(|page| page.next.clone()))/>
+            </div>
+        </div>
+    }
+}
+
+#[component]
+fn Row(id: ServerId, row: Signal<ServerRow>, picked: Picked) -> impl IntoView {
+    let ticked = move || picked.with(|picked| picked.contains_key(&id));
+    let tick = move |_| {
+        let row = row.get_untracked();
+        picked.update(|picked| {
+            if picked.remove(&id).is_none() {
+                picked.insert(id, row);
+            }
+        });
+    };
+    let age = move || row.get().checked_at.map(|at| format!("{} ago", crate::time::age(at)));
+    view! {
+        <tr aria-selected=move || ticked().to_string()>
+            <td class="pick" data-m="pick">
+                <input
+                    class="check"
+                    type="checkbox"
+                    aria-label=move || format!("Select {}", row.get().name)
+                    prop:checked=ticked
+                    on:change=tick
+                />
+            </td>
+            <td data-m="title">
+                <A href=format!("/servers/{id}") attr:class="name">{move || row.get().name}</A>
+            </td>
+            <td data-m="end"><State id row/></td>
+            <td class="break"></td>
+            <td data-m="line" class="mono">{move || row.get().rack}</td>
+            <td data-p="1" data-m="line">{move || row.get().site_name}</td>
+            <td data-p="2">{move || paths(row.get().paths)}</td>
+            <td data-p="3">{move || tags(row.get().tags)}</td>
+            <td data-p="1" class="num dim">{age}</td>
+        </tr>
+    }
+}
+
+fn tags(tags: Vec<String>) -> impl IntoView {
+    let chips: Vec<_> =
+        tags.into_iter().take(3).map(|tag| view! { <span class="badge">{tag}</span> " " }).collect();
+    view! { <span>{chips}</span> }
+}
+
+fn paths(paths: Vec<PathBrief>) -> impl IntoView {
+    let draw = |path: PathBrief| {
+        let (tone, icon, said) = match path.ok {
+            Some(true) => (None, None, "answers"),
+            Some(false) => (Some(Tone::Danger), Some("warning"), "does not answer"),
+            None => (Some(Tone::Unknown), Some("state-unknown"), "not read yet"),
+        };
+        let title = format!("{}: {said}", path.label);
+        view! {
+            <span class="path" data-tone=tone.map(Tone::word) title=title>
+                {icon.map(|icon| view! { <Icon name=icon/> })}
+                {path.label}
+            </span>
+        }
+    };
+    view! { <span class="paths">{paths.into_iter().map(draw).collect::<Vec<_>>()}</span> }
+}
+
+/// The chip; its evidence is fetched when it is opened.
+#[component]
+fn State(id: ServerId, row: Signal<ServerRow>) -> impl IntoView {
+    let open = RwSignal::new(false);
+    let shown = Memo::new(move |_| {
+        let row = row.get();
+        Shown {
+            value: row.power,
+            confidence: row.confidence,
+            flags: row.flags,
+            checked_at: row.checked_at,
+            in_job: row.active_job_id.is_some(),
+        }
+    });
+    let title = move || {
+        let shown = shown.get();
+        format!("{}: {}", appearance(&shown).2, sureness(shown.confidence))
+    };
+    view! {
+        <Popover
+            open
+            title=Signal::derive(title)
+            opener=move || view! { <PowerStateButton shown open/> }
+        >
+            <h3>{title}</h3>
+            <Paths id/>
+        </Popover>
+    }
+}
+
+#[component]
+fn Paths(id: ServerId) -> impl IntoView {
+    let power = load::<ServerPower>(move || Some(format!("servers/{id}/power")), |_| false);
+    let draw = |power: Signal<ServerPower>| {
+        let none = move || {
+            power
+                .with(|power| power.paths.is_empty())
+                .then(|| view! { <p class="dim">"No connection reads its power yet."</p> })
+        };
+        view! {
+            {none}
+            <Evidence paths=Signal::derive(move || power.get().paths)/>
+        }
+        .into_any()
+    };
+    faces(power, || view! { <span class="skeleton"></span> }.into_any(), draw)
+}

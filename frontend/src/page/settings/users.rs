@@ -1,0 +1,192 @@
+//! People who may sign in.
+
+use leptos::{prelude::*, task::spawn_local};
+use rackhand_wire::{
+    api::{
+        page::Page,
+        user::{AddUser, ChangeUser, User},
+    },
+    id::UserId,
+};
+
+use super::confirm::{ConfirmRemoval, Removal};
+use crate::{
+    api,
+    form::Submit,
+    load::{faces, load},
+    part::{
+        Tone,
+        avatar::Avatar,
+        badge::Badge,
+        button::{Button, Kind},
+        callout::ProblemNote,
+        card::Card,
+        dialog::{Dialog, Side},
+        field::{SecretField, TextField},
+        menu::{Item, Menu},
+        skeleton::Skeleton,
+        table::follow,
+        toast,
+    },
+    session, time,
+};
+
+/// What the dialog is for.
+#[derive(Clone, PartialEq)]
+enum Edited {
+    New,
+    Password(UserId, String),
+}
+
+/// The tab.
+#[component]
+pub fn Users() -> impl IntoView {
+    let list = load::<Page<User>>(|| Some("users?limit=500".to_owned()), |_| false);
+    let again = list.again;
+    let edited = RwSignal::new(Edited::New);
+    let open = RwSignal::new(false);
+    let removal = RwSignal::new(None::<Removal>);
+    let edit = move |what: Edited| {
+        edited.set(what);
+        open.set(true);
+    };
+    let draw = move |list: Signal<Page<User>>| {
+        view! {
+            <div class="card-list">
+                {follow(
+                    move || list.get().items,
+                    |user: &User| user.id,
+                    move |_, user| move || line(user.get(), edit, removal, again),
+                )}
+            </div>
+        }
+        .into_any()
+    };
+    let title = Signal::derive(move || match edited.get() {
+        Edited::New => "Add user".to_owned(),
+        Edited::Password(_, name) => format!("New password for {name}"),
+    });
+    let add = Callback::new(move |()| edit(Edited::New));
+    view! {
+        <Card title="Users" actions=move || view! { <Button label="Add user".to_owned() icon="plus" on_click=add/> }>
+            {faces(list, || view! { <Skeleton lines=3/> }.into_any(), draw)}
+        </Card>
+        <Dialog open title side=Side::Narrow>
+            <Form open edited=edited.get_untracked() again/>
+        </Dialog>
+        <ConfirmRemoval asked=removal on_done=Callback::new(move |()| {
+            again.run(());
+            toast::done("User removed");
+        })/>
+    }
+}
+
+fn line(
+    user: User,
+    edit: impl Fn(Edited) + Copy + Send + Sync + 'static,
+    removal: RwSignal<Option<Removal>>,
+    again: Callback<()>,
+) -> impl IntoView {
+    let seen = user.last_seen_at;
+    let mine = user.name == session::user_name();
+    let name = user.name.clone();
+    let id = user.id;
+    let disabled = user.disabled;
+    let items = move || {
+        let (named, removed) = (name.clone(), name.clone());
+        let mut items =
+            vec![Item::new("New password", "key", move || edit(Edited::Password(id, named.clone())))];
+        if !mine {
+            let word = if disabled { "Enable" } else { "Disable" };
+            let help =
+                if disabled { "May sign in again" } else { "Ends every session and disables every token" };
+            items.push(Item::new(word, "lock", move || set_disabled(id, !disabled, again)).help(help));
+            items.push(
+                Item::new("Remove", "trash", move || removal.set(Some(question(id, &removed)))).caution(),
+            );
+        }
+        items
+    };
+    view! {
+        <div>
+            <Avatar name=user.name.clone()/>
+            <span class="cut flow"><span class="strong">{user.name.clone()}</span> " " {mine.then_some("(you)")}</span>
+            {disabled.then(|| view! { <Badge text="Disabled" tone=Tone::Off icon="lock"/> })}
+            <span class="meta">{move || seen.map_or("never signed in".to_owned(), |at| format!("seen {} ago", time::age(at)))}</span>
+            <Menu label=format!("Actions for {}", user.name) small="sm" items/>
+        </div>
+    }
+}
+
+fn question(id: UserId, name: &str) -> Removal {
+    Removal {
+        title: format!("Remove {name}"),
+        consequence: "Sessions and tokens of this user end at once. What they did stays in the audit chain."
+            .to_owned(),
+        path: format!("users/{id}"),
+    }
+}
+
+fn set_disabled(id: UserId, disabled: bool, again: Callback<()>) {
+    spawn_local(async move {
+        let change = ChangeUser { name: None, password: None, disabled: Some(disabled) };
+        match api::patch::<_, User>(&format!("users/{id}"), &change).await {
+            Ok(user) => {
+                again.run(());
+                let word = if disabled { "disabled" } else { "enabled" };
+                toast::undoable(format!("{} {word}", user.name), move || set_disabled(id, !disabled, again));
+            }
+            Err(problem) => toast::failed(&problem),
+        }
+    });
+}
+
+#[component]
+fn Form(open: RwSignal<bool>, edited: Edited, again: Callback<()>) -> impl IntoView {
+    let name = RwSignal::new(String::new());
+    let password = RwSignal::new(String::new());
+    let submit = Submit::new();
+    let is_new = edited == Edited::New;
+    let send = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let typed = password.get_untracked();
+        let edited = edited.clone();
+        let work = async move {
+            match edited {
+                Edited::New => {
+                    let body = AddUser { name: name.get_untracked().trim().to_owned(), password: typed };
+                    api::post::<_, User>("users", &body).await
+                }
+                Edited::Password(id, _) => {
+                    let body = ChangeUser { name: None, password: Some(typed), disabled: None };
+                    api::patch(&format!("users/{id}"), &body).await
+                }
+            }
+        };
+        submit.run(work, move |user: User| {
+            again.run(());
+            toast::done(format!("{} saved", user.name));
+            open.set(false);
+        });
+    };
+    view! {
+        <form on:submit=send>
+            <div class="dialog-body">
+                <ProblemNote problem=submit.rest(|field| matches!(field, "name" | "password"))/>
+                {is_new.then(|| view! { <TextField label="User name" name="name" value=name error=submit.at("name")/> })}
+                <SecretField
+                    label="Password"
+                    name="password"
+                    value=password
+                    error=submit.at("password")
+                    help=if is_new { "At least 12 characters" } else { "At least 12 characters; ends the user's other sessions" }
+                />
+            </div>
+            <footer class="dialog-foot">
+                <span class="push"></span>
+                <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
+                <Button label="Save".to_owned() kind=Kind::Primary busy=submit.busy/>
+            </footer>
+        </form>
+    }
+}

@@ -1,0 +1,108 @@
+//! Modal windows. The browser keeps the focus inside, closes on Esc and gives the focus back.
+
+use leptos::{ev, html, prelude::*};
+
+use super::icon_button::IconButton;
+
+/// Where a window stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Side {
+    /// In the middle.
+    #[default]
+    Middle,
+    /// In the middle, narrow.
+    Narrow,
+    /// A drawer at the right edge.
+    End,
+}
+
+/// Draws a window while `open`. `children` are built anew each time it opens; `foot` holds the
+/// buttons. A window whose `busy` is true cannot be closed by Esc or the scrim.
+#[component]
+pub fn Dialog(
+    open: RwSignal<bool>,
+    #[prop(into)] title: Signal<String>,
+    #[prop(optional)] side: Side,
+    #[prop(optional, into)] busy: Signal<bool>,
+    children: ChildrenFn,
+) -> impl IntoView {
+    let children = StoredValue::new(children);
+    let frame = move || {
+        open.get().then(|| {
+            view! { <Frame open title side busy>{children.with_value(|children| children())}</Frame> }
+        })
+    };
+    frame.into_any()
+}
+
+#[component]
+fn Frame(
+    open: RwSignal<bool>,
+    title: Signal<String>,
+    side: Side,
+    busy: Signal<bool>,
+    children: Children,
+) -> impl IntoView {
+    let node = NodeRef::<html::Dialog>::new();
+    hold_open(node);
+    let leave = move || {
+        if !busy.get_untracked() {
+            open.set(false);
+        }
+    };
+    let cancel = move |event: ev::Event| {
+        event.prevent_default();
+        leave();
+    };
+    let press = move |event: ev::MouseEvent| {
+        if on_scrim(&event, node) {
+            leave();
+        }
+    };
+    let (class, place) = match side {
+        Side::Middle | Side::Narrow => ("dialog", None),
+        Side::End => ("drawer", Some("end")),
+    };
+    view! {
+        <dialog
+            class="overlay"
+            node_ref=node
+            data-side=place
+            aria-label=move || title.get()
+            on:cancel=cancel
+            on:mousedown=press
+        >
+            <div class=class data-size=(side == Side::Narrow).then_some("sm")>
+                <header class="dialog-head">
+                    <h2 class="flow">{move || title.get()}</h2>
+                    <IconButton label="Close".to_owned() icon="x" small="sm" on_click=leave/>
+                </header>
+                {children()}
+            </div>
+        </dialog>
+    }
+}
+
+/// Opens a dialog as modal as soon as it stands in the page, and closes it before it goes, so that
+/// the browser gives the focus back.
+pub fn hold_open(node: NodeRef<html::Dialog>) {
+    Effect::new(move |_| {
+        if let Some(dialog) = node.get() {
+            // Fails only when it is open already.
+            drop(dialog.show_modal());
+        }
+    });
+    on_cleanup(move || {
+        if let Some(Some(dialog)) = node.try_get_untracked() {
+            dialog.close();
+        }
+    });
+}
+
+/// Says whether a press hit the scrim around the window.
+pub fn on_scrim(event: &ev::MouseEvent, node: NodeRef<html::Dialog>) -> bool {
+    node.get_untracked().is_some_and(|dialog| {
+        let dialog: &web_sys::EventTarget = dialog.as_ref();
+        event.target().as_ref() == Some(dialog)
+    })
+}

@@ -1,0 +1,43 @@
+//! The empty and the failed face of a page.
+
+use leptos::prelude::*;
+use rackhand_wire::api::problem::Problem;
+
+use super::{Tone, button::Button, icon::Icon};
+
+/// Says that there is nothing yet and what to do about it.
+#[component]
+pub fn Empty(
+    icon: &'static str,
+    #[prop(into)] title: String,
+    #[prop(into)] text: String,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
+    view! {
+        <div class="empty">
+            <Icon name=icon/>
+            <h3>{title}</h3>
+            <p>{text}</p>
+            {children.map(|children| view! { <div class="row">{children()}</div> })}
+        </div>
+    }
+}
+
+/// Says why nothing can be shown and offers to try again.
+#[component]
+pub fn Failed(problem: Problem, again: Callback<()>) -> impl IntoView {
+    let request = (!problem.request_id.is_empty()).then(
+        || view! { <p class="meta">"Request " <span class="mono">{problem.request_id.clone()}</span></p> },
+    );
+    view! {
+        <div class="empty" data-tone=Tone::Danger.word() role="alert">
+            <Icon name="warning"/>
+            <h3>{problem.title}</h3>
+            <p>{problem.detail.unwrap_or_default()}</p>
+            {request}
+            <div class="row">
+                <Button label="Try again".to_owned() icon="refresh" on_click=again/>
+            </div>
+        </div>
+    }
+}

@@ -1,0 +1,99 @@
+//! One line per path: what it says, what that proves, how old it is.
+
+use leptos::prelude::*;
+use rackhand_wire::{
+    Role,
+    power::{PathEvidence, PathState},
+};
+
+use super::{
+    Tone,
+    icon::{Icon, Size},
+};
+use crate::time;
+
+/// Draws the lines, narrow for a popover.
+#[component]
+pub fn Evidence(#[prop(into)] paths: Signal<Vec<PathEvidence>>) -> impl IntoView {
+    let line = |path: PathEvidence| {
+        let age = path.checked_at;
+        view! {
+            <li data-tone=tone(&path).map(Tone::word)>
+                <Icon name=glyph(&path)/>
+                <span class="cut">{path.label.clone()}</span>
+                <span class="says">{says(&path)} " " <span class="meta">{move || age.map(time::age)}</span></span>
+            </li>
+        }
+    };
+    view! { <ul class="evidence">{move || paths.get().into_iter().map(line).collect::<Vec<_>>()}</ul> }
+}
+
+/// Draws the lines with what each proves.
+#[component]
+pub fn EvidenceTable(#[prop(into)] paths: Signal<Vec<PathEvidence>>) -> impl IntoView {
+    let line = |path: PathEvidence| {
+        let at = path.checked_at;
+        let mark = if path.fault.is_some() { "x" } else { "check" };
+        view! {
+            <li data-tone=tone(&path).map(Tone::word)>
+                <Icon name=glyph(&path)/>
+                <span class="cut strong" title=path.label.clone()>{path.label.clone()}</span>
+                <span class="row">
+                    <span class="ink"><Icon name=mark size=Size::Small/></span>
+                    {says(&path)}
+                </span>
+                <span class="dim proves">{proves(&path)}</span>
+                <span class="meta age">{move || at.map_or("never".to_owned(), |at| format!("{} ago", time::age(at)))}</span>
+            </li>
+        }
+    };
+    view! { <ul class="evidence" data-wide="">{move || paths.get().into_iter().map(line).collect::<Vec<_>>()}</ul> }
+}
+
+fn glyph(path: &PathEvidence) -> &'static str {
+    match path.role {
+        Role::Controller => "cpu",
+        Role::Feed => "plug",
+    }
+}
+
+fn tone(path: &PathEvidence) -> Option<Tone> {
+    if path.fault.is_some() {
+        return Some(Tone::Danger);
+    }
+    path.state.map(|state| match state {
+        PathState::On | PathState::FeedOn => Tone::On,
+        PathState::Off | PathState::FeedOff => Tone::Off,
+        PathState::Unclear => Tone::Unknown,
+    })
+}
+
+/// What a path said, in a few words.
+pub fn says(path: &PathEvidence) -> String {
+    if let Some(fault) = &path.fault {
+        return fault.code.code().replace('_', " ");
+    }
+    let word = match path.state {
+        Some(PathState::On | PathState::FeedOn) => "on",
+        Some(PathState::Off | PathState::FeedOff) => "off",
+        Some(PathState::Unclear) => "unclear",
+        None => "not read",
+    };
+    path.watts.map_or_else(|| word.to_owned(), |watts| format!("{word}, {watts:.0} W"))
+}
+
+/// What that proves, or why it proves nothing.
+pub fn proves(path: &PathEvidence) -> String {
+    if let Some(fault) = &path.fault {
+        return fault.to_string();
+    }
+    match path.state {
+        Some(PathState::On) => "The machine runs. Source of record.",
+        Some(PathState::Off) => "The machine does not run. Source of record.",
+        Some(PathState::FeedOn) => "This feed is live",
+        Some(PathState::FeedOff) => "This feed is cut",
+        Some(PathState::Unclear) => "It answers without telling",
+        None => "Nothing yet",
+    }
+    .to_owned()
+}

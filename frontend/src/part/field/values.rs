@@ -1,0 +1,92 @@
+//! What was filled in, field by field, and how it becomes JSON.
+
+use leptos::prelude::*;
+use rackhand_wire::{Field, Input};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// The values of a form that is drawn from fields. Copy; lives with the form.
+#[derive(Clone, Copy)]
+pub struct Values(StoredValue<BTreeMap<String, RwSignal<String>>>);
+
+impl Values {
+    /// Starts with what is saved, else with the defaults.
+    pub fn new(fields: &[Field], saved: &Value) -> Self {
+        let start = |field: &Field| {
+            let known = saved.get(&field.name).filter(|value| !value.is_null());
+            // A default is shown where it can be seen; where it cannot, an empty field stands for it.
+            let value = known.or(field.default.as_ref().filter(|_| shows_default(&field.input)));
+            (field.name.clone(), RwSignal::new(value.map(text).unwrap_or_default()))
+        };
+        Self(StoredValue::new(fields.iter().map(start).collect()))
+    }
+
+    /// The signal of one field; a field that the form does not have is empty.
+    pub fn signal(self, name: &str) -> RwSignal<String> {
+        let known = self.0.with_value(|values| values.get(name).copied());
+        known.unwrap_or_else(|| RwSignal::new(String::new()))
+    }
+
+    /// Fills in what a pasted text told.
+    pub fn fill(self, params: &Value) {
+        let told = params.as_object().into_iter().flatten();
+        for (name, value) in told {
+            self.signal(name).set(text(value));
+        }
+    }
+
+    /// Says whether a field is in sight, given the others. Tracks what it reads.
+    pub fn shows(self, field: &Field) -> bool {
+        field.shown_when.as_ref().is_none_or(|condition| {
+            let other = self.signal(&condition.field).get();
+            condition.values.contains(&other)
+        })
+    }
+
+    /// The parameters that are in sight and filled in; secrets are not among them.
+    pub fn params(self, fields: &[Field]) -> Value {
+        let params: Map<_, _> = self
+            .filled(fields)
+            .filter(|(field, _)| !field.is_secret())
+            .map(|(field, text)| (field.name.clone(), json(&field.input, text)))
+            .collect();
+        Value::Object(params)
+    }
+
+    /// The secrets that are in sight and filled in.
+    pub fn secrets(self, fields: &[Field]) -> BTreeMap<String, String> {
+        let filled = self.filled(fields).filter(|(field, _)| field.is_secret());
+        filled.map(|(field, text)| (field.name.clone(), text)).collect()
+    }
+
+    fn filled(self, fields: &[Field]) -> impl Iterator<Item = (&Field, String)> {
+        let seen = fields.iter().filter(move |field| untrack(|| self.shows(field)));
+        seen.map(move |field| (field, self.signal(&field.name).get_untracked()))
+            .filter(|(_, text)| !text.is_empty())
+    }
+}
+
+fn shows_default(input: &Input) -> bool {
+    match input {
+        Input::Choice { .. } | Input::Check => true,
+        Input::Text { .. } | Input::Host | Input::Number { .. } | Input::Secret { .. } | Input::Outlet => {
+            false
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What is not the number it should be goes as it was typed: the backend says so at the field.
+fn json(input: &Input, text: String) -> Value {
+    match input {
+        Input::Number { .. } => text.trim().parse::<i64>().map_or(Value::String(text), Value::from),
+        Input::Check => Value::Bool(text == "true"),
+        Input::Host => Value::String(text.trim().to_owned()),
+        Input::Text { .. } | Input::Secret { .. } | Input::Choice { .. } | Input::Outlet => {
+            Value::String(text)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Steps of one phase in a row read as one line with its effects below.
+
+use rackhand_wire::api::job::{Step, StepOutcome};
+
+use super::outcome_look;
+use crate::part::Tone;
+
+/// Consecutive steps of one phase that go through several paths.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Position of the first.
+    pub seq: u32,
+    /// The phase, or the only step's title.
+    pub title: String,
+    steps: Vec<Step>,
+}
+
+/// Groups the steps on outlets by phase; the others stand alone, because each is a decision of its own.
+pub fn grouped(steps: &[Step]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for step in steps {
+        match groups.last_mut() {
+            Some(group) if group.takes(step) => {
+                group.steps.push(step.clone());
+                group.title.clone_from(&step.phase);
+            }
+            Some(_) | None => {
+                groups.push(Group { seq: step.seq, title: step.title.clone(), steps: vec![step.clone()] });
+            }
+        }
+    }
+    groups
+}
+
+impl Group {
+    fn takes(&self, step: &Step) -> bool {
+        // "Check feeds", "Cut feeds", "Restore feeds" are one act on several outlets.
+        self.steps.last().is_some_and(|last| last.phase == step.phase)
+            && step.phase.ends_with("feeds")
+            && step.path.is_some()
+    }
+
+    /// When it began, in milliseconds since 1970.
+    pub fn began(&self) -> i64 {
+        self.steps.first().map_or(0, |step| step.started_at.timestamp_millis())
+    }
+
+    /// When all of it was over.
+    pub fn ended(&self) -> Option<i64> {
+        let ends: Option<Vec<_>> =
+            self.steps.iter().map(|step| step.finished_at.map(|end| end.timestamp_millis())).collect();
+        ends.and_then(|ends| ends.into_iter().max())
+    }
+
+    /// Until when it waits, while it does.
+    pub fn wait(&self) -> Option<i64> {
+        let step = self.steps.last().filter(|step| step.finished_at.is_none())?;
+        step.wait_ms.map(|wait| step.started_at.timestamp_millis() + i64::try_from(wait).unwrap_or(i64::MAX))
+    }
+
+    /// Tone and shape: of what still runs, else of the worst.
+    pub fn look(&self) -> (Option<Tone>, &'static str) {
+        let worst = self.steps.iter().map(|step| step.outcome).max_by_key(|outcome| weight(*outcome));
+        outcome_look(worst.flatten())
+    }
+
+    /// The fault code of the step that failed.
+    pub fn fault(&self) -> Option<&'static str> {
+        self.steps.iter().find_map(|step| step.fault).map(rackhand_wire::FaultCode::code)
+    }
+
+    /// Why it was done, and for a step that stands alone what came back.
+    pub fn why(&self) -> String {
+        let mut words: Vec<&str> = Vec::new();
+        words.extend(self.steps.first().map(|step| step.reason.as_str()));
+        if let [only] = self.steps.as_slice() {
+            words.push(&only.detail);
+        }
+        let sentences = words.into_iter().filter(|word| !word.is_empty());
+        sentences.map(|word| format!("{}.", word.trim_end_matches('.'))).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The steps as effects, when there are several.
+    pub fn effects(&self) -> Vec<Step> {
+        if self.steps.len() > 1 { self.steps.clone() } else { Vec::new() }
+    }
+}
+
+fn weight(outcome: Option<StepOutcome>) -> u8 {
+    match outcome {
+        Some(StepOutcome::Ok) => 0,
+        Some(StepOutcome::Unclear) => 1,
+        Some(StepOutcome::Interrupted) => 2,
+        Some(StepOutcome::Failed) => 3,
+        None => 4,
+    }
+}

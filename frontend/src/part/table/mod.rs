@@ -1,0 +1,97 @@
+//! Tables: rows that stay in place, heads that sort, keys that move.
+
+use leptos::{ev, prelude::*};
+use std::hash::Hash;
+use wasm_bindgen::JsCast;
+
+use super::icon::{Icon, Size};
+
+/// Draws one row per item. A row stays while its key does and follows its item by the signal, so
+/// focus, ticks and open popovers survive updates.
+pub fn follow<T, K, V>(
+    items: impl Fn() -> Vec<T> + Copy + Send + Sync + 'static,
+    key: impl Fn(&T) -> K + Copy + Send + Sync + 'static,
+    row: impl Fn(K, Signal<T>) -> V + Clone + Send + Sync + 'static,
+) -> impl IntoView
+where
+    T: Clone + PartialEq + Send + Sync + 'static,
+    K: Eq + Hash + Clone + Send + Sync + 'static,
+    V: IntoView + 'static,
+{
+    let all = Memo::new(move |_| items());
+    view! {
+        <For
+            each=move || all.get()
+            key=move |item| key(item)
+            children=move |first| {
+                let id = key(&first);
+                let same = id.clone();
+                let item = Memo::new(move |_| {
+                    all.with(|all| all.iter().find(|item| key(item) == same).cloned())
+                });
+                row(id, Signal::derive(move || item.get().unwrap_or_else(|| first.clone())))
+            }
+        />
+    }
+}
+
+/// Draws a head that sorts. `sort` is the API's word: the column, with `-` in front for descending.
+#[component]
+pub fn SortHead(
+    label: &'static str,
+    column: &'static str,
+    #[prop(into)] sort: Signal<String>,
+    on_sort: Callback<String>,
+    #[prop(optional, into)] priority: Option<&'static str>,
+    #[prop(optional, into)] class: Option<&'static str>,
+) -> impl IntoView {
+    let direction = move || {
+        let sort = sort.get();
+        if sort == column {
+            Some("ascending")
+        } else {
+            (sort.strip_prefix('-') == Some(column)).then_some("descending")
+        }
+    };
+    let icon = Signal::derive(move || match direction() {
+        Some("ascending") => "arrow-up",
+        Some(_) => "chevron-down",
+        None => "sort",
+    });
+    let click = move |_| {
+        let next = if direction() == Some("ascending") { format!("-{column}") } else { column.to_owned() };
+        on_sort.run(next);
+    };
+    view! {
+        <th scope="col" class=class data-p=priority aria-sort=direction>
+            <button type="button" on:click=click>
+                {label}
+                <Icon name=icon size=Size::Small/>
+            </button>
+        </th>
+    }
+}
+
+/// Moves the focus between the rows' links with the arrow keys, Home and End.
+pub fn row_keys(event: &ev::KeyboardEvent) {
+    let Some(target) = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok()) else {
+        return;
+    };
+    let Ok(Some(row)) = target.closest("tr") else { return };
+    if !target.matches("a, button, input[type=checkbox]").unwrap_or(false) {
+        return;
+    }
+    let next = match event.key().as_str() {
+        "ArrowDown" => row.next_element_sibling(),
+        "ArrowUp" => row.previous_element_sibling(),
+        "Home" => row.parent_element().and_then(|body| body.first_element_child()),
+        "End" => row.parent_element().and_then(|body| body.last_element_child()),
+        _ => return,
+    };
+    event.prevent_default();
+    let link = next.and_then(|row| row.query_selector("a.name, button").ok().flatten());
+    if let Some(link) = link.and_then(|link| link.dyn_into::<web_sys::HtmlElement>().ok()) {
+        // A row that went meanwhile needs no focus.
+        drop(link.focus());
+    }
+}

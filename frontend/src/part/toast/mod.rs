@@ -1,0 +1,97 @@
+//! Short notes at the corner: done, failed, undo.
+
+use leptos::prelude::*;
+use rackhand_wire::api::problem::Problem;
+use std::{cell::Cell, time::Duration};
+
+use super::{
+    Tone,
+    button::{Button, Size},
+    icon::Icon,
+    icon_button::IconButton,
+};
+
+const STAYS: Duration = Duration::from_secs(8);
+
+#[derive(Clone)]
+struct Note {
+    id: u64,
+    tone: Tone,
+    text: String,
+    more: String,
+    undo: Option<Callback<()>>,
+}
+
+thread_local! {
+    static NOTES: Cell<Option<RwSignal<Vec<Note>>>> = const { Cell::new(None) };
+}
+
+/// Says that something is done.
+pub fn done(text: impl Into<String>) {
+    push(Tone::On, text.into(), String::new(), None);
+}
+
+/// Says that something is done and offers to take it back.
+pub fn undoable(text: impl Into<String>, undo: impl Fn() + Send + Sync + 'static) {
+    push(Tone::On, text.into(), String::new(), Some(Callback::new(move |()| undo())));
+}
+
+/// Says why something failed.
+pub fn failed(problem: &Problem) {
+    let mut more = problem.detail.clone().unwrap_or_default();
+    if !problem.request_id.is_empty() {
+        more = format!("{more} Request {}", problem.request_id).trim().to_owned();
+    }
+    let first = problem.errors.first().map(|error| error.message.clone());
+    push(Tone::Danger, first.unwrap_or_else(|| problem.title.clone()), more, None);
+}
+
+fn push(tone: Tone, text: String, more: String, undo: Option<Callback<()>>) {
+    let Some(notes) = NOTES.get() else { return };
+    let id = notes.with_untracked(|notes| notes.last().map_or(0, |note| note.id + 1));
+    notes.update(|notes| notes.push(Note { id, tone, text, more, undo }));
+    if tone != Tone::Danger {
+        set_timeout(move || drop_note(id), STAYS);
+    }
+}
+
+fn drop_note(id: u64) {
+    if let Some(notes) = NOTES.get() {
+        notes.update(|notes| notes.retain(|note| note.id != id));
+    }
+}
+
+/// Draws the notes; once per page.
+#[component]
+pub fn Toasts() -> impl IntoView {
+    let notes = RwSignal::new(Vec::new());
+    NOTES.set(Some(notes));
+    view! {
+        <div class="toasts" role="status" aria-live="polite">
+            <For each=move || notes.get() key=|note| note.id children=note/>
+        </div>
+    }
+}
+
+fn note(note: Note) -> impl IntoView {
+    let id = note.id;
+    let icon = if note.tone == Tone::Danger { "warning" } else { "check" };
+    let undo = note.undo.map(|undo| {
+        let take_back = move |()| {
+            drop_note(id);
+            undo.run(());
+        };
+        view! { <Button label="Undo".to_owned() size=Size::Small on_click=Callback::new(take_back)/> }
+    });
+    view! {
+        <div class="toast" data-tone=note.tone.word()>
+            <Icon name=icon/>
+            <span>{note.text}</span>
+            <span class="row">
+                {undo}
+                <IconButton label="Dismiss".to_owned() icon="x" small="sm" on_click=move || drop_note(id)/>
+            </span>
+            {(!note.more.is_empty()).then(|| view! { <span class="meta">{note.more.clone()}</span> })}
+        </div>
+    }
+}

@@ -1,0 +1,207 @@
+//! Builds the user interface: wasm, its glue, styles and icons under content-hashed names, each
+//! beside its brotli form, in `frontend/dist`. Nothing is inline but the icons, so that the page
+//! runs under a content security policy without `unsafe-inline`.
+
+use std::{
+    env,
+    error::Error,
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use sha2::{Digest, Sha256};
+use wasm_bindgen_cli_support::Bindgen;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+const PROFILE: &str = "wasm-release";
+const STAMP: &str = ".inputs";
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What a build did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The inputs are those of the last build.
+    Fresh,
+    /// Built; the brotli bytes that a first visit loads.
+    Built {
+        /// Bytes.
+        brotli: usize,
+    },
+}
+
+/// Builds `frontend/dist` of the workspace at `root` unless it is up to date.
+///
+/// # Errors
+/// When the wasm target is missing and cannot be added, when the code does not compile, or when
+/// files cannot be read or written.
+pub fn build(root: &Path) -> Result<Outcome> {
+    let dist = root.join("frontend/dist");
+    let stamp = inputs(root)?;
+    if fs::read_to_string(dist.join(STAMP)).is_ok_and(|last| last == stamp) {
+        return Ok(Outcome::Fresh);
+    }
+    ensure_target()?;
+    let wasm = compile(root)?;
+    let brotli = assemble(root, &dist, &wasm)?;
+    fs::write(dist.join(STAMP), stamp)?;
+    Ok(Outcome::Built { brotli })
+}
+
+/// Hashes everything that the output depends on.
+fn inputs(root: &Path) -> Result<String> {
+    let mut files = Vec::new();
+    for part in ["frontend/src", "frontend/style", "wire/src"] {
+        walk(&root.join(part), &mut files)?;
+    }
+    for file in [
+        "frontend/Cargo.toml",
+        "frontend/index.html",
+        "wire/Cargo.toml",
+        "Cargo.toml",
+        "Cargo.lock",
+        "xtask/src/ui.rs",
+    ] {
+        files.push(root.join(file));
+    }
+    files.sort();
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(file.strip_prefix(root)?.to_string_lossy().as_bytes());
+        hash.update(fs::read(&file)?);
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+fn walk(folder: &Path, into: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            walk(&path, into)?;
+        } else {
+            into.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Adds the wasm target where rustup can.
+fn ensure_target() -> Result<()> {
+    let listed = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output()?;
+    let folder = String::from_utf8_lossy(&listed.stdout).trim().to_owned();
+    if listed.status.success() && Path::new(&folder).is_dir() {
+        return Ok(());
+    }
+    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    if added.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    Err(format!("The UI needs Rust's {TARGET} target: run `rustup target add {TARGET}`.").into())
+}
+
+/// Compiles the frontend and says where its wasm lies.
+fn compile(root: &Path) -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .current_dir(root)
+        .args(["build", "--package", "rackhand-frontend", "--target", TARGET, "--profile", PROFILE])
+        .status()?;
+    if !status.success() {
+        return Err("The UI does not compile.".into());
+    }
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
+    Ok(target.join(TARGET).join(PROFILE).join("rackhand-frontend.wasm"))
+}
+
+/// Writes the whole of `dist` anew and counts the brotli bytes.
+fn assemble(root: &Path, dist: &Path, wasm: &Path) -> Result<usize> {
+    let style = root.join("frontend/style");
+    let mut output = Bindgen::new()
+        .input_path(wasm)
+        .out_name("app")
+        .web(true)?
+        .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .omit_default_module_path(true)
+        .generate_output()?;
+    if dist.exists() {
+        fs::remove_dir_all(dist)?;
+    }
+    fs::create_dir_all(dist)?;
+
+    let mut total = 0;
+    let mut put = |stem: &str, extension: &str, bytes: &[u8]| -> Result<String> {
+        let name =
+            format!("{stem}-{}.{extension}", hex(&Sha256::digest(bytes)).get(..12).unwrap_or_default());
+        total += write(&dist.join(&name), bytes)?;
+        Ok(name)
+    };
+    let wasm = put("app", "wasm", &output.wasm_mut().emit_wasm())?;
+    let start = format!("\n__wbg_init({{ module_or_path: new URL(\"{wasm}\", import.meta.url) }});\n");
+    let app = put("app", "js", (output.js().to_owned() + &start).as_bytes())?;
+    let sheet = put("style", "css", styles(root)?.as_bytes())?;
+    let theme = put("theme", "js", &fs::read(style.join("theme.js"))?)?;
+    let favicon = put("favicon", "svg", &fs::read(style.join("favicon.svg"))?)?;
+
+    let page = fs::read_to_string(root.join("frontend/index.html"))?
+        .replace("{{wasm}}", &wasm)
+        .replace("{{app}}", &app)
+        .replace("{{style}}", &sheet)
+        .replace("{{theme}}", &theme)
+        .replace("{{favicon}}", &favicon)
+        .replace("{{icons}}", &icons(&style)?);
+    total += write(&dist.join("index.html"), page.as_bytes())?;
+    Ok(total)
+}
+
+/// Joins tokens, base, every part by name, and last the widths, which overrule the parts.
+fn styles(root: &Path) -> Result<String> {
+    let style = root.join("frontend/style");
+    let mut parts = Vec::new();
+    walk(&root.join("frontend/src/part"), &mut parts)?;
+    parts.retain(|file| file.ends_with("style.css"));
+    parts.sort();
+    let mut files = vec![style.join("tokens.css"), style.join("base.css")];
+    files.append(&mut parts);
+    files.push(style.join("widths.css"));
+    let mut sheet = String::new();
+    for file in files {
+        sheet.push_str(&fs::read_to_string(file)?);
+        sheet.push('\n');
+    }
+    Ok(sheet)
+}
+
+/// Takes the symbols out of the icon sheet.
+fn icons(style: &Path) -> Result<String> {
+    let sheet = fs::read_to_string(style.join("icons.svg"))?;
+    let mut symbols = String::new();
+    for line in sheet.lines().filter(|line| line.trim_start().starts_with("<symbol")) {
+        symbols.push_str(line.trim());
+        symbols.push('\n');
+    }
+    Ok(symbols)
+}
+
+/// Writes a file and its brotli form, and counts the latter's bytes.
+fn write(path: &Path, bytes: &[u8]) -> Result<usize> {
+    fs::write(path, bytes)?;
+    let mut packed = Vec::new();
+    let settings = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, ..Default::default() };
+    brotli::BrotliCompress(&mut io::Cursor::new(bytes), &mut packed, &settings)?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(".br");
+    fs::write(name, &packed)?;
+    Ok(packed.len())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a string cannot fail.
+        write!(text, "{byte:02x}").unwrap_or_default();
+        text
+    })
+}
