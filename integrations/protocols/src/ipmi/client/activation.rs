@@ -1,0 +1,104 @@
+//! Signing in with IPMI 1.5: Get Session Challenge and Activate Session, seen from the console.
+
+use std::time::Duration;
+
+use super::{
+    super::{
+        NetFn,
+        command::session::{ACTIVATE, CHALLENGE},
+        legacy::{Signature, padded},
+        message::Message,
+        packet::{Legacy, auth},
+        reader::Reader,
+    },
+    Client, Dialect, Failure, Phase, Stage,
+    asking::Answer,
+    line::{Line, PerMessage},
+};
+
+/// Completion codes of Get Session Challenge: no such user, no anonymous user.
+const UNKNOWN_USER: [u8; 2] = [0x81, 0x82];
+
+impl Client {
+    pub(super) fn send_activation(&mut self, now: Duration) {
+        match self.phase {
+            Phase::Challenging(signature) => {
+                let mut body = vec![signature.number()];
+                body.extend(padded(&self.settings.user));
+                self.ask(CHALLENGE, &body, now);
+            }
+            Phase::Activating { signature, id, challenge, .. } => {
+                let Some(level) = self.attempt.as_ref().map(|attempt| attempt.level) else { return };
+                let mut body = vec![signature.number(), level.code()];
+                body.extend(challenge);
+                // Number of the first packet that the BMC is to send; any will do.
+                body.extend(self.entropy.nonzero().to_le_bytes());
+                let seq = self.tag();
+                let netfn = NetFn::App.request_value();
+                let message = Message { netfn, lun: 0, seq, command: ACTIVATE, body: &body }.encode();
+                let password = padded(&self.settings.password);
+                self.outbox.push_back(signature.seal(password, id, 0, &message));
+                self.flight.note(seq, now);
+            }
+            Phase::Idle
+            | Phase::Asking(_)
+            | Phase::Opening { .. }
+            | Phase::Proving(_)
+            | Phase::Confirming { .. }
+            | Phase::Session { .. } => {}
+        }
+    }
+
+    pub(super) fn on_challenge(&mut self, answer: &Answer<'_>, now: Duration) {
+        let Phase::Challenging(signature) = self.phase else { return };
+        if answer.command != CHALLENGE {
+            return;
+        }
+        self.heard(answer.sent_at, now);
+        let mut reader = Reader::new(answer.data);
+        match (answer.completion, reader.le32(), reader.array()) {
+            (0, Some(id), Some(challenge)) => {
+                self.enter(Phase::Activating { signature, id, challenge }, now);
+            }
+            (0, _, _) => self.fail(Failure::Malformed("a session challenge that is too short")),
+            (code, _, _) if UNKNOWN_USER.contains(&code) => self.fail(Failure::WrongUser),
+            (status, _, _) => self.fail(Failure::SignInRefused { status }),
+        }
+    }
+
+    pub(super) fn on_activation(&mut self, packet: &Legacy<'_>, answer: &Answer<'_>, now: Duration) {
+        let Phase::Activating { signature, .. } = self.phase else { return };
+        if answer.command != ACTIVATE {
+            return;
+        }
+        let password = padded(&self.settings.password);
+        if packet.auth != auth::NONE && !signature.is_genuine(packet, password) {
+            return;
+        }
+        self.heard(answer.sent_at, now);
+        match answer.completion {
+            0 => self.activated(signature, password, answer.data, now),
+            // No slot: in all, for this user, at this level.
+            0x81..=0x83 => self.fail(Failure::NoFreeSession),
+            // The BMC has dropped the challenge.
+            0x85 => self.restart(now),
+            0x86 => {
+                if self.step_down() {
+                    self.begin(now);
+                }
+            }
+            status => self.fail(Failure::SignInRefused { status }),
+        }
+    }
+
+    fn activated(&mut self, signature: Signature, password: [u8; 16], data: &[u8], now: Duration) {
+        let mut reader = Reader::new(data);
+        let (Some(kind), Some(id), Some(seq)) = (reader.byte(), reader.le32(), reader.le32()) else {
+            return self.fail(Failure::Malformed("an activation that is too short"));
+        };
+        let per_message = if kind & 0x0f == auth::NONE { PerMessage::Unsigned } else { PerMessage::Signed };
+        let line = Line::Legacy { signature, per_message, password, id, seq: seq.max(1) };
+        self.known.dialect = Some(Dialect::Legacy(signature));
+        self.enter(Phase::Session { line, stage: Stage::Raise }, now);
+    }
+}

@@ -1,0 +1,7 @@
+//! Both ends against each other over a line that loses, doubles, delays and reorders.
+
+mod garbage;
+mod outcomes;
+mod rig;
+mod schedules;
+mod vectors;
