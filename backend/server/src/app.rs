@@ -52,11 +52,8 @@ impl App {
         let settings = rackhand_store::settings::installation(db.reader()).await?;
         let roster = Arc::new(Roster::default());
         let (told, inbox) = mpsc::channel(256);
-        let embedded = if config.embedded_agent {
-            Some(embed(&config, &db, &roster, told).await?)
-        } else {
-            None
-        };
+        let embedded =
+            if config.embedded_agent { Some(embed(&config, &db, &roster, told).await?) } else { None };
         let setup_token = if rackhand_store::users::is_empty(db.reader()).await? {
             Some(crate::secret::fresh_token()?)
         } else {

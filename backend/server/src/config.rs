@@ -116,7 +116,8 @@ impl Config {
             None => default_data_dir()?,
         };
         let file = read_file(options.config.as_deref(), &data_dir)?;
-        let listen = options.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let listen =
+            options.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
         let default_url = format!("http://localhost:{}", listen.port());
         let config = Self {
             listen,
@@ -145,7 +146,10 @@ impl Config {
         let url = &self.public_url;
         let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
         if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
-            return Err(Failure::new("use public_url", format!("“{url}” must begin with http:// or https://")));
+            return Err(Failure::new(
+                "use public_url",
+                format!("“{url}” must begin with http:// or https://"),
+            ));
         }
         if !(self.time_scale.is_finite() && self.time_scale > 0.0) {
             return Err(Failure::new("use the time scale", "it must be greater than 0"));

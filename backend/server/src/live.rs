@@ -60,7 +60,10 @@ impl Live {
         let missed = seen.filter(|seen| *seen <= recent.0 && seen + 1 >= oldest).map(|seen| {
             let after = recent.1.iter().filter(|(number, _)| *number > seen);
             after
-                .map(|(number, change)| Numbered { id: format!("{}-{number}", self.epoch), change: change.clone() })
+                .map(|(number, change)| Numbered {
+                    id: format!("{}-{number}", self.epoch),
+                    change: change.clone(),
+                })
                 .collect()
         });
         (receiver, missed)

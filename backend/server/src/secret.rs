@@ -1,9 +1,6 @@
 //! Passwords, tokens and the master key.
 
-use argon2::{
-    Argon2, PasswordHasher, PasswordVerifier,
-    password_hash::phc::PasswordHash,
-};
+use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rackhand_store::sealed::Keyring;
 use sha2::{Digest, Sha256};
@@ -70,12 +67,10 @@ pub fn master_key(file: &Path) -> Result<Keyring, Failure> {
             let mut key = [0_u8; 32];
             getrandom::fill(&mut key).map_err(|error| Failure::new("make a master key", error))?;
             let mut options = fs::OpenOptions::new();
-            let mut new = options
-                .write(true)
-                .create_new(true)
-                .mode(0o400)
-                .open(file)
-                .map_err(|error| Failure::new(&format!("make the master key {}", file.display()), error))?;
+            let mut new =
+                options.write(true).create_new(true).mode(0o400).open(file).map_err(|error| {
+                    Failure::new(&format!("make the master key {}", file.display()), error)
+                })?;
             new.write_all(&key).and_then(|()| new.sync_all()).map_err(|error| Failure::new(&what, error))?;
             Ok(Keyring::new(key))
         }

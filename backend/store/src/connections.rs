@@ -273,6 +273,22 @@ pub async fn read(db: &impl ConnectionTrait, id: ConnectionId, reading: Reading)
     Ok(())
 }
 
+/// Forgets what the paths of a server said, so that only fresh readings count.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_readings(db: &impl ConnectionTrait, server: ServerId) -> Result<()> {
+    let model = ActiveModel {
+        state: Set(None),
+        fault: Set(None),
+        watts: Set(None),
+        checked_at: Set(None),
+        ..Default::default()
+    };
+    Entity::update_many().set(model).filter(Column::ServerId.eq(server.0)).exec(db).await?;
+    Ok(())
+}
+
 async fn row(db: &impl ConnectionTrait, scope: &Scope, server: ServerId, id: ConnectionId) -> Result<Model> {
     let of = scoped(scope, Column::TenantId).add(Column::ServerId.eq(server.0));
     Entity::find_by_id(id.0).filter(of).one(db).await?.ok_or(Error::NotFound)

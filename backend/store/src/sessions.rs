@@ -84,6 +84,14 @@ pub async fn touch(db: &impl ConnectionTrait, id: SessionId) -> Result<()> {
     Ok(())
 }
 
+/// Says whether a session still exists.
+///
+/// # Errors
+/// When the database fails.
+pub async fn exists(db: &impl ConnectionTrait, id: SessionId) -> Result<bool> {
+    Ok(Entity::find_by_id(id.0).one(db).await?.is_some())
+}
+
 /// Ends a session.
 ///
 /// # Errors

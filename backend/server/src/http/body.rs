@@ -15,10 +15,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Refused>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let json = request.headers().get("content-type").and_then(|value| value.to_str().ok()).is_some_and(|t| {
-            let kind = t.split(';').next().unwrap_or(t).trim();
-            kind.eq_ignore_ascii_case("application/json")
-        });
+        let json =
+            request.headers().get("content-type").and_then(|value| value.to_str().ok()).is_some_and(|t| {
+                let kind = t.split(';').next().unwrap_or(t).trim();
+                kind.eq_ignore_ascii_case("application/json")
+            });
         let bytes = Bytes::from_request(request, payload);
         Box::pin(async move {
             let bytes = bytes.await.map_err(|error| {
@@ -56,7 +57,11 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Refused {
         let name = text.strip_prefix(prefix)?.split('`').next()?;
         // An unknown field is already part of the path, a missing one is not.
         let known = path == name || path.ends_with(&format!(".{name}"));
-        Some(if path.is_empty() || known { if known { path.to_owned() } else { name.to_owned() } } else { format!("{path}.{name}") })
+        Some(if path.is_empty() || known {
+            if known { path.to_owned() } else { name.to_owned() }
+        } else {
+            format!("{path}.{name}")
+        })
     };
     let (field, code) = if let Some(field) = named("unknown field `") {
         (field, "unknown_field")

@@ -20,6 +20,8 @@ pub fn request_id() -> String {
 pub enum Refused {
     /// Nobody is signed in.
     Unauthenticated,
+    /// User name or password is wrong; which one is not told.
+    WrongCredentials,
     /// Signed in, but this is not allowed; with the reason.
     Forbidden(&'static str, String),
     /// No such thing in the caller's scope.
@@ -56,6 +58,9 @@ impl Refused {
     pub fn problem(&self) -> Problem {
         let (status, code, title) = match self {
             Self::Unauthenticated => (401, "unauthenticated", "Sign in first.".to_owned()),
+            Self::WrongCredentials => {
+                (401, "wrong_credentials", "User name or password is wrong.".to_owned())
+            }
             Self::Forbidden(code, why) => (403, *code, why.clone()),
             Self::NotFound => (404, "not_found", "There is no such thing here.".to_owned()),
             Self::Invalid(_) => (422, "validation_failed", "Some values are not right.".to_owned()),
@@ -113,9 +118,10 @@ impl From<store::Error> for Refused {
         match error {
             store::Error::NotFound => Self::NotFound,
             store::Error::Field(field) => Self::Invalid(vec![field]),
-            store::Error::Stale => {
-                Self::Conflict("stale", "Someone else changed this in the meantime. Reload and try again.".into())
-            }
+            store::Error::Stale => Self::Conflict(
+                "stale",
+                "Someone else changed this in the meantime. Reload and try again.".into(),
+            ),
             store::Error::InUse(why) => Self::Conflict("in_use", why),
             store::Error::ActiveJob(job) => Self::Busy(job),
             store::Error::Database(ref cause) if error.is_temporary() => {

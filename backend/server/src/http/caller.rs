@@ -1,0 +1,162 @@
+//! Who asks: a browser's session or a script's token.
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::Method, web};
+use futures::future::LocalBoxFuture;
+use rackhand_store::{Scope, now, sessions, tokens, users};
+use rackhand_wire::{
+    api::{token::Token, user::User},
+    id::TenantId,
+};
+use subtle::ConstantTimeEq;
+
+use super::problem::Refused;
+use crate::{app::App, secret::token_hash};
+
+/// Who asks, and whose rows they see.
+pub struct Caller {
+    /// The person.
+    pub user: User,
+    /// Their tenant: new rows belong to it.
+    pub tenant: TenantId,
+    /// Whose rows they see.
+    pub scope: Scope,
+    /// How they signed in.
+    pub by: By,
+    /// From where.
+    pub source_ip: Option<String>,
+}
+
+/// How a caller signed in.
+pub enum By {
+    /// A browser's cookie.
+    Session(sessions::Session),
+    /// A bearer token.
+    Token(Token),
+}
+
+impl Caller {
+    /// Name in audit records.
+    pub fn actor(&self) -> String {
+        match &self.by {
+            By::Session(_) => self.user.name.clone(),
+            By::Token(token) => format!("{} (token {})", self.user.name, token.prefix),
+        }
+    }
+
+    /// The session, for what only a browser does.
+    pub fn session(&self) -> Option<&sessions::Session> {
+        match &self.by {
+            By::Session(session) => Some(session),
+            By::Token(_) => None,
+        }
+    }
+}
+
+/// Name of the cookie. `__Host-` binds it to this host over TLS (or localhost).
+pub fn cookie_name(app: &App) -> &'static str {
+    if app.config.is_https() || is_localhost(&app.config.public_url) { "__Host-rackhand" } else { "rackhand" }
+}
+
+/// Browsers treat localhost as secure, so the strict cookie works there too.
+pub fn is_localhost(url: &str) -> bool {
+    let host = url.strip_prefix("http://").unwrap_or(url);
+    let host = host.split(['/', ':']).next().unwrap_or(host);
+    host == "localhost"
+}
+
+impl FromRequest for Caller {
+    type Error = Refused;
+    type Future = LocalBoxFuture<'static, Result<Self, Refused>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let app = request.app_data::<web::Data<App>>().cloned().ok_or(Refused::Internal)?;
+            identify(&app, &request).await
+        })
+    }
+}
+
+async fn identify(app: &App, request: &HttpRequest) -> Result<Caller, Refused> {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let source_ip = source_ip(app, request);
+    let (by, tenant, user) = if let Some(value) = header("authorization") {
+        let token = value.strip_prefix("Bearer ").ok_or(Refused::Unauthenticated)?;
+        let found = tokens::find(app.db.reader(), &token_hash(token.trim())).await?;
+        let token = found.ok_or(Refused::Unauthenticated)?;
+        if token.last_used_at.is_none_or(|at| (now() - at).num_seconds() > 60) {
+            tokens::touch(app.db.writer(), token.id).await?;
+        }
+        let user = token.user_id;
+        (By::Token(token), None, user)
+    } else {
+        let cookie = request.cookie(cookie_name(app)).ok_or(Refused::Unauthenticated)?;
+        let found = sessions::find(app.db.reader(), &token_hash(cookie.value())).await?;
+        let session = found.ok_or(Refused::Unauthenticated)?;
+        if !is_read(request.method()) {
+            same_site(app, &session, header("origin"), header("x-csrf-token"))?;
+        }
+        if (now() - session.last_used_at).num_seconds() > 60 {
+            sessions::touch(app.db.writer(), session.id).await?;
+        }
+        let (tenant, user) = (session.tenant, session.user);
+        (By::Session(session), Some(tenant), user)
+    };
+    let account = match users::get(app.db.reader(), &Scope::provider(), user).await {
+        Err(rackhand_store::Error::NotFound) => return Err(Refused::Unauthenticated),
+        account => account?,
+    };
+    if account.user.disabled || tenant.is_some_and(|tenant| tenant != account.tenant) {
+        return Err(Refused::Unauthenticated);
+    }
+    Ok(Caller { user: account.user, tenant: account.tenant, scope: Scope::provider(), by, source_ip })
+}
+
+fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
+/// Refuses what another site makes a browser send.
+fn same_site(
+    app: &App,
+    session: &sessions::Session,
+    origin: Option<&str>,
+    csrf: Option<&str>,
+) -> Result<(), Refused> {
+    let why = |why: &str| Refused::Forbidden("csrf", why.to_owned());
+    check_origin(app, origin)?;
+    let sent = csrf.ok_or_else(|| why("Send the session's csrf_token as X-CSRF-Token."))?;
+    if bool::from(sent.as_bytes().ct_eq(session.csrf_token.as_bytes())) {
+        Ok(())
+    } else {
+        Err(why("The CSRF token is not this session's. Reload the page."))
+    }
+}
+
+/// Compares a browser's Origin with the public URL; scripts send none.
+pub fn check_origin(app: &App, origin: Option<&str>) -> Result<(), Refused> {
+    let Some(origin) = origin else { return Ok(()) };
+    let ours = app.config.public_url.trim_end_matches('/');
+    // A loopback server may be opened under either name of the loopback.
+    let alias = ours.replacen("//localhost", "//127.0.0.1", 1);
+    if origin.eq_ignore_ascii_case(ours) || (is_localhost(ours) && origin == alias) {
+        return Ok(());
+    }
+    let why = format!("This server is {ours}, the request came from {origin}. Check public_url.");
+    Err(Refused::Forbidden("foreign_origin", why))
+}
+
+/// Tells the caller's address; a proxy's word counts only when it is trusted.
+pub fn source_ip(app: &App, request: &HttpRequest) -> Option<String> {
+    let peer = request.peer_addr()?.ip();
+    if !app.config.trusted_proxies.contains(&peer) {
+        return Some(peer.to_string());
+    }
+    let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
+    // The last address that is not a proxy of ours is the one that a trusted proxy saw.
+    let client =
+        forwarded.unwrap_or_default().rsplit(',').map(str::trim).find(|address| {
+            address.parse().is_ok_and(|address| !app.config.trusted_proxies.contains(&address))
+        });
+    Some(client.map_or_else(|| peer.to_string(), str::to_owned))
+}

@@ -1,0 +1,242 @@
+//! Connections: what ties a server to an endpoint.
+
+use actix_web::{HttpResponse, delete, get, patch, post, web};
+use rackhand_agent::catalogue;
+use rackhand_store::{Tx, connections, endpoints, servers};
+use rackhand_wire::{
+    Feature, FieldError, Role,
+    api::{
+        connection::{AddConnection, ChangeConnection, Connection},
+        endpoint::Endpoint,
+        live::Object,
+        page::Page,
+        problem::Problem,
+    },
+    id::{ConnectionId, ServerId},
+};
+use serde_json::{Value, json};
+
+use super::{
+    body::Body, caller::Caller, endpoints as endpoint_routes, kinds, once::Once, people::commit,
+    problem::Refused, servers::remove_unused_controller,
+};
+use crate::{app::App, audit, work::weigh};
+
+/// Lists the connections of a server: controllers first.
+#[utoipa::path(tag = "connections", params(("id" = ServerId, Path)), responses((status = 200, body = Page<Connection>), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/servers/{id}/connections")]
+pub async fn list(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<ServerId>,
+) -> Result<web::Json<Page<Connection>>, Refused> {
+    let id = id.into_inner();
+    servers::get(app.db.reader(), &caller.scope, id).await?;
+    let items = connections::list(app.db.reader(), &caller.scope, id).await?;
+    Ok(web::Json(Page { items: items.into_iter().map(titled).collect(), next: None }))
+}
+
+fn titled(mut connection: Connection) -> Connection {
+    if let Some(integration) = catalogue::find(&connection.kind) {
+        connection.kind_title.clone_from(&integration.descriptor().title);
+    }
+    connection
+}
+
+/// Adds a connection, with a new endpoint where one is given.
+#[utoipa::path(tag = "connections", params(("id" = ServerId, Path)), request_body = AddConnection, responses((status = 201, body = Connection),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[post("/servers/{id}/connections")]
+pub async fn add(
+    app: web::Data<App>,
+    caller: Caller,
+    once: Once,
+    id: web::Path<ServerId>,
+    body: Body<AddConnection>,
+) -> Result<HttpResponse, Refused> {
+    let (id, Body(new)) = (id.into_inner(), body);
+    servers::get(app.db.reader(), &caller.scope, id).await?;
+    kinds::known_agent(&app, &caller, new.agent_id).await?;
+    let fresh = match (&new.endpoint, new.endpoint_id) {
+        (Some(endpoint), None) => Some(endpoint_routes::prepare(&app, &caller, "endpoint", endpoint).await?),
+        (None, Some(_)) => None,
+        (None, None) => {
+            return Err(Refused::field("endpoint_id", "required", "Name an endpoint, or send a new one."));
+        }
+        (Some(_), Some(_)) => {
+            return Err(Refused::field(
+                "endpoint_id",
+                "contradiction",
+                "Name an endpoint or send one, not both.",
+            ));
+        }
+    };
+    let tx = app.db.begin().await?;
+    if let Some(answer) = once.replay(&tx, &caller, &new).await? {
+        return Ok(answer);
+    }
+    let endpoint = match (fresh, new.endpoint_id) {
+        (Some(fresh), _) => endpoint_routes::store(&app, &tx, &caller, fresh).await?,
+        (None, Some(endpoint)) => match endpoints::get(&tx, &caller.scope, endpoint).await {
+            Err(rackhand_store::Error::NotFound) => {
+                return Err(Refused::field("endpoint_id", "unknown", "There is no such endpoint."));
+            }
+            endpoint => endpoint?,
+        },
+        (None, None) => return Err(Refused::Internal),
+    };
+    let connection = bind(&tx, &caller, id, &endpoint, &new).await?;
+    let (endpoint, location) =
+        (endpoint.id, Some(format!("/api/v1/servers/{id}/connections/{}", connection.id)));
+    let answer = once.commit(tx, &caller, &new, (201, location, titled(connection))).await?;
+    told(&app, id, endpoint).await?;
+    Ok(answer)
+}
+
+async fn bind(
+    tx: &Tx,
+    caller: &Caller,
+    server: ServerId,
+    endpoint: &Endpoint,
+    new: &AddConnection,
+) -> Result<Connection, Refused> {
+    let integration = kinds::find("endpoint.kind", &endpoint.kind)?;
+    let descriptor = integration.descriptor();
+    let target = kinds::checked_target(integration, &new.target)?;
+    exists(tx, caller, endpoint, &target).await?;
+    let features = offered(descriptor, new.features.clone())?;
+    let values = connections::New {
+        tenant: caller.tenant,
+        server,
+        endpoint: endpoint.id,
+        role: descriptor.role,
+        target_label: integration.target_label(&target).to_lowercase(),
+        target,
+        features,
+        agent: new.agent_id,
+    };
+    let connection = connections::add(tx, values).await?;
+    let object = ("server", server, connection.label.as_str());
+    let detail =
+        json!({"connection": connection.id, "label": connection.label, "features": connection.features});
+    audit::record(tx, caller.tenant, caller, "connection.add", object, detail).await?;
+    // The mapping has changed: only a person who sees the new one can vouch for it.
+    let feeds_complete = (descriptor.role == Role::Feed).then_some(new.feeds_complete.unwrap_or(false));
+    let change = servers::Change { feeds_complete, ..Default::default() };
+    servers::change(tx, &caller.scope, server, change).await?;
+    Ok(connection)
+}
+
+/// Refuses an outlet that the device does not have, once its outlets are known.
+async fn exists(tx: &Tx, caller: &Caller, endpoint: &Endpoint, target: &Value) -> Result<(), Refused> {
+    let Some(outlet) = target.get("outlet").and_then(Value::as_str) else { return Ok(()) };
+    let (outlets, _) = endpoints::outlets(tx, &caller.scope, endpoint.id).await?;
+    if outlets.is_empty() || outlets.iter().any(|known| known.outlet == outlet) {
+        return Ok(());
+    }
+    let why = format!("{} has {} outlets; there is no outlet {outlet}.", endpoint.name, outlets.len());
+    Err(Refused::field("target.outlet", "no_such_outlet", why))
+}
+
+fn offered(
+    descriptor: &rackhand_wire::Descriptor,
+    ticked: Option<Vec<Feature>>,
+) -> Result<Vec<Feature>, Refused> {
+    let Some(mut ticked) = ticked else { return Ok(descriptor.features.clone()) };
+    ticked.sort();
+    ticked.dedup();
+    let wrong: Vec<FieldError> = ticked
+        .iter()
+        .filter(|feature| !descriptor.features.contains(feature))
+        .map(|feature| {
+            let why = format!("{} does not offer “{}”.", descriptor.title, feature.title());
+            FieldError::new("features", "not_offered", why)
+        })
+        .collect();
+    if wrong.is_empty() { Ok(ticked) } else { Err(Refused::Invalid(wrong)) }
+}
+
+/// Changes a connection.
+#[utoipa::path(tag = "connections", params(("id" = ServerId, Path), ("connection" = ConnectionId, Path)), request_body = ChangeConnection,
+    responses((status = 200, body = Connection), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[patch("/servers/{id}/connections/{connection}")]
+pub async fn change(
+    app: web::Data<App>,
+    caller: Caller,
+    ids: web::Path<(ServerId, ConnectionId)>,
+    body: Body<ChangeConnection>,
+) -> Result<web::Json<Connection>, Refused> {
+    let ((server, id), Body(change)) = (ids.into_inner(), body);
+    kinds::known_agent(&app, &caller, change.agent_id.flatten()).await?;
+    idle(&app, &caller, server).await?;
+    let tx = app.db.begin().await?;
+    let old = connections::get(&tx, &caller.scope, server, id).await?;
+    let integration = kinds::find("kind", &old.kind)?;
+    let target = match &change.target {
+        Some(target) => {
+            let target = kinds::checked_target(integration, target)?;
+            let endpoint = endpoints::get(&tx, &caller.scope, old.endpoint_id).await?;
+            exists(&tx, &caller, &endpoint, &target).await?;
+            let label = integration.target_label(&target).to_lowercase();
+            Some((target, label))
+        }
+        None => None,
+    };
+    let moved = target.is_some() && old.role == Role::Feed;
+    let features = change.features.clone().map(|ticked| offered(integration.descriptor(), Some(ticked)));
+    let values = connections::Change { target, features: features.transpose()?, agent: change.agent_id };
+    let connection = connections::change(&tx, &caller.scope, server, id, values).await?;
+    let feeds_complete = moved.then_some(false);
+    let touched = servers::Change { feeds_complete, ..Default::default() };
+    servers::change(&tx, &caller.scope, server, touched).await?;
+    let object = ("server", server, connection.label.as_str());
+    let detail = serde_json::to_value(&change)?;
+    audit::record(&tx, caller.tenant, &caller, "connection.change", object, detail).await?;
+    commit(tx).await?;
+    told(&app, server, connection.endpoint_id).await?;
+    Ok(web::Json(titled(connection)))
+}
+
+/// Removes a connection, and its endpoint when it was made with it and nothing else uses it.
+#[utoipa::path(tag = "connections", params(("id" = ServerId, Path), ("connection" = ConnectionId, Path)), responses((status = 204),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[delete("/servers/{id}/connections/{connection}")]
+pub async fn remove(
+    app: web::Data<App>,
+    caller: Caller,
+    ids: web::Path<(ServerId, ConnectionId)>,
+) -> Result<HttpResponse, Refused> {
+    let (server, id) = ids.into_inner();
+    idle(&app, &caller, server).await?;
+    let tx = app.db.begin().await?;
+    let old = connections::get(&tx, &caller.scope, server, id).await?;
+    connections::remove(&tx, &caller.scope, server, id).await?;
+    remove_unused_controller(&tx, &caller, old.endpoint_id).await?;
+    let feeds_complete = (old.role == Role::Feed).then_some(false);
+    let touched = servers::Change { feeds_complete, ..Default::default() };
+    servers::change(&tx, &caller.scope, server, touched).await?;
+    let object = ("server", server, old.label.as_str());
+    audit::record(&tx, caller.tenant, &caller, "connection.remove", object, json!({"connection": id}))
+        .await?;
+    commit(tx).await?;
+    told(&app, server, old.endpoint_id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Refuses to change what a job is using.
+async fn idle(app: &App, caller: &Caller, server: ServerId) -> Result<(), Refused> {
+    match servers::get(app.db.reader(), &caller.scope, server).await?.active_job_id {
+        Some(job) => Err(Refused::Busy(job)),
+        None => Ok(()),
+    }
+}
+
+async fn told(app: &App, server: ServerId, endpoint: rackhand_wire::id::EndpointId) -> Result<(), Refused> {
+    weigh::server(app, server).await?;
+    app.live.tell(Object::Server, server);
+    app.live.tell(Object::Endpoint, endpoint);
+    app.engine.poll_now([endpoint]);
+    Ok(())
+}

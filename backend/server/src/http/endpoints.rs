@@ -1,0 +1,276 @@
+//! Endpoints: network devices and controllers.
+
+use actix_web::{HttpResponse, delete, get, patch, post, web};
+use rackhand_store::{Tx, connections, endpoints, jobs, servers};
+use rackhand_wire::{
+    Secret, Secrets,
+    api::{
+        endpoint::{AddEndpoint, ChangeEndpoint, Endpoint, EndpointOutlets, FedOutlet, TestEndpoint},
+        job::{Job, JobKind},
+        live::Object,
+        page::{ListQuery, Page},
+        problem::Problem,
+        server::ServerBrief,
+    },
+    id::EndpointId,
+};
+use serde_json::{Value, json};
+
+use super::{
+    body::Body, caller::Caller, check::Check, kinds, once::Once, people::commit, problem::Refused,
+    query::Query,
+};
+use crate::{app::App, audit, work};
+
+/// Lists endpoints. Tokens of `q`: `kind:snmp_pdu`, `status:failing`.
+#[utoipa::path(tag = "endpoints", params(ListQuery), responses((status = 200, body = Page<Endpoint>), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[get("/endpoints")]
+pub async fn list(
+    app: web::Data<App>,
+    caller: Caller,
+    query: Query<ListQuery>,
+) -> Result<web::Json<Page<Endpoint>>, Refused> {
+    Ok(web::Json(endpoints::list(app.db.reader(), &caller.scope, &query.0).await?))
+}
+
+/// Shows one endpoint.
+#[utoipa::path(tag = "endpoints", params(("id" = EndpointId, Path)), responses((status = 200, body = Endpoint), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/endpoints/{id}")]
+pub async fn view(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<EndpointId>,
+) -> Result<web::Json<Endpoint>, Refused> {
+    Ok(web::Json(endpoints::get(app.db.reader(), &caller.scope, id.into_inner()).await?))
+}
+
+/// Adds an endpoint.
+#[utoipa::path(tag = "endpoints", request_body = AddEndpoint, responses((status = 201, body = Endpoint), (status = 400, body = Problem),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
+#[post("/endpoints")]
+pub async fn add(
+    app: web::Data<App>,
+    caller: Caller,
+    once: Once,
+    body: Body<AddEndpoint>,
+) -> Result<HttpResponse, Refused> {
+    let Body(new) = body;
+    let prepared = prepare(&app, &caller, "", &new).await?;
+    let tx = app.db.begin().await?;
+    if let Some(answer) = once.replay(&tx, &caller, &new).await? {
+        return Ok(answer);
+    }
+    let endpoint = store(&app, &tx, &caller, prepared).await?;
+    let id = endpoint.id;
+    let location = Some(format!("/api/v1/endpoints/{id}"));
+    let answer = once.commit(tx, &caller, &new, (201, location, endpoint)).await?;
+    app.live.tell(Object::Endpoint, id);
+    app.engine.poll_now([id]);
+    Ok(answer)
+}
+
+/// Checks a new endpoint; fields are named under `prefix`.
+///
+/// # Errors
+/// Every wrong field.
+pub async fn prepare(
+    app: &App,
+    caller: &Caller,
+    prefix: &str,
+    new: &AddEndpoint,
+) -> Result<endpoints::New, Refused> {
+    let at = |field: &str| if prefix.is_empty() { field.to_owned() } else { format!("{prefix}.{field}") };
+    let integration = kinds::find(&at("kind"), &new.kind)?;
+    let secrets = kinds::wrap(new.secrets.clone());
+    let params = kinds::checked(prefix, integration, &new.params, &secrets)?;
+    kinds::known_agent(app, caller, new.agent_id).await?;
+    let address = integration.address(&params);
+    let default = format!("{} {}", integration.descriptor().title, address.as_deref().unwrap_or_default());
+    let name = new.name.clone().filter(|name| !name.trim().is_empty()).unwrap_or(default);
+    Check::default().name(&at("name"), &name).done()?;
+    Ok(endpoints::New {
+        tenant: caller.tenant,
+        kind: new.kind.clone(),
+        name,
+        agent_id: new.agent_id,
+        params,
+        secrets,
+        address,
+    })
+}
+
+/// Stores a checked endpoint with its audit record.
+///
+/// # Errors
+/// A field error when name or address is taken.
+pub async fn store(app: &App, tx: &Tx, caller: &Caller, new: endpoints::New) -> Result<Endpoint, Refused> {
+    let detail = json!({"kind": new.kind, "params": new.params, "agent_id": new.agent_id});
+    let endpoint = endpoints::add(tx, app.db.keys(), new).await?;
+    let object = ("endpoint", endpoint.id, endpoint.name.as_str());
+    audit::record(tx, caller.tenant, caller, "endpoint.add", object, detail).await?;
+    Ok(endpoint)
+}
+
+/// Changes an endpoint. Secrets that are not named stay; null removes one.
+#[utoipa::path(tag = "endpoints", params(("id" = EndpointId, Path)), request_body = ChangeEndpoint, responses((status = 200, body = Endpoint),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[patch("/endpoints/{id}")]
+pub async fn change(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<EndpointId>,
+    body: Body<ChangeEndpoint>,
+) -> Result<web::Json<Endpoint>, Refused> {
+    let (id, Body(change)) = (id.into_inner(), body);
+    let reach = endpoints::reach(&app.db, &caller.scope, id).await?;
+    let integration = kinds::find("kind", &reach.endpoint.kind)?;
+    if let Some(name) = &change.name {
+        Check::default().name("name", name).done()?;
+    }
+    kinds::known_agent(&app, &caller, change.agent_id.flatten()).await?;
+    let mut secrets = reach.secrets;
+    for (name, value) in &change.secrets {
+        match value.as_deref() {
+            Some("") => {}
+            Some(value) => secrets.set(name, Secret::new(value)),
+            None => secrets.remove(name),
+        }
+    }
+    let params = change.params.clone().unwrap_or(reach.endpoint.params);
+    let params = kinds::checked("", integration, &params, &secrets)?;
+    let detail = json!({
+        "name": change.name, "params": change.params, "agent_id": change.agent_id,
+        "secrets_changed": change.secrets.keys().collect::<Vec<_>>(), "accept_identity": change.accept_identity,
+    });
+    let address = integration.address(&params);
+    let values = endpoints::Change {
+        name: change.name,
+        agent_id: change.agent_id,
+        params: Some((params, address)),
+        secrets: Some(secrets),
+        unpin: change.accept_identity,
+        version: change.version,
+    };
+    let tx = app.db.begin().await?;
+    let endpoint = endpoints::change(&tx, app.db.keys(), &caller.scope, id, values).await?;
+    let object = ("endpoint", id, endpoint.name.as_str());
+    audit::record(&tx, caller.tenant, &caller, "endpoint.change", object, detail).await?;
+    commit(tx).await?;
+    app.live.tell(Object::Endpoint, id);
+    app.engine.poll_now([id]);
+    Ok(web::Json(endpoint))
+}
+
+/// Removes an endpoint that no connection uses.
+#[utoipa::path(tag = "endpoints", params(("id" = EndpointId, Path)), responses((status = 204), (status = 401, body = Problem),
+    (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[delete("/endpoints/{id}")]
+pub async fn remove(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<EndpointId>,
+) -> Result<HttpResponse, Refused> {
+    let id = id.into_inner();
+    let tx = app.db.begin().await?;
+    let endpoint = endpoints::get(&tx, &caller.scope, id).await?;
+    endpoints::remove(&tx, &caller.scope, id).await?;
+    let object = ("endpoint", id, endpoint.name.as_str());
+    audit::record(&tx, caller.tenant, &caller, "endpoint.remove", object, json!({})).await?;
+    commit(tx).await?;
+    app.live.tell(Object::Endpoint, id);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Lists the outlets of an endpoint as last read, with the servers that they feed.
+#[utoipa::path(tag = "endpoints", params(("id" = EndpointId, Path)), responses((status = 200, body = EndpointOutlets), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/endpoints/{id}/outlets")]
+pub async fn outlets(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<EndpointId>,
+) -> Result<web::Json<EndpointOutlets>, Refused> {
+    let id = id.into_inner();
+    let (readings, checked_at) = endpoints::outlets(app.db.reader(), &caller.scope, id).await?;
+    let used = connections::of_endpoint(app.db.reader(), id).await?;
+    let mut fed: Vec<(String, ServerBrief)> = Vec::new();
+    for connection in used {
+        let Some(outlet) = connection.target.get("outlet").and_then(Value::as_str) else { continue };
+        if let Ok(server) = servers::get(app.db.reader(), &caller.scope, connection.server_id).await {
+            fed.push((outlet.to_owned(), ServerBrief { id: server.id, name: server.name }));
+        }
+    }
+    let outlets = readings
+        .into_iter()
+        .map(|reading| FedOutlet {
+            servers: fed
+                .iter()
+                .filter(|(outlet, _)| *outlet == reading.outlet)
+                .map(|(_, server)| server.clone())
+                .collect(),
+            reading,
+        })
+        .collect();
+    Ok(web::Json(EndpointOutlets { outlets, checked_at }))
+}
+
+/// Tries an endpoint before or after it is saved. The job's `result` is a `TestResult`.
+#[utoipa::path(tag = "endpoints", request_body = TestEndpoint, responses((status = 202, body = Job), (status = 400, body = Problem),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[post("/endpoints/test")]
+pub async fn test(
+    app: web::Data<App>,
+    caller: Caller,
+    body: Body<TestEndpoint>,
+) -> Result<HttpResponse, Refused> {
+    let trial = trial(&app, &caller, body.0).await?;
+    let host = trial.params.get("host").and_then(Value::as_str).unwrap_or_default();
+    let title = format!("Test {} {host}", kinds::find("kind", &trial.kind)?.descriptor().title);
+    let new = jobs::New {
+        tenant: caller.tenant,
+        kind: JobKind::EndpointTest,
+        server: None,
+        waits: false,
+        endpoint: trial.endpoint,
+        power: None,
+        title,
+        requested_by: caller.actor(),
+        source_ip: caller.source_ip.clone(),
+        request: json!({"kind": trial.kind, "params": trial.params, "target": trial.target}),
+    };
+    let job = jobs::add(app.db.writer(), new).await?;
+    app.engine.keep_trial(job.id, trial);
+    work::launch(&app.into_inner(), job.id);
+    let location = format!("/api/v1/jobs/{}", job.id);
+    Ok(HttpResponse::Accepted().insert_header(("location", location)).json(job))
+}
+
+async fn trial(app: &App, caller: &Caller, asked: TestEndpoint) -> Result<work::Trial, Refused> {
+    let saved = match asked.endpoint_id {
+        Some(id) => match endpoints::reach(&app.db, &caller.scope, id).await {
+            Err(rackhand_store::Error::NotFound) => {
+                return Err(Refused::field("endpoint_id", "unknown", "There is no such endpoint."));
+            }
+            reach => Some(reach?),
+        },
+        None => None,
+    };
+    let kind = asked.kind.or_else(|| saved.as_ref().map(|saved| saved.endpoint.kind.clone()));
+    let kind = kind.ok_or_else(|| Refused::field("kind", "required", "Say the kind, or an endpoint_id."))?;
+    let integration = kinds::find("kind", &kind)?;
+    kinds::known_agent(app, caller, asked.agent_id).await?;
+    let mut secrets = saved.as_ref().map_or_else(Secrets::default, |saved| saved.secrets.clone());
+    for (name, value) in kinds::wrap(asked.secrets).expose_all() {
+        secrets.set(name, Secret::new(value));
+    }
+    let params = asked.params.or_else(|| saved.as_ref().map(|saved| saved.endpoint.params.clone()));
+    let params = kinds::checked("", integration, &params.unwrap_or(Value::Null), &secrets)?;
+    let target = match asked.target {
+        Some(target) if !integration.descriptor().target_fields.is_empty() => {
+            Some(kinds::checked_target(integration, &target)?)
+        }
+        Some(_) | None => None,
+    };
+    let agent = asked.agent_id.or_else(|| saved.as_ref().and_then(|saved| saved.endpoint.agent_id));
+    Ok(work::Trial { endpoint: asked.endpoint_id, kind, params, secrets, agent, target })
+}

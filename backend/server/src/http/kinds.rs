@@ -1,0 +1,142 @@
+//! Kinds of integration, and checks of what is entered for one.
+
+use actix_web::{get, post, web};
+use rackhand_agent::catalogue;
+use rackhand_driver::{Integration, check};
+use rackhand_store::agents;
+use rackhand_wire::{
+    FieldError, Secret, Secrets,
+    api::{
+        kind::{Kind, Paste, Suggested},
+        page::Page,
+        problem::Problem,
+    },
+    id::AgentId,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+use super::{body::Body, caller::Caller, problem::Refused};
+use crate::app::App;
+
+/// Lists kinds and the agents that know each.
+#[utoipa::path(tag = "kinds", responses((status = 200, body = Page<Kind>), (status = 401, body = Problem)))]
+#[get("/kinds")]
+pub async fn list(app: web::Data<App>, caller: Caller) -> Result<web::Json<Page<Kind>>, Refused> {
+    let agents = agents::list(app.db.reader(), &caller.scope).await?;
+    let hashes = catalogue::hashes();
+    let items = catalogue::all()
+        .iter()
+        .map(|integration| {
+            let descriptor = integration.descriptor().clone();
+            let knows =
+                |agent: &&agents::Agent| agent.kinds.get(&descriptor.kind) == hashes.get(&descriptor.kind);
+            Kind { agents: agents.iter().filter(knows).map(|agent| agent.id).collect(), descriptor }
+        })
+        .collect();
+    Ok(web::Json(Page { items, next: None }))
+}
+
+/// Says what a pasted address may be, best first.
+#[utoipa::path(tag = "kinds", request_body = Paste, responses((status = 200, body = Page<Suggested>), (status = 400, body = Problem),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
+#[post("/kinds/suggest")]
+pub async fn suggest(_: Caller, body: Body<Paste>) -> Result<web::Json<Page<Suggested>>, Refused> {
+    let text = body.0.text.trim();
+    if text.is_empty() || text.chars().count() > 2000 {
+        return Err(Refused::field("text", "out_of_range", "Paste 1 to 2000 characters."));
+    }
+    let mut found: Vec<(u8, Suggested)> = catalogue::all()
+        .iter()
+        .filter_map(|integration| {
+            let suggestion = integration.suggest(text)?;
+            let kind = integration.descriptor().kind.clone();
+            let suggested = Suggested { kind, params: suggestion.params, target: suggestion.target };
+            Some((suggestion.certainty, suggested))
+        })
+        .collect();
+    found.sort_by_key(|(certainty, _)| std::cmp::Reverse(*certainty));
+    Ok(web::Json(Page { items: found.into_iter().map(|(_, suggested)| suggested).collect(), next: None }))
+}
+
+/// Finds a kind or says at which field it is unknown.
+///
+/// # Errors
+/// A field error.
+pub fn find(field: &str, kind: &str) -> Result<&'static dyn Integration, Refused> {
+    let known = || {
+        let kinds: Vec<&str> = catalogue::hashes().keys().map(String::as_str).collect();
+        Refused::field(
+            field,
+            "unknown_choice",
+            format!("There is no such kind. Known: {}.", kinds.join(", ")),
+        )
+    };
+    catalogue::find(kind).ok_or_else(known)
+}
+
+/// Checks parameters and secrets of an endpoint; fields are named `params.host`, `secrets.password`,
+/// under `prefix`.
+///
+/// # Errors
+/// Every wrong field.
+pub fn checked(
+    prefix: &str,
+    integration: &dyn Integration,
+    params: &Value,
+    secrets: &Secrets,
+) -> Result<Value, Refused> {
+    let descriptor = integration.descriptor();
+    let place = |error: FieldError| {
+        let secret = descriptor.endpoint_field(&error.field).is_some_and(rackhand_wire::Field::is_secret)
+            || secrets.find(&error.field).is_some();
+        let error = if error.field.is_empty() {
+            FieldError { field: "params".into(), ..error }
+        } else {
+            error.under(if secret { "secrets" } else { "params" })
+        };
+        if prefix.is_empty() { error } else { error.under(prefix) }
+    };
+    let refuse = |errors: Vec<FieldError>| Refused::Invalid(errors.into_iter().map(place).collect());
+    let params = check::endpoint(descriptor, params, secrets).map_err(refuse)?;
+    let errors = integration.check(&params, secrets);
+    if errors.is_empty() { Ok(params) } else { Err(refuse(errors)) }
+}
+
+/// Checks a server's place on an endpoint; fields are named `target.outlet`.
+///
+/// # Errors
+/// Every wrong field.
+pub fn checked_target(integration: &dyn Integration, target: &Value) -> Result<Value, Refused> {
+    let refuse = |errors: Vec<FieldError>| {
+        Refused::Invalid(errors.into_iter().map(|error| error.under("target")).collect())
+    };
+    let target = check::target(integration.descriptor(), target).map_err(refuse)?;
+    integration.parse_target(&target).map_err(|error| refuse(vec![error]))
+}
+
+/// Wraps secrets as they come in.
+pub fn wrap(secrets: BTreeMap<String, String>) -> Secrets {
+    let mut wrapped = Secrets::default();
+    for (name, value) in secrets {
+        // An empty secret is one that was not entered.
+        if !value.is_empty() {
+            wrapped.set(name, Secret::new(value));
+        }
+    }
+    wrapped
+}
+
+/// Refuses an agent that does not exist.
+///
+/// # Errors
+/// A field error.
+pub async fn known_agent(app: &App, caller: &Caller, agent: Option<AgentId>) -> Result<(), Refused> {
+    let Some(agent) = agent else { return Ok(()) };
+    match agents::get(app.db.reader(), &caller.scope, agent).await {
+        Err(rackhand_store::Error::NotFound) => {
+            Err(Refused::field("agent_id", "unknown", "There is no such agent."))
+        }
+        found => found.map(|_| ()).map_err(Refused::from),
+    }
+}

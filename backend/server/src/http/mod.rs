@@ -1,0 +1,138 @@
+//! The routes: one file per resource. A handler extracts, authorises, makes one call and maps.
+
+mod body;
+pub mod caller;
+mod check;
+mod connections;
+mod endpoints;
+mod health;
+mod kinds;
+pub mod limit;
+mod live;
+mod once;
+mod openapi;
+pub mod people;
+mod places;
+mod power;
+pub mod problem;
+mod query;
+mod record;
+mod servers;
+mod session;
+mod ui;
+
+use actix_web::{
+    Error,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{HeaderName, HeaderValue},
+    middleware::Next,
+    web,
+};
+use problem::{REQUEST_ID, Refused};
+
+pub use openapi::document;
+
+/// Adds every route.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .app_data(web::PayloadConfig::new(256 * 1024))
+        // An id that is none names nothing.
+        .app_data(web::PathConfig::default().error_handler(|_, _| Refused::NotFound.into()))
+        .service(health::healthz)
+        .service(health::readyz)
+        .service(health::metrics)
+        .service(openapi::raw)
+        .service(openapi::swagger())
+        .service(web::scope("/api/v1").configure(api).default_service(web::to(unknown)))
+        .default_service(web::to(ui::file));
+}
+
+async fn unknown() -> Result<actix_web::HttpResponse, Refused> {
+    Err(Refused::NotFound)
+}
+
+fn api(config: &mut web::ServiceConfig) {
+    config
+        .service(session::view)
+        .service(session::sign_in)
+        .service(session::sign_out)
+        .service(session::setup_state)
+        .service(session::setup)
+        .service(people::list_users)
+        .service(people::add_user)
+        .service(people::change_user)
+        .service(people::remove_user)
+        .service(people::list_tokens)
+        .service(people::add_token)
+        .service(people::remove_token)
+        .service(places::list_sites)
+        .service(places::view_site)
+        .service(places::add_site)
+        .service(places::change_site)
+        .service(places::remove_site)
+        .service(places::list_agents)
+        .service(places::view_agent)
+        .service(kinds::list)
+        .service(kinds::suggest)
+        .service(servers::list)
+        .service(servers::tally)
+        .service(servers::view)
+        .service(servers::add)
+        .service(servers::change)
+        .service(servers::remove)
+        .service(connections::list)
+        .service(connections::add)
+        .service(connections::change)
+        .service(connections::remove)
+        .service(power::plan)
+        .service(power::refresh)
+        .service(power::view)
+        .service(power::start)
+        .service(endpoints::test)
+        .service(endpoints::list)
+        .service(endpoints::view)
+        .service(endpoints::add)
+        .service(endpoints::change)
+        .service(endpoints::remove)
+        .service(endpoints::outlets)
+        .service(record::list_jobs)
+        .service(record::view_job)
+        .service(record::cancel_job)
+        .service(record::list_events)
+        .service(record::list_audit)
+        .service(record::find)
+        .service(record::view_settings)
+        .service(record::change_settings)
+        .service(live::live);
+}
+
+/// Gives every request an id, logs how it went, and keeps answers of the API out of caches.
+///
+/// # Errors
+/// Those of the request.
+pub async fn observed(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let id = rackhand_store::fresh_id().to_string();
+    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let begun = std::time::Instant::now();
+    let header = HeaderValue::from_str(&id).ok();
+    let mut response = REQUEST_ID.scope(id.clone(), next.call(request)).await?;
+    if let Some(header) = header {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), header);
+    }
+    if path.starts_with("/api/") && !response.headers().contains_key("cache-control") {
+        let value = HeaderValue::from_static("no-store");
+        response.headers_mut().insert(HeaderName::from_static("cache-control"), value);
+    }
+    let status = response.status().as_u16();
+    let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if status >= 500 {
+        tracing::error!(%method, path, status, ms, request_id = id, "request");
+    } else {
+        tracing::debug!(%method, path, status, ms, request_id = id, "request");
+    }
+    Ok(response)
+}

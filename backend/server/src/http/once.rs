@@ -1,0 +1,96 @@
+//! `Idempotency-Key`: the same request twice has one effect and one answer.
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::StatusCode};
+use rackhand_store::{Tx, idempotency};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::future::{Ready, ready};
+
+use super::{caller::Caller, problem::Refused};
+
+/// The key of a request, when it has one.
+pub struct Once {
+    key: Option<String>,
+    route: String,
+}
+
+impl FromRequest for Once {
+    type Error = Refused;
+    type Future = Ready<Result<Self, Refused>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let key = request.headers().get("idempotency-key").map(|value| value.to_str().unwrap_or_default());
+        if key.is_some_and(|key| key.is_empty() || key.len() > 200) {
+            let why = "It must have 1 to 200 printable characters.";
+            return ready(Err(Refused::field("Idempotency-Key", "out_of_range", why)));
+        }
+        let route = format!("{} {}", request.method(), request.path());
+        ready(Ok(Self { key: key.map(str::to_owned), route }))
+    }
+}
+
+impl Once {
+    /// Finds the answer that this request got before. Call it inside the transaction of the effect.
+    ///
+    /// # Errors
+    /// When the key came with another request.
+    pub async fn replay(
+        &self,
+        tx: &Tx,
+        caller: &Caller,
+        body: &impl Serialize,
+    ) -> Result<Option<HttpResponse>, Refused> {
+        let Some(key) = self.kept_key(caller) else { return Ok(None) };
+        match idempotency::find(tx, caller.tenant, &key).await? {
+            None => Ok(None),
+            Some(kept) if kept.body_hash == self.hash(body) => {
+                Ok(Some(answer(kept.status, kept.location.as_deref(), &kept.body)))
+            }
+            Some(_) => Err(Refused::KeyReused),
+        }
+    }
+
+    /// Keeps the answer and commits: effect and answer are stored together or not at all.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn commit(
+        &self,
+        tx: Tx,
+        caller: &Caller,
+        body: &impl Serialize,
+        (status, location, response): (u16, Option<String>, impl Serialize),
+    ) -> Result<HttpResponse, Refused> {
+        let response = serde_json::to_value(response)?;
+        if let Some(key) = self.kept_key(caller) {
+            let kept = idempotency::Kept {
+                body_hash: self.hash(body),
+                status,
+                location: location.clone(),
+                body: response.clone(),
+            };
+            idempotency::keep(&tx, caller.tenant, &key, kept).await?;
+        }
+        tx.commit().await.map_err(rackhand_store::Error::from)?;
+        Ok(answer(status, location.as_deref(), &response))
+    }
+
+    fn kept_key(&self, caller: &Caller) -> Option<String> {
+        self.key.as_ref().map(|key| format!("{}/{key}", caller.user.id))
+    }
+
+    fn hash(&self, body: &impl Serialize) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.route.as_bytes());
+        hash.update(serde_json::to_vec(body).unwrap_or_default());
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn answer(status: u16, location: Option<&str>, body: &serde_json::Value) -> HttpResponse {
+    let mut response = HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::OK));
+    if let Some(location) = location {
+        response.insert_header(("location", location));
+    }
+    response.json(body)
+}

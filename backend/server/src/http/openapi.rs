@@ -1,0 +1,79 @@
+//! The API's own description.
+
+use actix_web::{HttpResponse, get};
+use rackhand_wire::api;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::{connections, endpoints, kinds, live, people, places, power, record, servers, session};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Rackhand",
+        description = "Runs a hosting company's fleet. Scripts send `Authorization: Bearer TOKEN`; browsers a \
+            cookie and `X-CSRF-Token`. An action answers 202 with a job; `Idempotency-Key` makes a repeated \
+            request harmless.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    servers((url = "/api/v1")),
+    modifiers(&Ways),
+    security(("token" = []), ("session" = [])),
+    components(schemas(api::endpoint::TestResult, api::live::Change)),
+    paths(
+        session::view, session::sign_in, session::sign_out, session::setup_state, session::setup,
+        people::list_users, people::add_user, people::change_user, people::remove_user,
+        people::list_tokens, people::add_token, people::remove_token,
+        places::list_sites, places::view_site, places::add_site, places::change_site, places::remove_site,
+        places::list_agents, places::view_agent,
+        kinds::list, kinds::suggest,
+        servers::list, servers::tally, servers::view, servers::add, servers::change, servers::remove,
+        connections::list, connections::add, connections::change, connections::remove,
+        power::view, power::plan, power::refresh, power::start,
+        endpoints::list, endpoints::view, endpoints::add, endpoints::change, endpoints::remove,
+        endpoints::outlets, endpoints::test,
+        record::list_jobs, record::view_job, record::cancel_job, record::list_events, record::list_audit,
+        record::find, record::view_settings, record::change_settings,
+        live::live,
+    )
+)]
+struct Document;
+
+struct Ways;
+
+impl Modify for Ways {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("token", SecurityScheme::Http(bearer));
+        let cookie = ApiKey::Cookie(ApiKeyValue::new("__Host-rackhand"));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    }
+}
+
+/// The description as JSON, the way it is checked in.
+///
+/// # Errors
+/// When it cannot be written, which a test would show.
+pub fn document() -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(&Document::openapi())?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Serves the description.
+#[get("/api/v1/openapi.json")]
+pub async fn raw() -> HttpResponse {
+    match document() {
+        Ok(text) => HttpResponse::Ok().content_type("application/json").body(text),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}
+
+/// Serves pages to read and try it.
+pub fn swagger() -> SwaggerUi {
+    SwaggerUi::new("/api/docs/{_:.*}").config(Config::from("/api/v1/openapi.json"))
+}

@@ -1,0 +1,160 @@
+//! Sites and agents.
+
+use actix_web::{HttpResponse, delete, get, patch, post, web};
+use rackhand_store::{agents, sites};
+use rackhand_wire::{
+    api::{
+        agent::Agent,
+        live::Object,
+        page::Page,
+        problem::Problem,
+        site::{AddSite, ChangeSite, Site},
+    },
+    id::{AgentId, SiteId},
+};
+use serde_json::json;
+
+use super::{body::Body, caller::Caller, check::Check, once::Once, people::commit, problem::Refused};
+use crate::{app::App, audit};
+
+/// Lists sites.
+#[utoipa::path(tag = "sites", responses((status = 200, body = Page<Site>), (status = 401, body = Problem)))]
+#[get("/sites")]
+pub async fn list_sites(app: web::Data<App>, caller: Caller) -> Result<web::Json<Page<Site>>, Refused> {
+    let items = sites::list(app.db.reader(), &caller.scope).await?;
+    Ok(web::Json(Page { items, next: None }))
+}
+
+/// Shows one site.
+#[utoipa::path(tag = "sites", params(("id" = SiteId, Path)), responses((status = 200, body = Site), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/sites/{id}")]
+pub async fn view_site(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<SiteId>,
+) -> Result<web::Json<Site>, Refused> {
+    Ok(web::Json(sites::get(app.db.reader(), &caller.scope, id.into_inner()).await?))
+}
+
+/// Adds a site.
+#[utoipa::path(tag = "sites", request_body = AddSite, responses((status = 201, body = Site), (status = 400, body = Problem),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
+#[post("/sites")]
+pub async fn add_site(
+    app: web::Data<App>,
+    caller: Caller,
+    once: Once,
+    body: Body<AddSite>,
+) -> Result<HttpResponse, Refused> {
+    let Body(new) = body;
+    let zone = new.time_zone.clone().unwrap_or_else(|| "UTC".into());
+    checked(Some(&new.name), Some(&zone))?;
+    let tx = app.db.begin().await?;
+    if let Some(answer) = once.replay(&tx, &caller, &new).await? {
+        return Ok(answer);
+    }
+    let site = sites::add(&tx, caller.tenant, &new.name, &zone).await?;
+    audit::record(&tx, caller.tenant, &caller, "site.add", ("site", site.id, &site.name), json!({})).await?;
+    let (id, location) = (site.id, Some(format!("/api/v1/sites/{}", site.id)));
+    let answer = once.commit(tx, &caller, &new, (201, location, site)).await?;
+    app.live.tell(Object::Site, id);
+    Ok(answer)
+}
+
+/// Changes a site.
+#[utoipa::path(tag = "sites", params(("id" = SiteId, Path)), request_body = ChangeSite, responses((status = 200, body = Site),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[patch("/sites/{id}")]
+pub async fn change_site(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<SiteId>,
+    body: Body<ChangeSite>,
+) -> Result<web::Json<Site>, Refused> {
+    let (id, Body(change)) = (id.into_inner(), body);
+    checked(change.name.as_deref(), change.time_zone.as_deref())?;
+    let tx = app.db.begin().await?;
+    let site =
+        sites::change(&tx, &caller.scope, id, change.name.as_deref(), change.time_zone.as_deref()).await?;
+    let detail = serde_json::to_value(&change)?;
+    audit::record(&tx, caller.tenant, &caller, "site.change", ("site", id, &site.name), detail).await?;
+    commit(tx).await?;
+    app.live.tell(Object::Site, id);
+    Ok(web::Json(site))
+}
+
+/// Removes a site that no server names.
+#[utoipa::path(tag = "sites", params(("id" = SiteId, Path)), responses((status = 204), (status = 401, body = Problem),
+    (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[delete("/sites/{id}")]
+pub async fn remove_site(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<SiteId>,
+) -> Result<HttpResponse, Refused> {
+    let id = id.into_inner();
+    let tx = app.db.begin().await?;
+    let site = sites::get(&tx, &caller.scope, id).await?;
+    sites::remove(&tx, &caller.scope, id).await?;
+    audit::record(&tx, caller.tenant, &caller, "site.remove", ("site", id, &site.name), json!({})).await?;
+    commit(tx).await?;
+    app.live.tell(Object::Site, id);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn checked(name: Option<&str>, zone: Option<&str>) -> Result<(), Refused> {
+    let mut check = Check::default();
+    if let Some(name) = name {
+        check.name("name", name);
+    }
+    let plausible = |zone: &str| {
+        (1..=64).contains(&zone.len())
+            && zone.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+'))
+    };
+    if zone.is_some_and(|zone| !plausible(zone)) {
+        check.refuse("time_zone", "not_a_time_zone", "Use a name like Europe/Berlin.");
+    }
+    check.done()
+}
+
+/// Lists agents.
+#[utoipa::path(tag = "agents", responses((status = 200, body = Page<Agent>), (status = 401, body = Problem)))]
+#[get("/agents")]
+pub async fn list_agents(app: web::Data<App>, caller: Caller) -> Result<web::Json<Page<Agent>>, Refused> {
+    let mut items = Vec::new();
+    for agent in agents::list(app.db.reader(), &caller.scope).await? {
+        items.push(shown(&app, agent).await?);
+    }
+    Ok(web::Json(Page { items, next: None }))
+}
+
+/// Shows one agent.
+#[utoipa::path(tag = "agents", params(("id" = AgentId, Path)), responses((status = 200, body = Agent), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/agents/{id}")]
+pub async fn view_agent(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AgentId>,
+) -> Result<web::Json<Agent>, Refused> {
+    let agent = agents::get(app.db.reader(), &caller.scope, id.into_inner()).await?;
+    Ok(web::Json(shown(&app, agent).await?))
+}
+
+async fn shown(app: &App, agent: agents::Agent) -> Result<Agent, Refused> {
+    let state = app.roster.state(agent.id);
+    let here = state == rackhand_wire::api::agent::AgentState::Online;
+    Ok(Agent {
+        endpoints: agents::endpoints(app.db.reader(), &agent).await?,
+        in_flight: app.roster.in_flight(agent.id),
+        // An embedded agent is seen all the time while its process runs.
+        last_seen_at: if here { Some(rackhand_store::now()) } else { agent.last_seen_at },
+        state,
+        id: agent.id,
+        name: agent.name,
+        group: agent.group,
+        site_id: agent.site_id,
+        version: agent.version,
+        kinds: agent.kinds.into_keys().collect(),
+        created_at: agent.created_at,
+    })
+}

@@ -1,0 +1,229 @@
+//! Power: state, plan, action.
+
+use actix_web::{HttpResponse, get, post, web};
+use rackhand_store::{connections, events, jobs, servers, users};
+use rackhand_wire::{
+    PowerAction, PowerValue,
+    api::{
+        job::{Job, JobKind},
+        live::Object,
+        power::{PowerPlan, StartPower, Via},
+        problem::Problem,
+        server::Server,
+    },
+    id::ServerId,
+    power::ServerPower,
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{body::Body, caller::Caller, check::Check, once::Once, problem::Refused, query::Query};
+use crate::{app::App, audit, secret, work};
+
+/// Shows the state of a server and what it rests on.
+#[utoipa::path(tag = "power", params(("id" = ServerId, Path)), responses((status = 200, body = ServerPower), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/servers/{id}/power")]
+pub async fn view(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<ServerId>,
+) -> Result<web::Json<ServerPower>, Refused> {
+    Ok(web::Json(servers::get(app.db.reader(), &caller.scope, id.into_inner()).await?.power))
+}
+
+/// What is to be planned.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// The action.
+    action: PowerAction,
+    /// Which paths may be used; automatic when absent.
+    #[serde(default)]
+    via: Via,
+}
+
+/// Says what an action would do now, without doing it.
+#[utoipa::path(tag = "power", params(("id" = ServerId, Path), Asked), responses((status = 200, body = PowerPlan),
+    (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[get("/servers/{id}/power/plan")]
+pub async fn plan(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<ServerId>,
+    query: Query<Asked>,
+) -> Result<web::Json<PowerPlan>, Refused> {
+    let request = StartPower {
+        action: query.0.action,
+        via: query.0.via,
+        on_if_off: false,
+        escalate: false,
+        deadline_s: None,
+        queue: false,
+        confirm_name: None,
+        password: None,
+        shared_with: Vec::new(),
+    };
+    let blueprint = work::blueprint(&app, &caller.scope, id.into_inner(), &request).await?;
+    Ok(web::Json(work::plan_of(&blueprint)))
+}
+
+/// Asks for a fresh look at every path of a server.
+#[utoipa::path(tag = "power", params(("id" = ServerId, Path)), responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+#[post("/servers/{id}/power/refresh")]
+pub async fn refresh(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<ServerId>,
+) -> Result<HttpResponse, Refused> {
+    let id = id.into_inner();
+    servers::get(app.db.reader(), &caller.scope, id).await?;
+    let paths = connections::list(app.db.reader(), &caller.scope, id).await?;
+    app.engine.poll_now(paths.into_iter().map(|connection| connection.endpoint_id));
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Starts a power action. The same action already under way is joined; another one is 409.
+#[utoipa::path(tag = "power", params(("id" = ServerId, Path)), request_body = StartPower, responses((status = 202, body = Job),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+#[post("/servers/{id}/power")]
+pub async fn start(
+    app: web::Data<App>,
+    caller: Caller,
+    once: Once,
+    id: web::Path<ServerId>,
+    body: Body<StartPower>,
+) -> Result<HttpResponse, Refused> {
+    let (id, Body(mut asked)) = (id.into_inner(), body);
+    let server = servers::get(app.db.reader(), &caller.scope, id).await?;
+    if let Some(seconds) = asked.deadline_s {
+        Check::default().range("deadline_s", seconds, 30, 600).done()?;
+    }
+    confirmed(&app, &caller, &server, &asked).await?;
+    // What was typed to confirm is no part of the job.
+    (asked.password, asked.confirm_name) = (None, None);
+    let blueprint = work::blueprint(&app, &caller.scope, id, &asked).await?;
+    let tx = app.db.begin().await?;
+    if let Some(answer) = once.replay(&tx, &caller, &asked).await? {
+        return Ok(answer);
+    }
+    if let Some(active) = jobs::find_active(&tx, id).await?
+        && active.action == Some(asked.action)
+        && active.via == Some(asked.via)
+        && !active.cancel_requested
+    {
+        let location = Some(format!("/api/v1/jobs/{}", active.id));
+        return once.commit(tx, &caller, &asked, (202, location, active)).await;
+    }
+    allowed(&server, &asked, &blueprint)?;
+    let waits = asked.queue && jobs::find_active(&tx, id).await?.is_some();
+    let title = format!("{} {}", asked.action.title(), server.name);
+    let new = jobs::New {
+        tenant: caller.tenant,
+        kind: JobKind::Power,
+        server: Some(id),
+        waits,
+        endpoint: None,
+        power: Some((asked.action, asked.via)),
+        title: if asked.via == Via::Outlets { format!("{title} via PDU") } else { title },
+        requested_by: caller.actor(),
+        source_ip: caller.source_ip.clone(),
+        request: serde_json::to_value(&asked)?,
+    };
+    let job = jobs::add(&tx, new).await?;
+    let detail =
+        json!({"job": job.id, "action": asked.action, "via": asked.via, "before": server.power.value});
+    let action = format!("server.power.{}", asked.action.code());
+    audit::record(&tx, caller.tenant, &caller, &action, ("server", id, &server.name), detail.clone()).await?;
+    for other in &blueprint.shared_with {
+        // Each server that loses power with this one has it in its own history.
+        audit::record(
+            &tx,
+            caller.tenant,
+            &caller,
+            &action,
+            ("server", other.id, &other.name),
+            detail.clone(),
+        )
+        .await?;
+    }
+    let event = events::New {
+        kind: "job.accepted".into(),
+        message: format!("{} was asked for.", job.title),
+        actor: Some(caller.actor()),
+        server: Some((id, server.name.clone())),
+        job_id: Some(job.id),
+        ..Default::default()
+    };
+    events::add(&tx, caller.tenant, event).await?;
+    let id = job.id;
+    let location = Some(format!("/api/v1/jobs/{id}"));
+    let answer = once.commit(tx, &caller, &asked, (202, location, job)).await?;
+    if !waits {
+        work::launch(&app.clone().into_inner(), id);
+    }
+    app.live.tell(Object::Job, id);
+    app.live.tell(Object::Server, server.id);
+    Ok(answer)
+}
+
+/// Refuses what cannot begin as things stand; what needs a look at the devices is up to the job.
+fn allowed(server: &Server, asked: &StartPower, blueprint: &work::Blueprint) -> Result<(), Refused> {
+    if server.maintenance {
+        return Err(Refused::Conflict("maintenance", "The server is in maintenance.".into()));
+    }
+    if asked.action == PowerAction::Reset
+        && server.power.value == PowerValue::Off
+        && !asked.on_if_off
+        && !blueprint.plan.controllers.is_empty()
+    {
+        let why = "The server is off, so there is nothing to reset. Use on, or say on_if_off.";
+        return Err(Refused::Conflict("server_is_off", why.into()));
+    }
+    let plan = work::plan_of(blueprint);
+    match plan.refusal {
+        Some(why) if !(asked.action == PowerAction::Reset && asked.on_if_off) => {
+            let code = match &blueprint.plan.cut_refusal {
+                Some(refusal) if refusal.sentence == why => known_code(&refusal.code),
+                Some(_) | None => "no_path",
+            };
+            Err(Refused::Conflict(code, why))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn known_code(code: &str) -> &'static str {
+    match code {
+        "feeds_incomplete" => "feeds_incomplete",
+        "shared_outlet" => "shared_outlet",
+        "maintenance" => "maintenance",
+        _ => "no_path",
+    }
+}
+
+/// Forcing by outlets needs the server's name typed, and a person's password again.
+async fn confirmed(app: &App, caller: &Caller, server: &Server, asked: &StartPower) -> Result<(), Refused> {
+    if asked.via == Via::Auto {
+        return Ok(());
+    }
+    if asked.confirm_name.as_deref() != Some(server.name.as_str()) {
+        let why = format!("Type the server's name, “{}”, to confirm.", server.name);
+        return Err(Refused::field("confirm_name", "not_confirmed", why));
+    }
+    if caller.session().is_none() {
+        return Ok(());
+    }
+    let Some(password) = asked.password.clone().filter(|password| !password.is_empty()) else {
+        return Err(Refused::field("password", "required", "Enter your password again."));
+    };
+    app.limits.try_sign_in(&caller.user.name, caller.source_ip.as_deref())?;
+    let hash = users::get(app.db.reader(), &caller.scope, caller.user.id).await?.password_hash;
+    let fits = web::block(move || secret::password_fits(&password, Some(&hash))).await;
+    if fits.map_err(|_| Refused::Unavailable)? {
+        Ok(())
+    } else {
+        Err(Refused::field("password", "wrong", "This is not your password."))
+    }
+}

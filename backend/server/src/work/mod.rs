@@ -1,0 +1,149 @@
+//! Performs what is decided: jobs, polls and tests.
+//!
+//! A job's step is stored before it is done, with the machine as it stands; a restart takes every
+//! unfinished job up where it was. Commands carry ids, so repeating a step never repeats an effect.
+
+mod command;
+mod gates;
+mod plan;
+mod poll;
+mod power;
+mod test;
+mod words;
+
+pub mod weigh;
+
+use rackhand_store::{events, jobs};
+use rackhand_wire::{
+    Fault,
+    api::{event::Severity, job::JobKind, live::Object},
+    id::{CommandId, EndpointId, JobId, ServerId, TenantId},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::watch;
+
+use crate::app::App;
+
+pub use plan::{Blueprint, blueprint};
+pub use test::Trial;
+pub use words::plan_of;
+
+/// The jobs that this process performs.
+#[derive(Default)]
+pub struct Engine {
+    cancels: Mutex<HashMap<JobId, watch::Sender<bool>>>,
+    trials: Mutex<HashMap<JobId, Trial>>,
+    poll_now: Mutex<Vec<EndpointId>>,
+}
+
+impl Engine {
+    /// Asks a job of this process to stop.
+    pub fn cancel(&self, job: JobId) {
+        if let Some(sender) = lock(&self.cancels).get(&job) {
+            sender.send_replace(true);
+        }
+    }
+
+    /// Keeps what a test needs: its credentials are in no row.
+    pub fn keep_trial(&self, job: JobId, trial: Trial) {
+        lock(&self.trials).insert(job, trial);
+    }
+
+    /// Asks for a poll of these endpoints right now.
+    pub fn poll_now(&self, endpoints: impl IntoIterator<Item = EndpointId>) {
+        lock(&self.poll_now).extend(endpoints);
+    }
+
+    fn register(&self, job: JobId) -> watch::Receiver<bool> {
+        let (sender, receiver) = watch::channel(false);
+        lock(&self.cancels).insert(job, sender);
+        receiver
+    }
+
+    fn forget(&self, job: JobId) {
+        lock(&self.cancels).remove(&job);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes interrupted jobs up again and starts the poller.
+///
+/// # Errors
+/// When the database fails.
+pub async fn start(app: &Arc<App>) -> Result<(), crate::Failure> {
+    for job in jobs::due(app.db.reader()).await? {
+        tracing::info!(%job, "taking up a job that was interrupted");
+        launch(app, job);
+    }
+    if app.embedded.is_some() {
+        tokio::spawn(poll::run(Arc::clone(app)));
+    }
+    Ok(())
+}
+
+/// Performs a job from where it stands.
+pub fn launch(app: &Arc<App>, job: JobId) {
+    let app = Arc::clone(app);
+    let cancel = app.engine.register(job);
+    tokio::spawn(async move {
+        let mut pause = std::time::Duration::from_millis(100);
+        // A database that is away for a moment must not strand a job with a feed cut.
+        while let Err(error) = perform(&app, job, cancel.clone()).await {
+            tracing::error!(%error, %job, "job interrupted; it will be taken up again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(std::time::Duration::from_secs(5));
+        }
+        app.engine.forget(job);
+    });
+}
+
+async fn perform(app: &Arc<App>, job: JobId, cancel: watch::Receiver<bool>) -> rackhand_store::Result<()> {
+    let work = jobs::work(app.db.reader(), job).await?;
+    if work.job.state.is_over() {
+        return Ok(());
+    }
+    match work.job.kind {
+        JobKind::Power => power::perform(app, work, cancel).await,
+        JobKind::EndpointTest => test::perform(app, &work).await,
+    }
+}
+
+/// Lets the next waiting job of a server begin.
+async fn next(app: &Arc<App>, server: ServerId) -> rackhand_store::Result<()> {
+    if let Some(job) = jobs::promote(app.db.writer(), server).await? {
+        launch(app, job);
+    }
+    Ok(())
+}
+
+/// Notes that an agent restored an outlet by itself.
+pub async fn restored(app: &App, cut: CommandId, result: Result<(), Fault>) {
+    let (severity, message) = match result {
+        Ok(()) => {
+            (Severity::Warning, "The agent switched an outlet on again, because nobody else did.".to_owned())
+        }
+        Err(fault) => (Severity::Alarm, format!("The agent could not switch an outlet on again: {fault}.")),
+    };
+    tracing::warn!(%cut, message, "outlet restored by the agent");
+    let event = events::New {
+        kind: "outlet.restored".into(),
+        severity: Some(severity),
+        message,
+        ..Default::default()
+    };
+    tell(app, TenantId::PROVIDER, event).await;
+}
+
+/// Stores an event and tells open pages.
+pub async fn tell(app: &App, tenant: TenantId, event: events::New) {
+    match events::add(app.db.writer(), tenant, event).await {
+        Ok(event) => app.live.tell(Object::Event, event.id),
+        Err(error) => tracing::error!(%error, "an event could not be stored"),
+    }
+}

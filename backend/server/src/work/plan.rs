@@ -1,0 +1,157 @@
+//! What a power job may use, from how the server is connected.
+
+use rackhand_domain::power::{Action, Path, Plan, Rhythm, plan::Refusal};
+use rackhand_store::{Result, Scope, connections, servers};
+use rackhand_wire::{
+    Feature, Role,
+    api::{
+        connection::Connection,
+        power::StartPower,
+        server::{Server, ServerBrief},
+    },
+    id::{ConnectionId, ServerId},
+    power::{PathState, PowerFlag},
+};
+use std::collections::HashMap;
+
+use super::command::Destination;
+use crate::app::App;
+
+/// A plan with what the worker needs to carry it out.
+pub struct Blueprint {
+    /// What the machine decides by.
+    pub plan: Plan,
+    /// Where each path's commands go.
+    pub destinations: HashMap<ConnectionId, Destination>,
+    /// The server as it is now.
+    pub server: Server,
+    /// Other servers that share one of the outlets.
+    pub shared_with: Vec<ServerBrief>,
+}
+
+/// Draws the plan for a request.
+///
+/// # Errors
+/// When the database fails or the server is gone.
+pub async fn blueprint(app: &App, scope: &Scope, id: ServerId, request: &StartPower) -> Result<Blueprint> {
+    let server = servers::get(app.db.reader(), scope, id).await?;
+    let all = connections::list(app.db.reader(), scope, id).await?;
+    let powered: Vec<&Connection> =
+        all.iter().filter(|connection| connection.features.contains(&Feature::Power)).collect();
+    let of = |role| powered.iter().filter(move |connection| connection.role == role).copied();
+    let mut outlets: Vec<&Connection> = of(Role::Feed).collect();
+    outlets.sort_by_key(|connection| (connection.endpoint_name.clone(), natural(&connection.label)));
+    let shared_with = sharing(app, id, &outlets).await?;
+    let mismatch = servers::mismatch_seen(app.db.reader(), id).await?;
+    let mut timings = app.timings();
+    if let Some(seconds) = request.deadline_s {
+        timings.soft_deadline = std::time::Duration::from_secs(seconds.into()).mul_f64(app.config.time_scale);
+    }
+    let plan = Plan {
+        action: Action {
+            what: request.action,
+            via: request.via,
+            on_if_off: request.on_if_off,
+            escalate: request.escalate,
+        },
+        controllers: of(Role::Controller).map(path).collect(),
+        outlets: outlets.iter().map(|connection| path(connection)).collect(),
+        fallback_refusal: fallback_refusal(app, &server, mismatch),
+        cut_refusal: cut_refusal(&server, &shared_with, request),
+        feeds_missing: server.power.paths.iter().any(|path| path.state == Some(PathState::FeedOff)),
+        rhythm: Rhythm::from(&timings),
+    };
+    let destinations = powered.iter().map(|connection| (connection.id, destination(connection))).collect();
+    Ok(Blueprint { plan, destinations, server, shared_with })
+}
+
+fn path(connection: &Connection) -> Path {
+    Path { connection: connection.id, endpoint: connection.endpoint_id, label: connection.label.clone() }
+}
+
+fn destination(connection: &Connection) -> Destination {
+    Destination {
+        endpoint: connection.endpoint_id,
+        target: connection.target.clone(),
+        agent: connection.agent_id,
+    }
+}
+
+/// Sorts `outlet 10` after `outlet 9`.
+fn natural(label: &str) -> Vec<(u64, String)> {
+    let mut parts = Vec::new();
+    let mut rest = label;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, tail) = rest.split_at(digits);
+        let words = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (word, tail) = tail.split_at(words);
+        parts.push((number.parse().unwrap_or(0), word.to_owned()));
+        rest = tail;
+    }
+    parts
+}
+
+fn fallback_refusal(app: &App, server: &Server, mismatch: bool) -> Option<Refusal> {
+    let flag = |flag| server.power.flags.contains(&flag);
+    if mismatch {
+        let why = "The outlets were seen to feed something else; confirm the wiring first.";
+        Some(Refusal::new("wiring_mismatch", why))
+    } else if flag(PowerFlag::IdentityMismatch) {
+        let why = "Another BMC answered at this address lately; check it first.";
+        Some(Refusal::new("identity_mismatch", why))
+    } else if !server.fallback_enabled {
+        Some(Refusal::new("fallback_disabled", "Fallback is switched off for this server."))
+    } else if !app.settings().fallback_enabled {
+        Some(Refusal::new("fallback_disabled", "Fallback is switched off in the settings."))
+    } else {
+        None
+    }
+}
+
+fn cut_refusal(server: &Server, shared: &[ServerBrief], request: &StartPower) -> Option<Refusal> {
+    if server.maintenance {
+        return Some(Refusal::new("maintenance", "The server is in maintenance."));
+    }
+    if !server.feeds_complete {
+        let why = "Nobody has confirmed that the connected outlets feed all power supplies, so cutting \
+                   them might prove nothing.";
+        return Some(Refusal::new("feeds_incomplete", why));
+    }
+    let unnamed: Vec<&str> = shared
+        .iter()
+        .filter(|other| !request.shared_with.contains(&other.id))
+        .map(|other| other.name.as_str())
+        .collect();
+    if unnamed.is_empty() {
+        return None;
+    }
+    let why = format!("An outlet also feeds {}: name every server that loses power.", unnamed.join(", "));
+    Some(Refusal::new("shared_outlet", why))
+}
+
+async fn sharing(app: &App, server: ServerId, outlets: &[&Connection]) -> Result<Vec<ServerBrief>> {
+    let mut others: Vec<ServerBrief> = Vec::new();
+    for outlet in outlets {
+        for other in connections::of_endpoint(app.db.reader(), outlet.endpoint_id).await? {
+            let same = other.target == outlet.target && other.server_id != server;
+            if same && !others.iter().any(|known| known.id == other.server_id) {
+                let found = servers::get(app.db.reader(), &Scope::provider(), other.server_id).await?;
+                others.push(ServerBrief { id: found.id, name: found.name });
+            }
+        }
+    }
+    Ok(others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::natural;
+
+    #[test]
+    fn outlets_sort_as_people_count() {
+        let mut labels = ["outlet 10 on b", "outlet 9 on b", "outlet 1.2 on b", "outlet 1.10 on b"];
+        labels.sort_by_key(|label| natural(label));
+        assert_eq!(labels, ["outlet 1.2 on b", "outlet 1.10 on b", "outlet 9 on b", "outlet 10 on b"]);
+    }
+}

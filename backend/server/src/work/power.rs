@@ -1,0 +1,424 @@
+//! Performs a power job: asks the machine, stores the step, does it, stores what came of it.
+
+use rackhand_domain::power::{
+    Effect, Path, Run, Signal, Step, Verdict,
+    effect::{OutletSeen, Phase},
+    plan::Refusal,
+};
+use rackhand_store::{Result, Scope, connections, events, jobs, locks, now, steps};
+use rackhand_wire::{
+    Answer, Fault, FaultCode, OutletState, Reason,
+    api::{
+        event::Severity,
+        job::{JobState, StepOutcome},
+        live::Object,
+        power::StartPower,
+    },
+    id::{CommandId, JobId, ServerId, StepId},
+    operation::Operation,
+    power::{PathState, PowerReading, Switch},
+};
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    command::{self, Destination},
+    gates, plan, weigh, words,
+};
+use crate::app::App;
+
+/// The machine with what the worker must remember beside it.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    run: Run,
+    /// Commands that cut an outlet.
+    cuts: Vec<CommandId>,
+    locked: bool,
+}
+
+struct Worker<'a> {
+    app: &'a Arc<App>,
+    job: JobId,
+    server: ServerId,
+    blueprint: plan::Blueprint,
+    stored: Stored,
+    seq: u32,
+    /// Milliseconds of the run that passed before this process took it up.
+    before: u64,
+    since: Instant,
+    cancel: watch::Receiver<bool>,
+}
+
+/// Performs a power job from where it stands.
+pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<bool>) -> Result<()> {
+    let Some(server) = work.job.server.as_ref().map(|server| server.id) else {
+        return end_without_server(app, work.job.id).await;
+    };
+    let request: StartPower = serde_json::from_value(work.request)?;
+    let blueprint = match plan::blueprint(app, &Scope::provider(), server, &request).await {
+        Err(rackhand_store::Error::NotFound) => return end_without_server(app, work.job.id).await,
+        blueprint => blueprint?,
+    };
+    let (stored, before) = match work.run {
+        Some(run) => {
+            let passed = work.job.started_at.map_or(0, |at| (now() - at).num_milliseconds().max(0));
+            (serde_json::from_value(run)?, u64::try_from(passed).unwrap_or_default())
+        }
+        None => (Stored { run: Run::start(blueprint.plan.clone(), 0), cuts: Vec::new(), locked: false }, 0),
+    };
+    let job = work.job.id;
+    let seq = steps::last_seq(app.db.reader(), job).await?;
+    let mut worker =
+        Worker { app, job, server, blueprint, stored, seq, before, since: Instant::now(), cancel };
+    if work.job.cancel_requested {
+        worker.stored.run.cancel();
+    }
+    if work.job.state == JobState::Queued {
+        worker.begin().await?;
+    }
+    worker.run().await?;
+    super::next(app, server).await
+}
+
+async fn end_without_server(app: &App, job: JobId) -> Result<()> {
+    let ending = jobs::Ending {
+        state: JobState::Failed,
+        reason: "server_removed".into(),
+        summary: "The server was removed before the job could begin.".into(),
+        proof: None,
+        result: None,
+        alarm: false,
+    };
+    jobs::end(app.db.writer(), job, ending).await?;
+    app.live.tell(Object::Job, job);
+    Ok(())
+}
+
+impl Worker<'_> {
+    fn elapsed(&self) -> u64 {
+        self.before + u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    async fn begin(&self) -> Result<()> {
+        let run = Some(serde_json::to_value(&self.stored)?);
+        let progress =
+            jobs::Progress { state: Some(JobState::Running), run, begins: true, ..Default::default() };
+        jobs::progress(self.app.db.writer(), self.job, progress).await?;
+        self.app.live.tell(Object::Job, self.job);
+        self.app.live.tell(Object::Server, self.server);
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<()> {
+        // Only the first step of a job that was taken up can be open already.
+        let mut open = steps::find_open(self.app.db.reader(), self.job).await?;
+        loop {
+            self.hear_cancel();
+            let step = self.stored.run.pending().clone();
+            if let Effect::Finish(verdict) = &step.effect {
+                return self.finish(verdict).await;
+            }
+            let (id, command, passed) = match open.take() {
+                Some(open) => {
+                    let passed = (rackhand_store::millis(now()) - open.started_at).max(0);
+                    (open.id, open.command.unwrap_or_else(fresh_command), u64::try_from(passed).unwrap_or(0))
+                }
+                None => self.intend(&step).await?,
+            };
+            let signal = self.act(&step, command, passed).await?;
+            let now = self.elapsed();
+            self.stored.run.step(&signal, now);
+            self.record(id, &step, &signal).await?;
+        }
+    }
+
+    fn hear_cancel(&mut self) {
+        if *self.cancel.borrow_and_update() {
+            self.stored.run.cancel();
+        }
+    }
+
+    /// Stores what is about to be done, and the machine as it asked for it.
+    async fn intend(&mut self, step: &Step) -> Result<(StepId, CommandId, u64)> {
+        self.seq += 1;
+        let command = fresh_command();
+        let cuts = matches!(step.effect, Effect::SwitchOutlet { to: Switch::Off, .. });
+        if cuts {
+            self.stored.cuts.push(command);
+        }
+        let (title, path) = words::step(&self.stored.run, &step.effect);
+        let intent = steps::Intent {
+            job: self.job,
+            seq: self.seq,
+            phase: step.phase.title().into(),
+            title,
+            reason: step.reason.clone(),
+            path,
+            command: Some(command),
+            wait_ms: if let Effect::Wait { ms } = step.effect { Some(ms) } else { None },
+        };
+        let tx = self.app.db.begin().await?;
+        let id = steps::begin(&tx, intent).await?;
+        let run = Some(serde_json::to_value(&self.stored)?);
+        jobs::progress(&tx, self.job, jobs::Progress { run, cuts, ..Default::default() }).await?;
+        tx.commit().await?;
+        self.app.live.tell(Object::Job, self.job);
+        Ok((id, command, 0))
+    }
+
+    async fn act(&mut self, step: &Step, id: CommandId, passed: u64) -> Result<Signal> {
+        Ok(match &step.effect {
+            Effect::Read { controller } => {
+                let answer =
+                    self.send(id, self.stored.run.controller(*controller), Operation::ReadPower, None).await;
+                let answer = answer.and_then(power);
+                self.note(self.stored.run.controller(*controller).cloned(), controller_reading(&answer))
+                    .await?;
+                Signal::Read(answer)
+            }
+            Effect::Command { controller, command } => {
+                let operation = Operation::SetPower { command: *command };
+                let path = self.stored.run.controller(*controller);
+                Signal::Commanded(self.send(id, path, operation, None).await.map(|_| ()))
+            }
+            Effect::ReadOutlet { outlet } => {
+                let path = self.stored.run.outlet(*outlet).cloned();
+                let answer = self.send(id, path.as_ref(), Operation::ReadOutlet, None).await;
+                self.note(path, outlet_reading(&answer)).await?;
+                Signal::Outlet(answer.and_then(outlet_seen))
+            }
+            Effect::SwitchOutlet { outlet, to, restore_after_ms } => {
+                if let Err(fault) = self.lock().await? {
+                    return Ok(Signal::Switched(Err(fault)));
+                }
+                let operation = Operation::SetOutlet { to: *to };
+                let path = self.stored.run.outlet(*outlet);
+                Signal::Switched(self.send(id, path, operation, *restore_after_ms).await.map(|_| ()))
+            }
+            Effect::KeepOff => Signal::Kept(self.keep_off().await),
+            Effect::CheckGates => Signal::Gates(gates::check(self.app, self.job, &self.blueprint).await?),
+            Effect::Wait { ms } => {
+                self.wait(step.phase, ms.saturating_sub(passed)).await;
+                Signal::Waited
+            }
+            Effect::Finish(_) => Signal::Waited,
+        })
+    }
+
+    async fn send(
+        &self,
+        id: CommandId,
+        path: Option<&Path>,
+        operation: Operation,
+        restore_after_ms: Option<u64>,
+    ) -> std::result::Result<Answer, Fault> {
+        let destination: Option<&Destination> =
+            path.and_then(|path| self.blueprint.destinations.get(&path.connection));
+        let Some(destination) = destination else {
+            return Err(Fault::config(Reason::NoSuchTarget, "the connection was removed during the job"));
+        };
+        command::send(self.app, id, destination, operation, restore_after_ms).await
+    }
+
+    /// Takes the locks of every outlet before the first one is switched.
+    async fn lock(&mut self) -> Result<std::result::Result<(), Fault>> {
+        if self.stored.locked {
+            return Ok(Ok(()));
+        }
+        let keys: Vec<String> = self
+            .blueprint
+            .plan
+            .outlets
+            .iter()
+            .filter_map(|path| self.blueprint.destinations.get(&path.connection))
+            .map(|to| format!("{}/{}", to.endpoint, to.target))
+            .collect();
+        let patience = self.app.timings().busy_budget;
+        let begun = Instant::now();
+        loop {
+            let tx = self.app.db.begin().await?;
+            let holder = locks::take(&tx, self.job, &keys).await?;
+            tx.commit().await?;
+            match holder {
+                None => {
+                    self.stored.locked = true;
+                    return Ok(Ok(()));
+                }
+                Some(other) if begun.elapsed() >= patience => {
+                    let detail = format!("job {other} is switching it");
+                    return Ok(Err(Fault::new(FaultCode::State, Reason::Locked, detail)));
+                }
+                Some(_) => tokio::time::sleep(self.app.timings().outlet_poll).await,
+            }
+        }
+    }
+
+    async fn keep_off(&self) -> std::result::Result<(), Fault> {
+        let frame = || rackhand_wire::frame::ToAgent::KeepOff { cuts: self.stored.cuts.clone() };
+        let mut agents: Vec<_> = self
+            .blueprint
+            .plan
+            .outlets
+            .iter()
+            .filter_map(|path| self.blueprint.destinations.get(&path.connection))
+            .map(|to| self.app.agent_for(to.agent))
+            .collect();
+        agents.sort();
+        agents.dedup();
+        for agent in agents {
+            let offline = || Fault::new(FaultCode::Exec, Reason::AgentOffline, "");
+            self.app.roster.send(agent.ok_or_else(offline)?, frame()).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits; a person who asks to stop is heard at once where nothing depends on the time.
+    async fn wait(&mut self, phase: Phase, ms: u64) {
+        let sleep = tokio::time::sleep(Duration::from_millis(ms));
+        let interruptible = matches!(phase, Phase::Verify | Phase::Controller);
+        if interruptible && !*self.cancel.borrow() {
+            tokio::select! {
+                () = sleep => {}
+                changed = self.cancel.changed() => {
+                    // The sender lives as long as the job is registered.
+                    changed.ok();
+                }
+            }
+        } else {
+            sleep.await;
+        }
+    }
+
+    async fn note(&self, path: Option<Path>, reading: connections::Reading) -> Result<()> {
+        if let Some(path) = path {
+            connections::read(self.app.db.writer(), path.connection, reading).await?;
+            weigh::server(self.app, self.server).await?;
+        }
+        Ok(())
+    }
+
+    async fn record(&self, id: StepId, step: &Step, signal: &Signal) -> Result<()> {
+        let tx = self.app.db.begin().await?;
+        steps::end(&tx, id, words::outcome(signal)).await?;
+        let run = Some(serde_json::to_value(&self.stored)?);
+        jobs::progress(&tx, self.job, jobs::Progress { run, ..Default::default() }).await?;
+        tx.commit().await?;
+        tracing::debug!(job = %self.job, effect = ?step.effect, "step done");
+        self.app.live.tell(Object::Job, self.job);
+        Ok(())
+    }
+
+    async fn finish(&self, verdict: &Verdict) -> Result<()> {
+        let work = jobs::work(self.app.db.reader(), self.job).await?;
+        let severity = match (verdict.alarm, verdict.state) {
+            (true, _) => Severity::Alarm,
+            (false, JobState::Succeeded | JobState::Cancelled) => Severity::Info,
+            (false, _) => Severity::Warning,
+        };
+        let name = self.blueprint.server.name.clone();
+        let event = events::New {
+            kind: format!("job.{}", verdict.state.code()),
+            severity: Some(severity),
+            message: format!("{}: {}", work.job.title, verdict.summary),
+            actor: Some(work.job.requested_by.clone()),
+            server: Some((self.server, name.clone())),
+            job_id: Some(self.job),
+            ..Default::default()
+        };
+        let detail = serde_json::json!({
+            "job": self.job, "state": verdict.state, "reason": verdict.reason, "summary": verdict.summary,
+            "proof": verdict.proof, "requested_by": work.job.requested_by,
+        });
+        let ending = jobs::Ending {
+            state: verdict.state,
+            reason: verdict.reason.clone(),
+            summary: verdict.summary.clone(),
+            proof: verdict.proof,
+            result: None,
+            alarm: verdict.alarm,
+        };
+        let tx = self.app.db.begin().await?;
+        jobs::end(&tx, self.job, ending).await?;
+        locks::release(&tx, self.job).await?;
+        let event = events::add(&tx, work.tenant, event).await?;
+        let object = ("server", self.server, name.as_str());
+        crate::audit::by_system(&tx, work.tenant, "server.power.result", object, detail).await?;
+        tx.commit().await?;
+        self.app.live.tell(Object::Event, event.id);
+        weigh::server(self.app, self.server).await?;
+        self.app.live.tell(Object::Job, self.job);
+        self.app.live.tell(Object::Server, self.server);
+        tracing::info!(job = %self.job, state = verdict.state.code(), reason = verdict.reason, "job over");
+        Ok(())
+    }
+}
+
+fn fresh_command() -> CommandId {
+    CommandId(rackhand_store::fresh_id())
+}
+
+fn power(answer: Answer) -> std::result::Result<PowerReading, Fault> {
+    match answer {
+        Answer::Power(reading) => Ok(reading),
+        other => Err(strange(&other)),
+    }
+}
+
+fn outlet_seen(answer: Answer) -> std::result::Result<OutletSeen, Fault> {
+    match answer {
+        Answer::Outlet(reading) => Ok(OutletSeen { state: reading.state, locked: reading.locked }),
+        other => Err(strange(&other)),
+    }
+}
+
+fn strange(answer: &Answer) -> Fault {
+    Fault::new(FaultCode::Proto, Reason::Malformed, format!("another question was answered: {answer:?}"))
+}
+
+/// What a controller's answer means for the state that is shown.
+pub fn controller_reading(answer: &std::result::Result<PowerReading, Fault>) -> connections::Reading {
+    let mut reading = connections::Reading { at: now(), ..Default::default() };
+    match answer {
+        Ok(power) => {
+            reading.state = Some(match power.power {
+                Switch::On => PathState::On,
+                Switch::Off => PathState::Off,
+            });
+            reading.restore_policy = power.restore_policy;
+        }
+        Err(fault) => reading.fault = Some(fault.clone()),
+    }
+    reading
+}
+
+/// What an outlet's answer means for the state that is shown.
+pub fn outlet_reading(answer: &std::result::Result<Answer, Fault>) -> connections::Reading {
+    let mut reading = connections::Reading { at: now(), ..Default::default() };
+    match answer {
+        Ok(Answer::Outlet(outlet)) => {
+            reading.state = Some(feed_state(outlet.state));
+            reading.watts = outlet.watts;
+        }
+        Ok(other) => reading.fault = Some(strange(other)),
+        Err(fault) => reading.fault = Some(fault.clone()),
+    }
+    reading
+}
+
+/// Sorts an outlet's state by what it proves.
+pub fn feed_state(state: OutletState) -> PathState {
+    match state {
+        OutletState::On => PathState::FeedOn,
+        OutletState::Off => PathState::FeedOff,
+        OutletState::PendingOn | OutletState::PendingOff | OutletState::Unknown => PathState::Unclear,
+    }
+}
+
+/// How a gate's answer is told in a step.
+pub fn gate_words(answer: &std::result::Result<(), Refusal>) -> (StepOutcome, String) {
+    match answer {
+        Ok(()) => (StepOutcome::Ok, "every gate is open".into()),
+        Err(refusal) => (StepOutcome::Failed, refusal.sentence.clone()),
+    }
+}

@@ -1,0 +1,170 @@
+//! Tries an endpoint before or after it is saved.
+
+use rackhand_store::{Result, fresh_id, jobs, steps};
+use rackhand_wire::{
+    Answer, Command, Fault, FaultCode, Operation, Reason, Role, Secrets,
+    api::{
+        endpoint::TestResult,
+        job::{JobState, StepOutcome},
+        live::Object,
+    },
+    command::EndpointSpec,
+    id::{AgentId, CommandId, EndpointId, JobId},
+    power::Switch,
+};
+use serde_json::Value;
+use std::time::Instant;
+
+use super::lock;
+use crate::app::App;
+
+/// What is tried. It holds credentials, so it lives in memory only: a restart ends the test.
+pub struct Trial {
+    /// A saved endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// Its integration.
+    pub kind: String,
+    /// Parameters, checked.
+    pub params: Value,
+    /// Credentials.
+    pub secrets: Secrets,
+    /// Agent that tries.
+    pub agent: Option<AgentId>,
+    /// A server's place on it.
+    pub target: Option<Value>,
+}
+
+/// Performs a test.
+pub async fn perform(app: &App, work: &jobs::Work) -> Result<()> {
+    let job = work.job.id;
+    let trial = lock(&app.engine.trials).remove(&job);
+    let Some(trial) = trial else {
+        let fault = Fault::new(FaultCode::Exec, Reason::Interrupted, "start the test again");
+        return end(app, job, Err(fault), 0).await;
+    };
+    let progress = jobs::Progress { state: Some(JobState::Running), begins: true, ..Default::default() };
+    jobs::progress(app.db.writer(), job, progress).await?;
+    app.live.tell(Object::Job, job);
+    let begun = Instant::now();
+    let found = look(app, job, &trial).await?;
+    let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    end(app, job, found, took).await
+}
+
+struct Found {
+    identity: Option<rackhand_wire::operation::Identity>,
+    outlets: Vec<rackhand_wire::power::OutletReading>,
+    reading: Option<String>,
+}
+
+async fn look(app: &App, job: JobId, trial: &Trial) -> Result<std::result::Result<Found, Fault>> {
+    let mut found = Found { identity: None, outlets: Vec::new(), reading: None };
+    match ask(app, job, 1, trial, Operation::Identify, "Ask the device what it is").await? {
+        Ok(Answer::Identity(identity)) => found.identity = Some(identity),
+        Ok(_) => {}
+        Err(fault) => return Ok(Err(fault)),
+    }
+    let feeds = rackhand_agent::catalogue::find(&trial.kind)
+        .is_some_and(|integration| integration.descriptor().role == Role::Feed);
+    let (operation, title) = match (feeds, &trial.target) {
+        (true, None) => (Operation::ReadOutlets, "Read its outlets"),
+        (true, Some(_)) => (Operation::ReadOutlet, "Read the outlet"),
+        (false, _) => (Operation::ReadPower, "Read the power"),
+    };
+    match ask(app, job, 2, trial, operation, title).await? {
+        Ok(Answer::Outlets { outlets }) => found.outlets = outlets,
+        Ok(Answer::Outlet(outlet)) => {
+            let watts = outlet.watts.map(|watts| format!(", {watts} W")).unwrap_or_default();
+            found.reading = Some(format!("{:?}{watts}", outlet.state).to_lowercase().replace(" w", " W"));
+        }
+        Ok(Answer::Power(reading)) => {
+            found.reading = Some(match reading.power {
+                Switch::On => "on".into(),
+                Switch::Off => "off".into(),
+            });
+        }
+        Ok(_) => {}
+        Err(fault) => return Ok(Err(fault)),
+    }
+    Ok(Ok(found))
+}
+
+async fn ask(
+    app: &App,
+    job: JobId,
+    seq: u32,
+    trial: &Trial,
+    operation: Operation,
+    title: &str,
+) -> Result<std::result::Result<Answer, Fault>> {
+    let intent = steps::Intent {
+        job,
+        seq,
+        phase: "Test".into(),
+        title: title.into(),
+        reason: String::new(),
+        path: None,
+        command: None,
+        wait_ms: None,
+    };
+    let step = steps::begin(app.db.writer(), intent).await?;
+    app.live.tell(Object::Job, job);
+    let command = Command {
+        id: CommandId(fresh_id()),
+        endpoint: EndpointSpec {
+            id: None,
+            kind: trial.kind.clone(),
+            params: trial.params.clone(),
+            pinned: None,
+        },
+        target: trial.target.clone().unwrap_or_else(|| serde_json::json!({})),
+        operation,
+        expires_in_ms: None,
+        restore_after_ms: None,
+        fence: 1,
+    };
+    let answer = match app.agent_for(trial.agent) {
+        Some(agent) => app.roster.execute(agent, command, trial.secrets.clone()).await,
+        None => Err(Fault::new(FaultCode::Exec, Reason::AgentOffline, "no agent serves this")),
+    };
+    let outcome = match &answer {
+        Ok(_) => steps::Outcome { outcome: StepOutcome::Ok, fault: None, detail: String::new() },
+        Err(fault) => steps::Outcome {
+            outcome: StepOutcome::Failed,
+            fault: Some(fault.code),
+            detail: fault.to_string(),
+        },
+    };
+    steps::end(app.db.writer(), step, outcome).await?;
+    Ok(answer)
+}
+
+async fn end(app: &App, job: JobId, found: std::result::Result<Found, Fault>, took_ms: u64) -> Result<()> {
+    let (state, reason, summary) = match &found {
+        Ok(_) => (JobState::Succeeded, "done".to_owned(), "The device answered.".to_owned()),
+        Err(fault) => (JobState::Failed, fault.code.code().to_owned(), format!("{fault}.")),
+    };
+    let result = match found {
+        Ok(found) => TestResult {
+            identity: found.identity,
+            outlets: found.outlets,
+            reading: found.reading,
+            fault: None,
+            took_ms,
+        },
+        Err(fault) => {
+            TestResult { identity: None, outlets: Vec::new(), reading: None, fault: Some(fault), took_ms }
+        }
+    };
+    let ending = jobs::Ending {
+        state,
+        reason,
+        summary,
+        proof: None,
+        result: Some(serde_json::to_value(result)?),
+        alarm: false,
+    };
+    jobs::end(app.db.writer(), job, ending).await?;
+    app.live.tell(Object::Job, job);
+    Ok(())
+}

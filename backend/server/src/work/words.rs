@@ -1,0 +1,241 @@
+//! The words of steps and plans.
+
+use rackhand_domain::power::{Effect, Run, Signal};
+use rackhand_store::steps::Outcome;
+use rackhand_wire::{
+    Fault, FaultCode, OutletState, PowerAction, PowerValue,
+    api::{
+        job::StepOutcome,
+        power::{PowerPlan, Via},
+    },
+    power::{Native, Switch},
+};
+
+use super::{plan::Blueprint, power::gate_words};
+
+/// Title of a step, and the path it goes through.
+pub fn step(run: &Run, effect: &Effect) -> (String, Option<String>) {
+    let controller = |index: usize| run.controller(index).map(|path| path.label.clone());
+    let outlet = |index: usize| run.outlet(index).map(|path| path.label.clone());
+    let on = |label: &Option<String>| label.clone().unwrap_or_default();
+    match effect {
+        Effect::Read { controller: index } => {
+            let label = controller(*index);
+            (format!("Read the power of {}", on(&label)), label)
+        }
+        Effect::Command { controller: index, command } => {
+            let label = controller(*index);
+            (format!("Send “{}” to {}", native(*command), on(&label)), label)
+        }
+        Effect::ReadOutlet { outlet: index } => {
+            let label = outlet(*index);
+            (format!("Read {}", on(&label)), label)
+        }
+        Effect::SwitchOutlet { outlet: index, to, .. } => {
+            let label = outlet(*index);
+            let word = match to {
+                Switch::On => "on",
+                Switch::Off => "off",
+            };
+            (format!("Switch {word} {}", on(&label)), label)
+        }
+        Effect::KeepOff => ("Tell the agents that the outlets stay off".into(), None),
+        Effect::CheckGates => ("Check whether the outlets may stand in".into(), None),
+        Effect::Wait { ms } => (format!("Wait {}", seconds(*ms)), None),
+        Effect::Finish(_) => ("Finish".into(), None),
+    }
+}
+
+fn seconds(ms: u64) -> String {
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
+        ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+    }
+}
+
+fn native(command: Native) -> &'static str {
+    match command {
+        Native::On => "on",
+        Native::Off => "off",
+        Native::Shutdown => "shut down",
+        Native::Reset => "reset",
+        Native::Nmi => "NMI",
+        Native::Cycle => "cycle",
+    }
+}
+
+/// How a step went.
+pub fn outcome(signal: &Signal) -> Outcome {
+    let ok = |detail: String| Outcome { outcome: StepOutcome::Ok, fault: None, detail };
+    match signal {
+        Signal::Read(Ok(reading)) => ok(match reading.power {
+            Switch::On => "on".into(),
+            Switch::Off => "off".into(),
+        }),
+        Signal::Outlet(Ok(seen)) => {
+            let state = match seen.state {
+                OutletState::On => "on",
+                OutletState::Off => "off",
+                OutletState::PendingOn => "switching on",
+                OutletState::PendingOff => "switching off",
+                OutletState::Unknown => "state unknown",
+            };
+            ok(match &seen.locked {
+                Some(why) => format!("{state}, {why}"),
+                None => state.into(),
+            })
+        }
+        Signal::Commanded(Ok(())) | Signal::Switched(Ok(())) => ok("acknowledged".into()),
+        Signal::Kept(Ok(())) => ok("noted".into()),
+        Signal::Waited => ok(String::new()),
+        Signal::Gates(answer) => {
+            let (outcome, detail) = gate_words(answer);
+            Outcome { outcome, fault: None, detail }
+        }
+        Signal::Read(Err(fault))
+        | Signal::Outlet(Err(fault))
+        | Signal::Commanded(Err(fault))
+        | Signal::Switched(Err(fault))
+        | Signal::Kept(Err(fault)) => failed(fault),
+    }
+}
+
+fn failed(fault: &Fault) -> Outcome {
+    let outcome = match fault.code {
+        FaultCode::Lost | FaultCode::Dup => StepOutcome::Unclear,
+        FaultCode::Auth
+        | FaultCode::Config
+        | FaultCode::State
+        | FaultCode::Unsupported
+        | FaultCode::Busy
+        | FaultCode::Updating
+        | FaultCode::Unreach
+        | FaultCode::Proto
+        | FaultCode::Exec => StepOutcome::Failed,
+    };
+    Outcome { outcome, fault: Some(fault.code), detail: fault.to_string() }
+}
+
+/// What an action would do now, for the dialog.
+pub fn plan_of(blueprint: &Blueprint) -> PowerPlan {
+    let plan = &blueprint.plan;
+    let (action, via) = (plan.action.what, plan.action.via);
+    let cuts: Vec<String> = plan.outlets.iter().map(|path| path.label.clone()).collect();
+    let refusal = refusal(blueprint);
+    let cutting = matches!(action, PowerAction::Off | PowerAction::Cycle);
+    let by_outlets = via == Via::Outlets || plan.controllers.is_empty();
+    let (fallback, fallback_possible) = if by_outlets { (None, false) } else { fallback(blueprint) };
+    let involved = by_outlets || fallback_possible;
+    PowerPlan {
+        action,
+        via,
+        allowed: refusal.is_none(),
+        refusal,
+        steps: if by_outlets { outlet_steps(action, &cuts) } else { controller_steps(blueprint) },
+        fallback,
+        fallback_possible,
+        cuts: if cutting && involved { cuts } else { Vec::new() },
+        shared_with: blueprint.shared_with.clone(),
+    }
+}
+
+fn refusal(blueprint: &Blueprint) -> Option<String> {
+    let plan = &blueprint.plan;
+    let (action, via) = (plan.action.what, plan.action.via);
+    if blueprint.server.maintenance {
+        return Some("The server is in maintenance.".into());
+    }
+    if plan.controllers.is_empty() && plan.outlets.is_empty() {
+        return Some("No connection of this server has power ticked.".into());
+    }
+    let by_outlets = via == Via::Outlets || plan.controllers.is_empty();
+    if by_outlets && plan.outlets.is_empty() {
+        return Some("No outlets are connected to this server.".into());
+    }
+    match action {
+        PowerAction::Shutdown | PowerAction::Reset | PowerAction::Nmi if by_outlets => {
+            Some(format!("Outlets cannot stand in for “{}”.", action.title()))
+        }
+        PowerAction::Off | PowerAction::Cycle if by_outlets => {
+            plan.cut_refusal.as_ref().map(|refusal| refusal.sentence.clone())
+        }
+        PowerAction::Reset if blueprint.server.power.value == PowerValue::Off => {
+            Some("The server is off, so there is nothing to reset. Use On.".into())
+        }
+        _ => None,
+    }
+}
+
+fn controller_steps(blueprint: &Blueprint) -> Vec<String> {
+    let label = blueprint.plan.controllers.first().map_or("", |path| path.label.as_str());
+    let hold = seconds(blueprint.plan.rhythm.hold);
+    let off = blueprint.server.power.value == PowerValue::Off;
+    match blueprint.plan.action.what {
+        PowerAction::On => vec![format!("Asks {label} to switch on, and reads that it is on.")],
+        PowerAction::Shutdown => vec![
+            format!("Asks the operating system, through {label}, to shut down."),
+            format!(
+                "Waits up to {} for it. Power is never cut.",
+                seconds(blueprint.plan.rhythm.soft_deadline)
+            ),
+        ],
+        PowerAction::Off => {
+            vec![format!("Tells {label} to cut the server's power at once. Unsaved data is lost.")]
+        }
+        PowerAction::Cycle if off => vec![format!("The server is off: asks {label} to switch on.")],
+        PowerAction::Cycle => vec![
+            format!("Tells {label} to cut the server's power at once. Unsaved data is lost."),
+            format!("Reads that it is off, waits {hold}, and switches on again."),
+        ],
+        PowerAction::Reset => {
+            vec![format!("Tells {label} to restart the server at once, sent once. Unsaved data is lost.")]
+        }
+        PowerAction::Nmi => vec![format!("Sends a diagnostic interrupt through {label}, once.")],
+    }
+}
+
+fn outlet_steps(action: PowerAction, cuts: &[String]) -> Vec<String> {
+    let list = join(cuts);
+    match action {
+        PowerAction::On => vec![format!("Switches on {list}.")],
+        PowerAction::Off => vec![
+            "Reads every outlet before anything is switched.".into(),
+            format!("Cuts {list}. The BMC loses power too."),
+        ],
+        PowerAction::Cycle => vec![
+            "Reads every outlet before anything is switched.".into(),
+            format!("Cuts {list}. The BMC loses power too."),
+            "Waits for the supplies to discharge, then switches every outlet on again.".into(),
+        ],
+        PowerAction::Shutdown | PowerAction::Reset | PowerAction::Nmi => Vec::new(),
+    }
+}
+
+fn fallback(blueprint: &Blueprint) -> (Option<String>, bool) {
+    let plan = &blueprint.plan;
+    let action = plan.action.what;
+    let cuts: Vec<String> = plan.outlets.iter().map(|path| path.label.clone()).collect();
+    let cutting = match action {
+        PowerAction::On => false,
+        PowerAction::Off | PowerAction::Cycle => true,
+        PowerAction::Shutdown | PowerAction::Reset | PowerAction::Nmi => return (None, false),
+    };
+    if cuts.is_empty() {
+        return (Some("No fallback: no outlets are connected to this server.".into()), false);
+    }
+    let refusal = plan.fallback_refusal.as_ref().or(plan.cut_refusal.as_ref().filter(|_| cutting));
+    if let Some(refusal) = refusal {
+        return (Some(format!("No fallback to the outlets. {}", refusal.sentence)), false);
+    }
+    let what = if cutting { "cuts" } else { "switches on" };
+    (Some(format!("If the BMC cannot be reached: {what} {}.", join(&cuts))), true)
+}
+
+fn join(labels: &[String]) -> String {
+    match labels.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
