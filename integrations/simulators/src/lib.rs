@@ -4,6 +4,7 @@
 //! [`farm`] starts many of them together and [`control`] misbehaves them from outside the process.
 //! Start reading at [`world::World`].
 
+pub mod bmc;
 pub mod control;
 pub mod farm;
 pub mod pdu;
