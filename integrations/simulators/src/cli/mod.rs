@@ -2,10 +2,13 @@
 
 mod text;
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use rackhand_simulators::control::{self, FaultOrder, Request, Seen};
 use rackhand_simulators::farm::{Addresses, Farm, FarmConfig};
@@ -18,7 +21,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 /// Every server has two feeds on two PDUs. PDUs speak SNMP v1, v2c and v3, BMCs speak IPMI. While it runs, the
 /// other commands show what is and make devices misbehave.
 #[derive(Debug, Parser)]
-#[command(name = "rackhand-sim", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(name = "rackhand-sim", version, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -124,6 +127,23 @@ enum Command {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Cli {
+    /// Understands the words of a command line, the program's name first.
+    ///
+    /// # Errors
+    /// What is wrong with them, or the help that they ask for.
+    pub fn understand(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+        let matches = Self::command().try_get_matches_from(words)?;
+        let start = Start::augment_args(clap::Command::new("start"));
+        let given =
+            |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+        if let (Some(asked), Some(arg)) = (matches.subcommand_name(), start.get_arguments().find(given)) {
+            let option = arg.get_long().unwrap_or_default();
+            let text = format!("“--{option}” shapes a farm that is started; “{asked}” asks one that runs");
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, text));
+        }
+        Self::from_arg_matches(&matches)
+    }
+
     /// Does what was asked.
     ///
     /// # Errors
@@ -223,7 +243,30 @@ mod tests {
         let lines = EXAMPLES.lines().filter(|line| line.starts_with("  rackhand-sim"));
         for line in lines {
             let words = line.split("   ").find(|part| !part.trim().is_empty()).unwrap();
-            assert!(Cli::try_parse_from(words.split_whitespace()).is_ok(), "{words}");
+            assert!(understand(words).is_ok(), "{words}");
         }
+    }
+
+    #[test]
+    fn the_control_address_may_stand_before_or_after_what_is_asked() {
+        for words in [
+            "rackhand-sim --control 127.0.0.1:7000 --json show srv-01",
+            "rackhand-sim show srv-01 --json --control 127.0.0.1:7000",
+        ] {
+            let cli = understand(words).unwrap();
+            assert!(cli.json);
+            assert_eq!(cli.control.port(), 7000);
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_farm_is_refused_where_none_is_started() {
+        let refused = understand("rackhand-sim --servers 5 show srv-01").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ArgumentConflict);
+        assert!(refused.to_string().contains("--servers"), "{refused}");
+    }
+
+    fn understand(words: &str) -> Result<Cli, clap::Error> {
+        Cli::understand(words.split_whitespace().map(OsString::from))
     }
 }

@@ -19,13 +19,12 @@ fn of_inventory(inventory: &Inventory) -> String {
     let mut servers = vec![row(["SERVER", "RACK", "BMC", "USER", "PASSWORD", "OUTLETS"])];
     for server in &inventory.servers {
         let outlets: Vec<_> = server.outlets.iter().map(|o| format!("{}/{}", o.pdu, o.outlet)).collect();
-        let bmc = server.bmc.as_ref();
         servers.push(vec![
             server.name.clone(),
             server.rack.clone(),
-            bmc.map_or_else(|| "-".to_owned(), |bmc| bmc.addr.to_string()),
-            bmc.map_or_else(|| "-".to_owned(), |bmc| bmc.user.clone()),
-            bmc.map_or_else(|| "-".to_owned(), |bmc| bmc.password.clone()),
+            server.bmc.addr.to_string(),
+            server.bmc.user.clone(),
+            server.bmc.password.clone(),
             outlets.join(" "),
         ]);
     }

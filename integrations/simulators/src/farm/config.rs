@@ -4,11 +4,12 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::bmc::Account;
 use crate::pdu::{PduAccess, PduModel};
 use crate::world::WorldTimings;
 
 /// What a farm consists of.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FarmConfig {
     /// Number of servers.
     pub servers: u16,
@@ -24,6 +25,8 @@ pub struct FarmConfig {
     pub addresses: Addresses,
     /// Who may use the PDUs.
     pub pdu_access: PduAccess,
+    /// Who may use the BMCs.
+    pub bmc_account: Account,
 }
 
 impl Default for FarmConfig {
@@ -37,6 +40,7 @@ impl Default for FarmConfig {
             timings: WorldTimings::quick(),
             addresses: Addresses::Free,
             pdu_access: PduAccess::default(),
+            bmc_account: Account::administrator("admin", "rackhand-bmc"),
         }
     }
 }
@@ -65,7 +69,6 @@ pub enum Addresses {
 /// The kinds of device that listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    #[cfg_attr(not(test), expect(dead_code, reason = "no BMC listens in a farm yet"))]
     Bmc,
     Pdu,
 }

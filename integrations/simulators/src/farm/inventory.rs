@@ -21,7 +21,7 @@ pub struct ServerEntry {
     /// Rack.
     pub rack: String,
     /// Its BMC.
-    pub bmc: Option<BmcEntry>,
+    pub bmc: BmcEntry,
     /// The outlets that feed it.
     pub outlets: Vec<OutletEntry>,
 }

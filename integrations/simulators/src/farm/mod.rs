@@ -13,16 +13,20 @@ mod tests;
 pub use config::{Addresses, FarmConfig, FarmError};
 pub use inventory::{BmcEntry, Inventory, OutletEntry, PduEntry, ServerEntry, V3Entry};
 
+use std::collections::BTreeMap;
+
 use config::Kind;
 use layout::{PduPlace, Place};
 
+use crate::bmc::{self, Account, BmcHandle};
 use crate::pdu::{PduAccess, PduAgent, PduModel, V3Auth, V3Privacy};
-use crate::world::{OutletId, World};
+use crate::world::{Machine, OutletId, World};
 
 /// A running farm; it stops when dropped.
 pub struct Farm {
     world: World,
     inventory: Inventory,
+    bmcs: BTreeMap<String, BmcHandle>,
     _agents: Vec<PduAgent>,
 }
 
@@ -42,8 +46,15 @@ impl Farm {
             pdus.push(pdu_entry(&agent, place, &config));
             agents.push(agent);
         }
-        let servers = layout.servers.iter().map(|place| add_server(&world, place)).collect();
-        Ok(Farm { world, inventory: Inventory { servers, pdus }, _agents: agents })
+        let mut bmcs = BTreeMap::new();
+        let mut servers = Vec::new();
+        for (index, place) in (0..).zip(&layout.servers) {
+            let machine = add_server(&world, place);
+            let bmc = start_bmc(machine, &config, index).await?;
+            servers.push(server_entry(&bmc, place, &config));
+            bmcs.insert(place.name.clone(), bmc);
+        }
+        Ok(Farm { world, inventory: Inventory { servers, pdus }, bmcs, _agents: agents })
     }
 
     /// Returns the physics behind the devices.
@@ -56,6 +67,12 @@ impl Farm {
     #[must_use]
     pub fn inventory(&self) -> &Inventory {
         &self.inventory
+    }
+
+    /// Finds the BMC of a server, which counts its sessions.
+    #[must_use]
+    pub fn bmc(&self, server: &str) -> Option<&BmcHandle> {
+        self.bmcs.get(server)
     }
 }
 
@@ -79,20 +96,32 @@ fn out_of_ports() -> FarmError {
     FarmError::Shape("there are not enough ports for so many devices".to_owned())
 }
 
+async fn start_bmc(machine: Machine, config: &FarmConfig, index: u16) -> Result<BmcHandle, FarmError> {
+    let addr = config.addresses.of(Kind::Bmc, index).ok_or_else(out_of_ports)?;
+    let device = format!("the BMC of {}", machine.name());
+    let started = bmc::serve(machine, addr, config.bmc_account.clone()).await;
+    started.map_err(|source| FarmError::Listen { device, addr, source })
+}
+
 /// Plugs a server in; its outlets are named after it, as people do.
-fn add_server(world: &World, place: &Place) -> ServerEntry {
-    world.add_machine(&place.name, &place.feeds);
+fn add_server(world: &World, place: &Place) -> Machine {
+    let machine = world.add_machine(&place.name, &place.feeds);
     for feed in &place.feeds {
         let renamed = world.pdu(feed.pdu()).map(|pdu| pdu.rename(feed.number(), &place.name));
         if let Some(Err(error)) = renamed {
             tracing::error!(%error, server = place.name, "a server hangs on an outlet that does not exist");
         }
     }
+    machine
+}
+
+fn server_entry(bmc: &BmcHandle, place: &Place, config: &FarmConfig) -> ServerEntry {
     let outlet = |feed: &OutletId| OutletEntry { pdu: feed.pdu().to_owned(), outlet: feed.number() };
+    let Account { user, password, .. } = config.bmc_account.clone();
     ServerEntry {
         name: place.name.clone(),
         rack: place.rack.clone(),
-        bmc: None,
+        bmc: BmcEntry { addr: bmc.addr(), user, password },
         outlets: place.feeds.iter().map(outlet).collect(),
     }
 }
