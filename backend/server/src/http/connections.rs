@@ -123,8 +123,8 @@ async fn bind(
     audit::record(tx, caller.tenant, caller, "connection.add", object, detail).await?;
     // The mapping has changed: only a person who sees the new one can vouch for it.
     let feeds_complete = (descriptor.role == Role::Feed).then_some(new.feeds_complete.unwrap_or(false));
-    let change = servers::Change { feeds_complete, ..Default::default() };
-    servers::change(tx, &caller.scope, server, change).await?;
+    let mapping = servers::Change { feeds_complete, ..Default::default() };
+    servers::change(tx, &caller.scope, server, mapping).await?;
     Ok(connection)
 }
 

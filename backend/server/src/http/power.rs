@@ -181,8 +181,8 @@ fn allowed(server: &Server, asked: &StartPower, blueprint: &work::Blueprint) -> 
         let why = "The server is off, so there is nothing to reset. Use on, or say on_if_off.";
         return Err(Refused::Conflict("server_is_off", why.into()));
     }
-    let plan = work::plan_of(blueprint);
-    match plan.refusal {
+    let planned = work::plan_of(blueprint);
+    match planned.refusal {
         Some(why) if !(asked.action == PowerAction::Reset && asked.on_if_off) => {
             let code = match &blueprint.plan.cut_refusal {
                 Some(refusal) if refusal.sentence == why => known_code(&refusal.code),
