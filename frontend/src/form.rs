@@ -2,6 +2,7 @@
 
 use leptos::{prelude::*, task::spawn_local};
 use rackhand_wire::api::problem::Problem;
+use std::pin::Pin;
 
 /// The state of one form's sending. Copy; lives with the form.
 #[derive(Clone, Copy)]
@@ -42,20 +43,22 @@ impl Submit {
         work: impl Future<Output = Result<T, Problem>> + 'static,
         done: impl FnOnce(T) + 'static,
     ) {
+        self.drive(Box::pin(async move { work.await.map(done).err() }));
+    }
+
+    /// Not generic: compiled once for every form.
+    fn drive(self, work: Pin<Box<dyn Future<Output = Option<Problem>>>>) {
         if self.busy.get_untracked() {
             return;
         }
         self.busy.set(true);
         self.problem.set(None);
         spawn_local(async move {
-            let answer = work.await;
+            let refused = work.await;
             // The form may be gone by now; what was sent still counts.
             self.busy.try_set(false);
-            match answer {
-                Ok(value) => done(value),
-                Err(problem) => {
-                    self.problem.try_set(Some(problem));
-                }
+            if refused.is_some() {
+                self.problem.try_set(refused);
             }
         });
     }

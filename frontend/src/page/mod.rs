@@ -2,24 +2,11 @@
 
 pub mod activity;
 pub mod agents;
-pub mod devices {
-    use leptos::prelude::*;
-    #[component]
-    pub fn DevicesPage() -> impl IntoView {}
-    #[component]
-    pub fn DevicePage() -> impl IntoView {}
-}
+pub mod devices;
+pub mod endpoint;
 pub mod gate;
-pub mod job {
-    use leptos::prelude::*;
-    #[component]
-    pub fn JobPage() -> impl IntoView {}
-}
+pub mod job;
 pub mod search;
-pub mod server {
-    use leptos::prelude::*;
-    #[component]
-    pub fn ServerPage() -> impl IntoView {}
-}
+pub mod server;
 pub mod servers;
 pub mod settings;

@@ -188,15 +188,17 @@ fn line(connection: &Connection) -> impl IntoView + use<> {
         Role::Feed => "plug",
     };
     let features: Vec<_> = connection.features.iter().map(|feature| feature.title().to_lowercase()).collect();
+    let label = connection.label.clone();
+    let badge = status_badge(&connection.status);
     view! {
         <A href=format!("/servers/{}/configuration", connection.server_id)>
             <Icon name=glyph/>
             <span class="flow">
-                <span class="strong cut">{connection.label.clone()}</span>
+                <span class="strong cut">{label}</span>
                 <br/>
                 <span class="meta">{features.join(", ")}</span>
             </span>
-            {status_badge(&connection.status)}
+            {badge}
         </A>
     }
 }

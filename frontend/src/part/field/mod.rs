@@ -6,7 +6,7 @@ mod text;
 mod values;
 
 pub use choice::{CheckField, SelectField};
-pub use form::{FieldForm, PathOf, outlet_state, outlet_words};
+pub use form::{FieldForm, PathOf, outlet_state};
 pub use text::{Kind, SecretField, TextField};
 pub use values::Values;
 

@@ -1,0 +1,208 @@
+//! One device: what it is, its outlets and whom they feed.
+
+use leptos::prelude::*;
+use leptos_router::{components::A, hooks::use_params_map};
+use rackhand_wire::{
+    OutletState,
+    api::{
+        endpoint::{Endpoint, EndpointOutlets, FedOutlet},
+        kind::Kind as Integration,
+        live::{Change, Object},
+        page::Page,
+    },
+};
+
+use super::{Task, agent_names, agent_of, dialogs::Dialogs, row::Status};
+use crate::{
+    load::{faces, load},
+    part::{
+        Tone,
+        badge::{Badge, Kind as Loudness},
+        button::{Button, Kind},
+        callout::Callout,
+        card::Card,
+        crumbs,
+        empty::Empty,
+        facts::{Facts, fact},
+        field::outlet_state,
+        page_head::PageHead,
+        skeleton::Skeleton,
+        table::follow,
+    },
+    time,
+};
+
+/// The page of the device that the address names.
+#[component]
+pub fn DevicePage() -> impl IntoView {
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
+    move || view! { <One id=id.get()/> }
+}
+
+#[component]
+fn One(id: String) -> impl IntoView {
+    let path = format!("endpoints/{id}");
+    let concerns = {
+        let id = id.clone();
+        move |change: &Change| change.object == Object::Endpoint && change.id == id
+    };
+    let device = {
+        let path = path.clone();
+        load::<Endpoint>(move || Some(path.clone()), concerns.clone())
+    };
+    let outlets = load::<EndpointOutlets>(move || Some(format!("{path}/outlets")), concerns);
+    let kinds = load::<Page<Integration>>(|| Some("kinds".to_owned()), |_| false);
+    let shape = || view! { <Skeleton lines=3/> <Skeleton/> }.into_any();
+    faces(device, shape, move |device| {
+        view! {
+            <Head device kinds=Signal::derive(move || kinds.value.get().map(|page| page.items).unwrap_or_default())/>
+            <div class="columns">
+                <div class="stack">
+                    {faces(outlets, || view! { <Skeleton lines=8/> }.into_any(), |outlets| view! { <Outlets outlets/> }.into_any())}
+                </div>
+                <div class="stack"><About device/></div>
+            </div>
+        }
+        .into_any()
+    })
+}
+
+#[component]
+fn Head(device: Signal<Endpoint>, kinds: Signal<Vec<Integration>>) -> impl IntoView {
+    let name = Memo::new(move |_| device.with(|device| device.name.clone()));
+    crumbs::stand(move || (vec![("Network devices".to_owned(), "/devices".to_owned())], name.get()));
+    let task = RwSignal::new(None);
+    let press = move |make: fn(Endpoint) -> Task| Callback::new(move |()| task.set(Some(make(device.get_untracked()))));
+    let fault = move || {
+        device.with(|device| device.status.fault.clone()).map(|fault| {
+            view! { <Callout title=fault.to_string() text="Power through its outlets is not offered until this is mended." tone=Tone::Danger/> }
+        })
+    };
+    view! {
+        <PageHead title=name state=move || view! { <Status endpoint=device/> }>
+            <Button label="Test now".to_owned() icon="refresh" on_click=press(Task::Test)/>
+            <Button label="Change".to_owned() icon="pencil" on_click=press(Task::Change)/>
+            <Button label="Remove".to_owned() kind=Kind::Caution icon="trash" on_click=press(Task::Remove)/>
+        </PageHead>
+        {fault}
+        {move || view! { <Dialogs task kinds=kinds.get()/> }}
+    }
+}
+
+#[component]
+fn About(device: Signal<Endpoint>) -> impl IntoView {
+    let agents = agent_names();
+    let told = move |read: fn(&rackhand_wire::operation::Identity) -> Option<String>| {
+        move || {
+            let told = device.with(|device| device.status.identity.as_ref().and_then(read));
+            told.unwrap_or_else(|| "—".to_owned())
+        }
+    };
+    let notes = move || {
+        let notes = device.with(|device| device.status.identity.as_ref().map(|identity| identity.notes.clone()));
+        let note = |text: String| view! { <Callout title=text tone=Tone::Degraded/> };
+        notes.unwrap_or_default().into_iter().map(note).collect::<Vec<_>>()
+    };
+    let read = move || device.with(|device| device.status.checked_at);
+    view! {
+        <Card title="Facts">
+            <div class="card-body">
+                <Facts>
+                    {fact("Maker", told(|identity| identity.vendor.clone()))}
+                    {fact("Model", told(|identity| identity.model.clone()))}
+                    {fact("Firmware", told(|identity| identity.firmware.clone()))}
+                    {fact("Serial", told(|identity| identity.unique.clone()))}
+                    {fact("Driver", told(|identity| identity.profile.clone()))}
+                    {fact("Protocol", told(|identity| identity.protocol.clone()))}
+                    {fact("Address", move || device.with(|device| device.address.clone()))}
+                    {fact("Agent", move || device.with(|device| agents.with(|agents| agent_of(device, agents))))}
+                    {fact("Connections", move || device.with(|device| device.connections))}
+                    {fact("Read", move || read().map_or_else(|| "never".to_owned(), |at| format!("{} ago", time::age(at))))}
+                    {fact("Added", move || time::day(device.with(|device| device.created_at)))}
+                </Facts>
+            </div>
+        </Card>
+        {notes}
+    }
+}
+
+#[component]
+fn Outlets(outlets: Signal<EndpointOutlets>) -> impl IntoView {
+    let read = move || outlets.with(|outlets| outlets.checked_at);
+    let age = move || {
+        let words = move || read().map_or_else(|| "Never read".to_owned(), |at| format!("Read {} ago", time::age(at)));
+        view! { <span class="meta">{words}</span> }
+    };
+    let none = move || {
+        outlets.with(|outlets| outlets.outlets.is_empty()).then(|| {
+            view! { <Empty icon="plug" title="No outlet is known" text="They appear once the device has been read."/> }
+        })
+    };
+    view! {
+        <Card title="Outlets" actions=age>
+            <table class="table">
+                <thead>
+                    <tr>
+                        <th scope="col">"Outlet"</th>
+                        <th scope="col">"State"</th>
+                        <th class="break"></th>
+                        <th scope="col">"Feeds"</th>
+                        <th scope="col" class="num">"Power"</th>
+                        <th scope="col" class="num" data-p="2">"Current"</th>
+                    </tr>
+                </thead>
+                <tbody>
+                    {follow(
+                        move || outlets.get().outlets,
+                        |outlet: &FedOutlet| outlet.reading.outlet.clone(),
+                        |_, outlet| view! { <OutletRow outlet/> },
+                    )}
+                </tbody>
+            </table>
+            {none}
+        </Card>
+    }
+}
+
+#[component]
+fn OutletRow(outlet: Signal<FedOutlet>) -> impl IntoView {
+    let state = move || outlet.with(|outlet| state_badge(outlet.reading.state, outlet_state(&outlet.reading)));
+    let locked = move || {
+        let locked = outlet.with(|outlet| outlet.reading.locked.clone());
+        locked.map(|why| view! { <Badge text=why icon="lock" tone=Tone::Degraded/> })
+    };
+    let feeds = move || {
+        let servers = outlet.with(|outlet| outlet.servers.clone());
+        let link = |server: rackhand_wire::api::server::ServerBrief| {
+            view! { <A href=format!("/servers/{}", server.id)>{server.name}</A> " " }
+        };
+        servers.into_iter().map(link).collect::<Vec<_>>()
+    };
+    let number = move |read: fn(&FedOutlet) -> Option<f64>, unit: &'static str, digits: usize| {
+        move || outlet.with(read).map_or_else(|| "—".to_owned(), |value| format!("{value:.digits$} {unit}"))
+    };
+    view! {
+        <tr>
+            <td data-m="title">
+                <span class="name">{move || outlet.with(|outlet| outlet.reading.outlet.clone())}</span>
+                <span class="under">{move || outlet.with(|outlet| outlet.reading.name.clone())}</span>
+            </td>
+            <td data-m="end"><span class="row">{state} {locked}</span></td>
+            <td class="break"></td>
+            <td data-m="line">{feeds}</td>
+            <td data-m="line" class="num">{number(|outlet| outlet.reading.watts, "W", 0)}</td>
+            <td data-p="2" class="num">{number(|outlet| outlet.reading.amps, "A", 1)}</td>
+        </tr>
+    }
+}
+
+fn state_badge(state: OutletState, word: &'static str) -> impl IntoView {
+    let (tone, icon) = match state {
+        OutletState::On => (Tone::On, "state-on"),
+        OutletState::Off => (Tone::Off, "state-off"),
+        OutletState::PendingOn | OutletState::PendingOff => (Tone::Transition, "state-transition"),
+        OutletState::Unknown => (Tone::Unknown, "state-unknown"),
+    };
+    view! { <Badge text=word tone icon kind=Loudness::Plain/> }
+}

@@ -1,0 +1,118 @@
+//! The dialogs about one device: change, test, remove.
+
+use leptos::prelude::*;
+use rackhand_wire::api::{
+    endpoint::{Endpoint, TestEndpoint},
+    kind::Kind as Integration,
+    live::Object,
+};
+
+use super::{Task, form::ChangeDevice};
+use crate::{
+    api,
+    form::Submit,
+    live,
+    page::endpoint::{Found, TestPanel},
+    part::{
+        button::{Button, Kind},
+        callout::ProblemNote,
+        dialog::{Dialog, Side},
+        toast,
+    },
+};
+
+/// Holds the dialogs; one opens when `task` names it.
+#[component]
+pub fn Dialogs(task: RwSignal<Option<Task>>, kinds: Vec<Integration>) -> impl IntoView {
+    let open = RwSignal::new(false);
+    let submit = Submit::new();
+    Effect::new(move |_| {
+        if task.with(Option::is_some) {
+            submit.problem.set(None);
+            open.set(true);
+        }
+    });
+    Effect::new(move |_| {
+        if !open.get() {
+            task.set(None);
+        }
+    });
+    let title = Signal::derive(move || match task.get() {
+        Some(Task::Change(endpoint)) => format!("Change {}", endpoint.name),
+        Some(Task::Test(endpoint)) => format!("Test {}", endpoint.name),
+        Some(Task::Remove(endpoint)) => format!("Remove {}", endpoint.name),
+        None => String::new(),
+    });
+    let kinds = StoredValue::new(kinds);
+    let body = move || match task.get_untracked() {
+        Some(Task::Change(endpoint)) => {
+            let kind = kinds.with_value(|kinds| kinds.iter().find(|kind| kind.descriptor.kind == endpoint.kind).cloned());
+            kind.map(|kind| view! { <ChangeDevice endpoint kind open submit/> }).into_any()
+        }
+        Some(Task::Test(endpoint)) => view! { <TestDevice endpoint open submit/> }.into_any(),
+        Some(Task::Remove(endpoint)) => view! { <RemoveDevice endpoint open submit/> }.into_any(),
+        None => ().into_any(),
+    };
+    view! { <Dialog open title side=Side::Middle busy=submit.busy>{body()}</Dialog> }
+}
+
+#[component]
+fn TestDevice(endpoint: Endpoint, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
+    let found = RwSignal::new(None::<Found>);
+    let id = endpoint.id;
+    let request = Callback::new(move |()| TestEndpoint {
+        endpoint_id: Some(id),
+        kind: None,
+        agent_id: None,
+        params: None,
+        secrets: std::collections::BTreeMap::new(),
+        target: None,
+    });
+    Effect::new(move |_| {
+        if found.with(Option::is_some) {
+            live::announce(Object::Endpoint, id);
+        }
+    });
+    view! {
+        <div class="dialog-body">
+            <p class="dim">"It is asked who it is and what it offers. Nothing is changed on it."</p>
+            <TestPanel request found submit prefix="" at_once=true/>
+            <ProblemNote problem=submit.problem/>
+        </div>
+        <footer class="dialog-foot">
+            <span class="push"></span>
+            <Button label="Close".to_owned() on_click=Callback::new(move |()| open.set(false))/>
+        </footer>
+    }
+}
+
+#[component]
+fn RemoveDevice(endpoint: Endpoint, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
+    let (id, name, used) = (endpoint.id, endpoint.name.clone(), endpoint.connections);
+    let refusal = (used > 0).then(|| format!("{used} connections use it: remove them from their servers first."));
+    let text = refusal.clone().unwrap_or_else(|| "Rackhand forgets its address and credentials. The device itself keeps running as it is.".to_owned());
+    let gone = name.clone();
+    let go = Callback::new(move |()| {
+        let gone = gone.clone();
+        submit.run(async move { api::delete(&format!("endpoints/{id}")).await }, move |()| {
+            open.try_set(false);
+            toast::done(format!("{gone} removed"));
+            live::announce(Object::Endpoint, id);
+        });
+    });
+    view! {
+        <div class="dialog-body"><p>{text}</p><ProblemNote problem=submit.problem/></div>
+        <footer class="dialog-foot">
+            <span class="push"></span>
+            <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
+            <Button
+                label=format!("Remove {name}")
+                kind=Kind::Danger
+                icon="trash"
+                refusal=Signal::stored(refusal)
+                busy=submit.busy
+                on_click=go
+            />
+        </footer>
+    }
+}

@@ -1,0 +1,161 @@
+//! One device as a row.
+
+use leptos::prelude::*;
+use leptos_router::components::A;
+use rackhand_wire::{
+    Fault, FaultCode,
+    api::{
+        agent::Agent,
+        endpoint::{Endpoint, EndpointState},
+        kind::Kind as Integration,
+    },
+};
+
+use super::{Task, agent_of};
+use crate::{
+    part::{
+        connection_card::status_badge,
+        icon::Icon,
+        kind_list::group_icon,
+        menu::{Item, Menu},
+        popover::Popover,
+    },
+    time,
+};
+
+/// Draws the row.
+#[component]
+pub fn Row(
+    endpoint: Signal<Endpoint>,
+    agents: Signal<Vec<Agent>>,
+    task: RwSignal<Option<Task>>,
+    kinds: Vec<Integration>,
+) -> impl IntoView {
+    let id = endpoint.with_untracked(|endpoint| endpoint.id);
+    let name = move || endpoint.with(|endpoint| endpoint.name.clone());
+    let kind = endpoint.with_untracked(|endpoint| kinds.iter().find(|kind| kind.descriptor.kind == endpoint.kind).cloned());
+    let (title, icon) = kind.map_or_else(
+        || (endpoint.with_untracked(|endpoint| endpoint.kind.clone()), "network"),
+        |kind| (kind.descriptor.title, group_icon(kind.descriptor.group)),
+    );
+    let told = move |read: fn(&rackhand_wire::operation::Identity) -> Option<String>| {
+        move || {
+            let told = endpoint.with(|endpoint| endpoint.status.identity.as_ref().and_then(read));
+            told.unwrap_or_else(|| "—".to_owned())
+        }
+    };
+    let read = move || endpoint.with(|endpoint| endpoint.status.checked_at);
+    let items = move || {
+        let set = move |make: fn(Endpoint) -> Task| move || task.set(Some(make(endpoint.get_untracked())));
+        vec![
+            Item::new("Test now", "refresh", set(Task::Test)),
+            Item::new("Change", "pencil", set(Task::Change)),
+            Item::new("Remove", "trash", set(Task::Remove)).caution(),
+        ]
+    };
+    view! {
+        <tr>
+            <td data-m="title">
+                <span class="row">
+                    <Icon name=icon/>
+                    <span>
+                        <A href=format!("/devices/{id}") attr:class="name">{name}</A>
+                        <span class="under">{title}</span>
+                    </span>
+                </span>
+            </td>
+            <td data-m="end"><Status endpoint/></td>
+            <td class="break"></td>
+            <td data-m="line">{told(|identity| identity.model.clone())}</td>
+            <td data-p="3" class="mono">{told(|identity| identity.firmware.clone())}</td>
+            <td data-m="line" class="mono">{move || endpoint.with(|endpoint| endpoint.address.clone())}</td>
+            <td data-p="3">{told(|identity| identity.protocol.clone())}</td>
+            <td data-p="1" data-m="line" data-label="agent">{move || endpoint.with(|endpoint| agents.with(|agents| agent_of(endpoint, agents)))}</td>
+            <td data-p="2" class="num">{move || endpoint.with(|endpoint| endpoint.connections)}</td>
+            <td class="num dim">{move || read().map_or_else(|| "never".to_owned(), time::age)}</td>
+            <td class="menu-cell"><Menu label=Signal::derive(move || format!("Actions for {}", name())) small="sm" items/></td>
+        </tr>
+    }
+}
+
+/// The status; a failure opens with its exact words on hover, focus or press.
+#[component]
+pub fn Status(endpoint: Signal<Endpoint>) -> impl IntoView {
+    let status = Memo::new(move |_| endpoint.with(|endpoint| endpoint.status.clone()));
+    move || {
+        let status = status.get();
+        match (status.state, status.fault.clone()) {
+            (EndpointState::Failing, Some(fault)) => {
+                let address = endpoint.with_untracked(|endpoint| endpoint.address.clone()).unwrap_or_default();
+                let at = status.checked_at.map(time::moment).unwrap_or_default();
+                view! { <FaultBadge fault place=format!("{address}, {at}")/> }.into_any()
+            }
+            _ => status_badge(&status).into_any(),
+        }
+    }
+}
+
+/// What a fault means in a word, with its sentence behind it.
+#[component]
+pub fn FaultBadge(fault: Fault, place: String) -> impl IntoView {
+    let open = RwSignal::new(false);
+    let word = word(fault.code);
+    let (sentence, remedy, code) = (fault.to_string(), remedy(fault.code), fault.code.code());
+    let opener = move || {
+        view! {
+            <button
+                class="badge"
+                data-tone="danger"
+                type="button"
+                aria-expanded=move || open.get().to_string()
+                on:focus=move |_| open.set(true)
+                on:click=move |_| open.set(true)
+            >
+                <Icon name="x"/>
+                {word}
+            </button>
+        }
+    };
+    view! {
+        <span on:mouseenter=move |_| open.set(true) on:mouseleave=move |_| open.set(false)>
+            <Popover open opener title=word.to_owned()>
+                <div class="stack" data-gap="2">
+                    <b class="strong ink" data-tone="danger">{sentence.clone()}</b>
+                    <span class="dim">{remedy}</span>
+                    <span class="meta mono">{code} ", " {place.clone()}</span>
+                </div>
+            </Popover>
+        </span>
+    }
+}
+
+fn word(code: FaultCode) -> &'static str {
+    match code {
+        FaultCode::Auth => "Refused",
+        FaultCode::Config => "Wrong settings",
+        FaultCode::State => "Wrong state",
+        FaultCode::Unsupported => "Not supported",
+        FaultCode::Busy => "Busy",
+        FaultCode::Updating => "Updating",
+        FaultCode::Unreach => "Unreachable",
+        FaultCode::Lost | FaultCode::Dup => "Answer lost",
+        FaultCode::Proto => "Garbled answer",
+        FaultCode::Exec => "Agent failed",
+    }
+}
+
+/// What a person can do about it.
+fn remedy(code: FaultCode) -> &'static str {
+    match code {
+        FaultCode::Auth => "The device was reached: check the user and the secret. It is not asked again until they change, so that it does not lock the account.",
+        FaultCode::Config => "Check the settings of the device here and on the device itself.",
+        FaultCode::State => "Look at the state of the device first.",
+        FaultCode::Unsupported => "This model cannot do it.",
+        FaultCode::Busy => "It is asked again in a while.",
+        FaultCode::Updating => "Wait until its firmware is updated.",
+        FaultCode::Unreach => "Check the address, the cable and the network between the agent and the device.",
+        FaultCode::Lost | FaultCode::Dup => "The command may have arrived: read the state before doing anything again.",
+        FaultCode::Proto => "Something else may answer at this address.",
+        FaultCode::Exec => "Check the agent; the device was not asked.",
+    }
+}

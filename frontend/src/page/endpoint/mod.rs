@@ -1,0 +1,145 @@
+//! What "Add connection" and "Network devices" share: an endpoint in the making, and its test.
+
+mod test;
+
+use leptos::prelude::*;
+use rackhand_wire::{
+    Field,
+    api::{
+        agent::{Agent, AgentState},
+        endpoint::{AddEndpoint, TestEndpoint},
+        kind::Kind,
+        live::Object,
+        page::Page,
+    },
+    id::{AgentId, EndpointId},
+};
+use serde_json::Value;
+use std::sync::Arc;
+
+use crate::{
+    form::Submit,
+    load::load,
+    part::field::{FieldForm, PathOf, SelectField, TextField, Values},
+};
+
+pub use test::{Found, TestPanel};
+
+/// An endpoint in the making. Copy; lives with its form.
+#[derive(Clone, Copy)]
+pub struct Draft {
+    kind: StoredValue<String>,
+    fields: StoredValue<Vec<Field>>,
+    /// Parameters and secrets.
+    pub values: Values,
+    /// Id of the agent; empty for any of the group `local`.
+    pub agent: RwSignal<String>,
+    /// Name; empty for the address.
+    pub name: RwSignal<String>,
+}
+
+impl Draft {
+    /// Starts with what is saved, or with what a pasted text told.
+    pub fn new(kind: &Kind, saved: &Value) -> Self {
+        let fields = kind.descriptor.endpoint_fields.clone();
+        Self {
+            kind: StoredValue::new(kind.descriptor.kind.clone()),
+            values: Values::new(&fields, saved),
+            fields: StoredValue::new(fields),
+            agent: RwSignal::new(String::new()),
+            name: RwSignal::new(String::new()),
+        }
+    }
+
+    /// The chosen agent.
+    pub fn agent_id(self) -> Option<AgentId> {
+        self.agent.get_untracked().parse().ok()
+    }
+
+    /// The parameters that are filled in.
+    pub fn params(self) -> Value {
+        self.fields.with_value(|fields| self.values.params(fields))
+    }
+
+    /// The secrets that are filled in.
+    pub fn secrets(self) -> std::collections::BTreeMap<String, String> {
+        self.fields.with_value(|fields| self.values.secrets(fields))
+    }
+
+    /// The request that adds it.
+    pub fn add(self) -> AddEndpoint {
+        AddEndpoint {
+            kind: self.kind.get_value(),
+            name: Some(self.name.get_untracked()).filter(|name| !name.trim().is_empty()),
+            agent_id: self.agent_id(),
+            params: self.params(),
+            secrets: self.secrets(),
+        }
+    }
+
+    /// The request that tries it; of a saved endpoint the saved secrets stand in for empty ones.
+    pub fn test(self, saved: Option<EndpointId>, target: Option<Value>) -> TestEndpoint {
+        TestEndpoint {
+            endpoint_id: saved,
+            kind: Some(self.kind.get_value()),
+            agent_id: self.agent_id(),
+            params: Some(self.params()),
+            secrets: self.secrets(),
+            target,
+        }
+    }
+}
+
+/// Draws the endpoint's own fields. `prefix` stands before their paths: `endpoint.` within a connection.
+#[component]
+pub fn EndpointFields(
+    draft: Draft,
+    submit: Submit,
+    prefix: &'static str,
+    #[prop(optional)] kept: Vec<String>,
+) -> impl IntoView {
+    let path: PathOf = Arc::new(move |field: &Field| {
+        let group = if field.is_secret() { "secrets" } else { "params" };
+        format!("{prefix}{group}.{}", field.name)
+    });
+    view! { <FieldForm fields=draft.fields.get_value() values=draft.values submit path kept/> }
+}
+
+/// Draws the endpoint's name.
+#[component]
+pub fn NameField(draft: Draft, submit: Submit, prefix: &'static str) -> impl IntoView {
+    let name = format!("{prefix}name");
+    view! {
+        <TextField
+            label="Name"
+            note="optional"
+            name=name.clone()
+            value=draft.name
+            error=submit.at(name)
+            placeholder="pdu-r1-a"
+            help="As it is called in lists; its address when left empty."
+        />
+    }
+}
+
+/// Draws the choice of the agent that reaches the device. Agents that do not know the kind are told apart.
+#[component]
+pub fn AgentField(agent: RwSignal<String>, kind: Kind, #[prop(into)] default: String) -> impl IntoView {
+    let agents = load::<Page<Agent>>(|| Some("agents?limit=500".to_owned()), |change| change.object == Object::Agent);
+    let options = Signal::derive(move || {
+        let known = agents.value.get().map(|page| page.items).unwrap_or_default();
+        let named = known.iter().map(|agent| (agent.id.to_string(), agent_words(agent, &kind)));
+        std::iter::once((String::new(), default.clone())).chain(named).collect::<Vec<_>>()
+    });
+    view! { <SelectField label="Agent" name="agent_id" value=agent options/> }
+}
+
+fn agent_words(agent: &Agent, kind: &Kind) -> String {
+    let state = match agent.state {
+        AgentState::Online => "",
+        AgentState::Late => ", late",
+        AgentState::Offline => ", offline",
+    };
+    let old = if kind.agents.contains(&agent.id) { "" } else { ", must be upgraded to know this kind" };
+    format!("{}{state}{old}", agent.name)
+}

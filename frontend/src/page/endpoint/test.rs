@@ -1,0 +1,127 @@
+//! Trying an endpoint: asks, follows the job, shows what was found or the exact fault.
+
+use gloo_timers::future::TimeoutFuture;
+use leptos::prelude::*;
+use rackhand_wire::{
+    api::{
+        endpoint::{TestEndpoint, TestResult},
+        job::Job,
+        problem::Problem,
+    },
+    operation::Identity,
+};
+
+use crate::{
+    api,
+    form::Submit,
+    part::{
+        Tone,
+        button::{Button, Size},
+        callout::Callout,
+        connection_card::identity_words,
+    },
+    time,
+};
+
+/// Between two looks at the job.
+const LOOK_MS: u32 = 400;
+
+/// What a test found, and when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The result.
+    pub result: TestResult,
+    /// Milliseconds since 1970.
+    pub at: i64,
+}
+
+/// Draws the button and the result. `request` says what to try; `submit` shows refusals at the fields,
+/// whose paths begin with `prefix`. `at_once` asks without a press.
+#[component]
+pub fn TestPanel(
+    request: Callback<(), TestEndpoint>,
+    found: RwSignal<Option<Found>>,
+    submit: Submit,
+    prefix: &'static str,
+    #[prop(optional, into)] refusal: Signal<Option<String>>,
+    #[prop(optional)] at_once: bool,
+) -> impl IntoView {
+    let busy = RwSignal::new(false);
+    let go = Callback::new(move |()| {
+        let body = request.run(());
+        busy.set(true);
+        found.set(None);
+        let work = async move {
+            let answer = run(body).await.map_err(|problem| under(problem, prefix));
+            busy.try_set(false);
+            answer
+        };
+        submit.run(work, move |result| {
+            found.try_set(Some(Found { result, at: time::now() }));
+        });
+    });
+    Effect::new(move |_| {
+        if at_once {
+            go.run(());
+        }
+    });
+    let label = Signal::derive(move || if found.with(Option::is_some) { "Test again" } else { "Test" }.to_owned());
+    view! {
+        <div class="row">
+            <Button label size=Size::Small icon="refresh" busy refusal on_click=go/>
+            <span class="meta">
+                {move || found.get().map(|found| format!("{} ms", found.result.took_ms))}
+                {move || busy.get().then_some("The agent asks the device. This can take 20 s when it is silent.")}
+            </span>
+        </div>
+        {move || found.get().map(|found| verdict(found.result))}
+    }
+}
+
+async fn run(body: TestEndpoint) -> Result<TestResult, Problem> {
+    let mut job: Job = api::post("endpoints/test", &body).await?;
+    while !job.state.is_over() {
+        TimeoutFuture::new(LOOK_MS).await;
+        job = api::get(&format!("jobs/{}", job.id)).await?;
+    }
+    let result = job.result.and_then(|result| serde_json::from_value(result).ok());
+    result.ok_or_else(|| {
+        let why = job.summary.unwrap_or_else(|| "The test ended without a result.".to_owned());
+        api::local(0, "no_result", &why, None)
+    })
+}
+
+/// A test names the fields of the endpoint; inside a connection they are one level deeper.
+fn under(mut problem: Problem, prefix: &str) -> Problem {
+    for error in &mut problem.errors {
+        if error.field.starts_with("params.") || error.field.starts_with("secrets.") {
+            error.field = format!("{prefix}{}", error.field);
+        }
+    }
+    problem
+}
+
+fn verdict(result: TestResult) -> AnyView {
+    if let Some(fault) = result.fault {
+        let text = format!("Fault: {}. Nothing was changed on the device.", fault.code.code());
+        return view! { <div role="alert"><Callout title=fault.to_string() text tone=Tone::Danger icon="x"/></div> }.into_any();
+    }
+    let identity = result.identity;
+    let title = match result.reading {
+        Some(reading) => format!("It answers: {reading}"),
+        None => "It answers".to_owned(),
+    };
+    let mut words: Vec<String> = identity.iter().flat_map(told).collect();
+    if !result.outlets.is_empty() {
+        words.push(format!("{} outlets.", result.outlets.len()));
+    }
+    view! { <div role="status"><Callout title text=words.join(" ") tone=Tone::On icon="check"/></div> }.into_any()
+}
+
+fn told(identity: &Identity) -> Vec<String> {
+    let sentence = |text: String| format!("{}.", text.trim_end_matches('.'));
+    let name = Some(identity_words(identity)).filter(|name| !name.is_empty());
+    let unique = identity.unique.as_ref().map(|unique| format!("Identity {unique}"));
+    let parts = [name, identity.protocol.clone(), unique].into_iter().flatten();
+    parts.chain(identity.notes.iter().cloned()).map(sentence).collect()
+}

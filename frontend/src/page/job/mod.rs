@@ -1,0 +1,281 @@
+//! One job: its steps as they happen, what it rests on, how to end it.
+
+use leptos::prelude::*;
+use leptos_router::{components::A, hooks::use_params_map};
+use rackhand_wire::api::{
+    job::{Job, JobKind, JobState, Proof},
+    live::Object,
+    power::Via,
+};
+
+use crate::{
+    api,
+    form::Submit,
+    load::{Load, faces, load},
+    page::activity::outcome,
+    part::{
+        Tone,
+        button::{Button, Kind},
+        callout::{Callout, ProblemNote},
+        card::Card,
+        code::copy,
+        crumbs,
+        dialog::{Dialog, Side},
+        empty::Empty,
+        facts::{Facts, fact},
+        icon::Icon,
+        icon_button::IconButton,
+        job_steps::JobSteps,
+        lanes::Lanes,
+        page_head::PageHead,
+        skeleton::Skeleton,
+        toast,
+    },
+    time,
+};
+
+/// The page of the job that the address names.
+#[component]
+pub fn JobPage() -> impl IntoView {
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
+    move || view! { <One id=id.get()/> }
+}
+
+#[component]
+fn One(id: String) -> impl IntoView {
+    let path = format!("jobs/{id}");
+    let job = load::<Job>(
+        move || Some(path.clone()),
+        move |change| change.object == Object::Job && change.id == id,
+    );
+    let shape = || view! { <Skeleton lines=3/> <Skeleton/> }.into_any();
+    faces(job, shape, move |value| view! { <Filled job=value load=job/> }.into_any())
+}
+
+#[component]
+fn Filled(job: Signal<Job>, load: Load<Job>) -> impl IntoView {
+    let title = Memo::new(move |_| job.with(|job| job.title.clone()));
+    crumbs::stand(move || {
+        let mut way = vec![("Servers".to_owned(), "/servers".to_owned())];
+        if let Some(server) = job.with(|job| job.server.clone()) {
+            way.push((server.name, format!("/servers/{}", server.id)));
+        }
+        let here = job.with(|job| job.action.map_or(title.get_untracked(), |action| action.title().to_owned()));
+        (way, here)
+    });
+    let start = Signal::derive(move || job.with(|job| job.started_at.unwrap_or(job.created_at).timestamp_millis()));
+    let steps = Signal::derive(move || job.with(|job| job.steps.clone()));
+    view! {
+        <PageHead title state=move || state(job)>
+            <Cancel job load/>
+        </PageHead>
+        <Outcome job/>
+        <div class="columns">
+            <div class="stack">
+                <Timeline job steps start/>
+            </div>
+            <div class="stack"><Request job/></div>
+        </div>
+    }
+}
+
+/// How it stands, with its time.
+fn state(job: Signal<Job>) -> impl IntoView {
+    let look = Memo::new(move |_| outcome(job.with(|job| job.state)));
+    let age = move || {
+        job.with(|job| {
+            let end = job.finished_at.map_or_else(time::now, |end| end.timestamp_millis());
+            let began = job.started_at.unwrap_or(job.created_at).timestamp_millis();
+            match job.steps.len() {
+                0 => time::took(end - began),
+                many if !job.state.is_over() => format!("step {many}, {}", time::took(end - began)),
+                many => format!("{many} steps, {}", time::took(end - began)),
+            }
+        })
+    };
+    view! {
+        <span class="power-state" data-size="lg" data-tone=move || look.get().0.word()>
+            <Icon name=Signal::derive(move || look.get().1)/>
+            {move || look.get().2}
+            " "
+            <span class="age">{age}</span>
+        </span>
+    }
+}
+
+#[component]
+fn Timeline(job: Signal<Job>, steps: Signal<Vec<rackhand_wire::api::job::Step>>, start: Signal<i64>) -> impl IntoView {
+    let some = Memo::new(move |_| !steps.with(Vec::is_empty));
+    let over = Memo::new(move |_| job.with(|job| job.state.is_over()));
+    let note = move || {
+        if over.get() {
+            view! { <span class="meta push">"Every step was stored before it was sent"</span> }.into_any()
+        } else {
+            view! { <span class="row meta push"><Icon name="state-transition"/> "Live, stored before it is sent"</span> }.into_any()
+        }
+    };
+    let none = move || {
+        (!some.get()).then(|| {
+            if over.get() {
+                view! { <Empty icon="clock" title="It ended before its first step" text="Nothing was sent to any device."/> }
+            } else {
+                view! { <Empty icon="clock" title="Waiting for its turn" text="The first step appears here as it begins."/> }
+            }
+        })
+    };
+    view! {
+        {move || some.get().then(|| view! {
+            <Card title="When each path was used"><div class="card-body"><Lanes steps start/></div></Card>
+        })}
+        <section class="card" aria-label="Steps" aria-live="polite">
+            <header class="card-head"><h2>"Steps"</h2>{note}</header>
+            <JobSteps steps start/>
+            {none}
+        </section>
+    }
+}
+
+/// How it ended, in a sentence with its consequence.
+#[component]
+fn Outcome(job: Signal<Job>) -> impl IntoView {
+    let shown = Memo::new(move |_| {
+        job.with(|job| (job.state, job.summary.clone().unwrap_or_default(), job.proof, job.cancel_requested))
+    });
+    move || {
+        let (state, summary, proof, ending) = shown.get();
+        let tone = outcome(state).0;
+        let title = |text: &str| if summary.is_empty() { text.to_owned() } else { summary.clone() };
+        match state {
+            JobState::Queued | JobState::Running if ending => {
+                view! { <Callout title="Ending" text="It is brought to a safe state first: what was cut is fed again." tone=Tone::Transition/> }.into_any()
+            }
+            JobState::Queued | JobState::Running => ().into_any(),
+            JobState::Succeeded if proof == Some(Proof::Feeds) => view! {
+                <Callout title=title("The outlets did it") text="Only the outlets were read back; the machine itself could not be asked." tone=Tone::Fed icon="state-fed"/>
+            }
+            .into_any(),
+            JobState::Succeeded => view! { <Callout title=title("Done, and read back") tone/> }.into_any(),
+            JobState::SucceededDegraded => view! {
+                <Callout title=title("Done, but one feed is missing") text="The server runs without redundancy: look at the outlet before the next cut." tone icon="state-degraded"/>
+            }
+            .into_any(),
+            JobState::Failed | JobState::Cancelled | JobState::Expired => {
+                view! { <Callout title=title(outcome(state).2) text="Everything is as it was." tone/> }.into_any()
+            }
+            JobState::FailedPartial => view! {
+                <Callout title=title("Not everything could be put back") text="The steps below show which outlet needs a person." tone/>
+            }
+            .into_any(),
+            JobState::Indeterminate => view! {
+                <Callout title=title("Nobody can tell whether it happened") text="The command left, no answer came, and the state could not be read. Read all paths before trying again." tone/>
+            }
+            .into_any(),
+        }
+    }
+}
+
+#[component]
+fn Request(job: Signal<Job>) -> impl IntoView {
+    let server = move || {
+        job.with(|job| job.server.clone())
+            .map(|server| fact("Server", view! { <A href=format!("/servers/{}", server.id)>{server.name}</A> }))
+    };
+    let endpoint = move || {
+        job.with(|job| job.endpoint_id).map(|id| fact("Device", view! { <A href=format!("/devices/{id}")>"Open device"</A> }))
+    };
+    let proof = move || {
+        job.with(|job| job.proof).map(|proof| {
+            fact("Rests on", match proof {
+                Proof::Controller => "The controller, read after the last write",
+                Proof::Feeds => "The outlets, read after the last write",
+                Proof::Acknowledged => "The acknowledgement: there is no state to read",
+            })
+        })
+    };
+    let via = move || {
+        job.with(|job| job.via).map(|via| fact("Paths", match via {
+            Via::Auto => "Controllers first, outlets if unreachable",
+            Via::Outlets => "Outlets at once, forced",
+        }))
+    };
+    let reason = move || job.with(|job| job.reason.clone()).map(|reason| fact("Outcome", view! { <span class="mono">{reason}</span> }));
+    let at = |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or_else(|| "—".to_owned(), time::moment);
+    let id = job.with_untracked(|job| job.id.to_string());
+    let copied = id.clone();
+    let kind = move || match job.with(|job| job.kind) {
+        JobKind::Power => "Power",
+        JobKind::EndpointTest => "Test of a device",
+    };
+    view! {
+        <Card title="Request">
+            <div class="card-body">
+                <Facts>
+                    {server}
+                    {endpoint}
+                    {fact("Kind", kind)}
+                    {via}
+                    {fact("Asked by", move || job.with(|job| job.requested_by.clone()))}
+                    {fact("Accepted", move || at(job.with(|job| Some(job.created_at))))}
+                    {fact("Began", move || at(job.with(|job| job.started_at)))}
+                    {fact("Ended", move || at(job.with(|job| job.finished_at)))}
+                    {proof}
+                    {reason}
+                    {fact("Job", view! {
+                        <span class="mono cut">{id}</span>
+                        <IconButton label="Copy job id".to_owned() icon="copy" small="sm" on_click=move || copy(&copied)/>
+                    })}
+                </Facts>
+            </div>
+        </Card>
+    }
+}
+
+/// Ends the job, after saying what that does.
+#[component]
+fn Cancel(job: Signal<Job>, load: Load<Job>) -> impl IntoView {
+    let open = RwSignal::new(false);
+    let submit = Submit::new();
+    let over = Memo::new(move |_| job.with(|job| job.state.is_over()));
+    let refusal = Signal::derive(move || {
+        job.with(|job| {
+            if job.cancel_requested {
+                return Some("It is ending already.".to_owned());
+            }
+            (!job.cancellable).then(|| "It can only finish to a safe state now.".to_owned())
+        })
+    });
+    let go = Callback::new(move |()| {
+        let path = format!("jobs/{}/cancel", job.with_untracked(|job| job.id));
+        submit.run(async move { api::poke(&path).await }, move |()| {
+            open.try_set(false);
+            toast::done("The job is ending");
+            load.again.try_run(());
+        });
+    });
+    let effect = move || match job.with(|job| job.state) {
+        JobState::Queued => "It has not begun: nothing will be sent to any device.",
+        JobState::Running
+        | JobState::Succeeded
+        | JobState::SucceededDegraded
+        | JobState::Failed
+        | JobState::FailedPartial
+        | JobState::Indeterminate
+        | JobState::Cancelled
+        | JobState::Expired => "No new step begins. What was cut is fed again and read back first, so this may take a while.",
+    };
+    view! {
+        {move || (!over.get()).then(|| view! {
+            <span class="meta only-wide">{move || refusal.get()}</span>
+            <Button label="Cancel job".to_owned() refusal on_click=Callback::new(move |()| open.set(true))/>
+        })}
+        <Dialog open title="Cancel the job?".to_owned() side=Side::Narrow busy=submit.busy>
+            <div class="dialog-body"><p>{effect}</p><ProblemNote problem=submit.problem/></div>
+            <footer class="dialog-foot">
+                <span class="push"></span>
+                <Button label="Keep it running".to_owned() on_click=Callback::new(move |()| open.set(false))/>
+                <Button label="End the job".to_owned() kind=Kind::Danger busy=submit.busy on_click=go/>
+            </footer>
+        </Dialog>
+    }
+}

@@ -1,0 +1,261 @@
+//! The connections of the server, its settings, its removal.
+
+use leptos::{prelude::*, task::spawn_local};
+use leptos_router::{NavigateOptions, hooks::use_navigate};
+use rackhand_wire::{
+    Role,
+    api::{
+        connection::Connection,
+        endpoint::{ChangeEndpoint, Endpoint},
+        page::Page,
+        server::ChangeServer,
+    },
+};
+
+use super::{
+    Scene,
+    callouts::patch,
+    edit::{EditServer, nothing},
+    edit_connection::EditConnection,
+};
+use crate::{
+    api,
+    load::faces,
+    part::{
+        button::{Button, Kind, Size},
+        callout::ProblemNote,
+        card::Card,
+        connection_card::ConnectionCard,
+        dialog::{Dialog, Side},
+        empty::Empty,
+        facts::{Facts, fact},
+        field::CheckField,
+        menu::{Item, Menu},
+        skeleton::Skeleton,
+        table::follow,
+        toast,
+    },
+};
+
+/// Draws the tab.
+#[component]
+pub fn Configuration(scene: Scene) -> impl IntoView {
+    let editing = RwSignal::new(None::<Connection>);
+    let removing = RwSignal::new(None::<Connection>);
+    let add = Callback::new(move |()| scene.adding.set(true));
+    let shape = || view! { <Skeleton lines=4/> }.into_any();
+    let draw = move |page: Signal<Page<Connection>>| {
+        let none = move || {
+            page.with(|page| page.items.is_empty()).then(|| view! {
+                <div class="card">
+                    <Empty icon="link" title="No connection yet" text="Connect the BMC first, then the outlets that feed the server.">
+                        <Button label="Add connection".to_owned() kind=Kind::Primary icon="plus" on_click=add/>
+                    </Empty>
+                </div>
+            })
+        };
+        view! {
+            <div class="cards">
+                {follow(
+                    move || in_order(page.get().items),
+                    |connection: &Connection| connection.id,
+                    move |_, connection| move || one(connection.get(), scene, editing, removing),
+                )}
+            </div>
+            {none}
+        }
+        .into_any()
+    };
+    view! {
+        <div class="row">
+            <h2>"Connections"</h2>
+            <span class="meta only-wide">"Controllers are tried first, in this order; all outlets are one group behind them"</span>
+            <span class="push"></span>
+            <Button label="Add connection".to_owned() kind=Kind::Primary icon="plus" on_click=add/>
+        </div>
+        {faces(scene.connections, shape, draw)}
+        <Settings scene/>
+        <EditConnection scene editing/>
+        <RemoveConnection scene removing/>
+    }
+}
+
+/// As they are tried: controllers before feeds.
+fn in_order(mut connections: Vec<Connection>) -> Vec<Connection> {
+    connections.sort_by_key(|connection| match connection.role {
+        Role::Controller => 0,
+        Role::Feed => 1,
+    });
+    connections
+}
+
+fn one(
+    connection: Connection,
+    scene: Scene,
+    editing: RwSignal<Option<Connection>>,
+    removing: RwSignal<Option<Connection>>,
+) -> AnyView {
+    let label = format!("Actions for {}", connection.label);
+    let whole = connection.clone();
+    let items = move || {
+        let (edit, remove, accept) = (whole.clone(), whole.clone(), whole.clone());
+        vec![
+            Item::new("Change", "pencil", move || editing.set(Some(edit.clone()))),
+            Item::new("Accept the identity", "shield", move || accept_identity(&accept, scene))
+                .help("After the device was replaced: the one that answers now is trusted"),
+            Item::new("Remove", "trash", move || removing.set(Some(remove.clone()))).caution(),
+        ]
+    };
+    view! {
+        <ConnectionCard connection>
+            <Menu label small="sm" items/>
+        </ConnectionCard>
+    }
+    .into_any()
+}
+
+fn accept_identity(connection: &Connection, scene: Scene) {
+    let path = format!("endpoints/{}", connection.endpoint_id);
+    let body = ChangeEndpoint {
+        name: None,
+        agent_id: None,
+        params: None,
+        secrets: std::collections::BTreeMap::new(),
+        accept_identity: true,
+        version: None,
+    };
+    spawn_local(async move {
+        match api::patch::<_, Endpoint>(&path, &body).await {
+            Ok(_) => {
+                toast::done("The device that answers at the next look is trusted");
+                scene.again.try_run(());
+            }
+            Err(problem) => toast::failed(&problem),
+        }
+    });
+}
+
+/// Asks before a connection goes, and says what is lost.
+#[component]
+fn RemoveConnection(scene: Scene, removing: RwSignal<Option<Connection>>) -> impl IntoView {
+    let open = RwSignal::new(false);
+    let submit = crate::form::Submit::new();
+    Effect::new(move |_| {
+        if removing.with(Option::is_some) {
+            open.set(true);
+        }
+    });
+    Effect::new(move |_| {
+        if !open.get() {
+            removing.set(None);
+        }
+    });
+    let label = Signal::derive(move || removing.with(|gone| gone.as_ref().map(|gone| gone.label.clone()).unwrap_or_default()));
+    let loss = move || match removing.with(|gone| gone.as_ref().map(|gone| gone.role)) {
+        Some(Role::Controller) => "Its address and credentials are forgotten, and the state of the machine can no longer be read through it.",
+        Some(Role::Feed) => "The device itself stays. Falling back to the outlets is off until someone confirms again that the rest feed all supplies.",
+        None => "",
+    };
+    let go = Callback::new(move |()| {
+        let Some(gone) = removing.get_untracked() else { return };
+        let path = scene.path(&format!("/connections/{}", gone.id));
+        submit.run(async move { api::delete(&path).await }, move |()| {
+            open.try_set(false);
+            toast::done(format!("{} removed", gone.label));
+            scene.again.try_run(());
+        });
+    });
+    let title = Signal::derive(move || format!("Remove {}", label.get()));
+    view! {
+        <Dialog open title side=Side::Narrow busy=submit.busy>
+            <div class="dialog-body"><p>{loss}</p><ProblemNote problem=submit.problem/></div>
+            <footer class="dialog-foot">
+                <span class="push"></span>
+                <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
+                <Button label=title kind=Kind::Danger icon="trash" busy=submit.busy on_click=go/>
+            </footer>
+        </Dialog>
+    }
+}
+
+#[component]
+fn Settings(scene: Scene) -> impl IntoView {
+    let server = scene.server;
+    let editing = RwSignal::new(false);
+    let removing = RwSignal::new(false);
+    let flag = move |read: fn(&rackhand_wire::api::server::Server) -> bool, change: fn(bool) -> ChangeServer| {
+        let value = RwSignal::new(server.with_untracked(read));
+        Effect::new(move |_| value.set(server.with(read)));
+        Effect::new(move |before: Option<bool>| {
+            let now = value.get();
+            if before.is_some() && server.with_untracked(read) != now {
+                patch(scene, change(now));
+            }
+            now
+        });
+        value
+    };
+    let maintenance = flag(|server| server.maintenance, |on| ChangeServer { maintenance: Some(on), ..nothing() });
+    let fallback = flag(|server| server.fallback_enabled, |on| ChangeServer { fallback_enabled: Some(on), ..nothing() });
+    let complete = flag(|server| server.feeds_complete, |on| ChangeServer { feeds_complete: Some(on), ..nothing() });
+    let edit = move || {
+        let show = Callback::new(move |()| editing.set(true));
+        view! { <Button label="Change".to_owned() size=Size::Small icon="pencil" on_click=show/> }
+    };
+    let text = |value: String| if value.is_empty() { "—".to_owned() } else { value };
+    view! {
+        <Card title="Settings" actions=edit>
+            <div class="card-body stack">
+                <Facts>
+                    {fact("Name", move || server.with(|server| server.name.clone()))}
+                    {fact("Rack", move || text(server.with(|server| server.rack.clone())))}
+                    {fact("Site", move || text(server.with(|server| server.site_name.clone()).unwrap_or_default()))}
+                    {fact("Tags", move || text(server.with(|server| server.tags.join(", "))))}
+                    {fact("Notes", move || text(server.with(|server| server.notes.clone())))}
+                </Facts>
+                <CheckField label="The connected outlets feed all power supplies" name="feeds_complete" value=complete help="Without it Force off and Power cycle cannot fall back: a supply that is not listed would keep the machine running."/>
+                <CheckField label="Fall back to the outlets when the BMC cannot be reached" name="fallback_enabled" value=fallback help="Only when nothing was delivered, and never for Shut down or Reset."/>
+                <CheckField label="Under maintenance" name="maintenance" value=maintenance help="Power actions are refused while someone works on the machine."/>
+            </div>
+            <footer class="card-foot">
+                <span>"Removing the server forgets its connections; its audit records stay."</span>
+                <span class="push"></span>
+                <Button label="Remove server".to_owned() kind=Kind::Caution icon="trash" on_click=Callback::new(move |()| removing.set(true))/>
+            </footer>
+        </Card>
+        <EditServer scene open=editing/>
+        <RemoveServer scene open=removing/>
+    }
+}
+
+#[component]
+fn RemoveServer(scene: Scene, open: RwSignal<bool>) -> impl IntoView {
+    let submit = crate::form::Submit::new();
+    let typed = RwSignal::new(String::new());
+    let name = Memo::new(move |_| scene.server.with(|server| server.name.clone()));
+    let refusal = Signal::derive(move || (typed.get() != name.get()).then(|| "Type the name of the server first.".to_owned()));
+    let navigate = use_navigate();
+    let go = Callback::new(move |()| {
+        let (path, navigate) = (scene.path(""), navigate.clone());
+        submit.run(async move { api::delete(&path).await }, move |()| {
+            open.try_set(false);
+            toast::done("Server removed");
+            navigate("/servers", NavigateOptions::default());
+        });
+    });
+    let title = Signal::derive(move || format!("Remove {}", name.get()));
+    view! {
+        <Dialog open title side=Side::Narrow busy=submit.busy>
+            <div class="dialog-body">
+                <p>"The machine keeps running. Rackhand forgets it, its connections and the credentials of its BMC."</p>
+                <crate::part::confirm_field::ConfirmField expected=name.get_untracked() typed/>
+                <ProblemNote problem=submit.problem/>
+            </div>
+            <footer class="dialog-foot">
+                <span class="push"></span>
+                <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
+                <Button label=title kind=Kind::Danger icon="trash" refusal busy=submit.busy on_click=go/>
+            </footer>
+        </Dialog>
+    }
+}

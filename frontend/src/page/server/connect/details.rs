@@ -1,0 +1,192 @@
+//! The details: the device, saved or new, and the server's place on it.
+
+use leptos::prelude::*;
+use rackhand_wire::{
+    Field,
+    api::{
+        endpoint::{Endpoint, EndpointOutlets, FedOutlet},
+        page::Page,
+    },
+};
+use std::sync::Arc;
+
+use super::{Making, Pick};
+use crate::{
+    api,
+    load::load,
+    page::endpoint::{EndpointFields, NameField},
+    part::{
+        button::{Button, Size},
+        field::{FieldForm, Kind, PathOf, SelectField, TextField},
+        icon_button::IconButton,
+        outlet_picker::OutletPicker,
+    },
+};
+
+/// Draws the fields of the kind.
+#[component]
+pub fn Details(making: Making) -> impl IntoView {
+    let inline = making.kind.with_value(|kind| kind.descriptor.inline);
+    let saved = Memo::new(move |_| making.saved.with(|saved| !saved.is_empty()));
+    let outlet = making.outlet_field();
+    let others: Vec<Field> = making.kind.with_value(|kind| {
+        kind.descriptor.target_fields.iter().filter(|field| Some(&field.name) != outlet.as_ref()).cloned().collect()
+    });
+    let path: PathOf = Arc::new(|field: &Field| format!("target.{}", field.name));
+    let own = move || {
+        (!saved.get()).then(|| {
+            view! {
+                <EndpointFields draft=making.draft submit=making.submit prefix="endpoint."/>
+                {(!inline).then(|| view! { <NameField draft=making.draft submit=making.submit prefix="endpoint."/> })}
+            }
+        })
+    };
+    view! {
+        {(!inline).then(|| view! { <ChooseSaved making/> })}
+        {own}
+        {(!others.is_empty()).then(|| view! { <FieldForm fields=others values=making.target submit=making.submit path/> })}
+        {outlet.map(|_| view! { <Outlets making/> })}
+    }
+}
+
+/// Offers the devices of this kind that are known already.
+#[component]
+fn ChooseSaved(making: Making) -> impl IntoView {
+    let kind = making.kind.with_value(|kind| kind.descriptor.kind.clone());
+    let known = load::<Page<Endpoint>>(
+        move || Some(format!("endpoints?limit=500&kind={}", api::encode(&kind))),
+        |_| false,
+    );
+    // The first known device is the likeliest; a new one is a choice beside it.
+    Effect::new(move |_| {
+        let first = known.value.with(|page| page.as_ref().and_then(|page| page.items.first().map(|first| first.id)));
+        if let Some(first) = first
+            && making.saved.with_untracked(String::is_empty)
+        {
+            making.saved.set(first.to_string());
+        }
+    });
+    let options = Signal::derive(move || {
+        let known = known.value.get().map(|page| page.items).unwrap_or_default();
+        let named = known.into_iter().map(|endpoint| {
+            let address = endpoint.address.filter(|address| *address != endpoint.name);
+            let words = address.map_or_else(|| endpoint.name.clone(), |address| format!("{}, {address}", endpoint.name));
+            (endpoint.id.to_string(), words)
+        });
+        named.chain([(String::new(), "Another device, added now".to_owned())]).collect::<Vec<_>>()
+    });
+    view! { <SelectField label="Device" name="endpoint_id" value=making.saved options/> }
+}
+
+/// Lists the outlets of the device in hand, and those picked so far, also on other devices.
+#[component]
+fn Outlets(making: Making) -> impl IntoView {
+    let read = load::<EndpointOutlets>(
+        move || making.saved_id().map(|id| format!("endpoints/{id}/outlets")),
+        |_| false,
+    );
+    let listed = Signal::derive(move || match making.saved_id() {
+        Some(_) => read.value.get().map(|read| read.outlets).unwrap_or_default(),
+        None => tested(making),
+    });
+    let picked = Signal::derive(move || {
+        let on = making.saved_id();
+        making.picks.with(|picks| {
+            picks.iter().filter(|pick| pick.endpoint == on).map(|pick| pick.outlet.clone()).collect::<Vec<_>>()
+        })
+    });
+    let some = Memo::new(move |_| !listed.with(Vec::is_empty));
+    let toggle = Callback::new(move |outlet: String| toggle(making, outlet));
+    let body = move || {
+        if some.get() {
+            view! { <OutletPicker outlets=listed picked on_toggle=toggle/> }.into_any()
+        } else {
+            view! { <TypedOutlet making/> }.into_any()
+        }
+    };
+    let error = making.submit.at("target.outlet");
+    view! {
+        <div class="field" data-wide="">
+            <span class="field-label">"Outlets that feed this server"</span>
+            {body}
+            {move || error.get().map(|message| view! { <span class="error" role="alert">{message}</span> })}
+        </div>
+        <Picked making/>
+    }
+}
+
+fn tested(making: Making) -> Vec<FedOutlet> {
+    let found = making.found.with(|found| found.as_ref().map(|found| found.result.outlets.clone()));
+    let fed = |reading| FedOutlet { reading, servers: Vec::new() };
+    found.unwrap_or_default().into_iter().map(fed).collect()
+}
+
+fn toggle(making: Making, outlet: String) {
+    let endpoint = untrack(|| making.saved_id());
+    let on = untrack(|| device_name(making));
+    making.picks.update(|picks| {
+        let before = picks.len();
+        picks.retain(|pick| pick.endpoint != endpoint || pick.outlet != outlet);
+        if picks.len() == before {
+            picks.push(Pick { endpoint, on, outlet });
+        }
+    });
+}
+
+/// The name under which an outlet of the device in hand is told; the saved one's is in the list.
+fn device_name(making: Making) -> String {
+    let selector = "select[name=endpoint_id] option:checked";
+    let shown = web_sys::window()
+        .and_then(|window| window.document())
+        .and_then(|page| page.query_selector(selector).ok().flatten())
+        .and_then(|option| option.text_content());
+    match (making.saved_id(), shown) {
+        (Some(_), Some(words)) => words.split(',').next().unwrap_or_default().to_owned(),
+        _ => Some(making.draft.name.get()).filter(|name| !name.is_empty()).unwrap_or_else(|| "the new device".to_owned()),
+    }
+}
+
+/// For a device that lists no outlets yet.
+#[component]
+fn TypedOutlet(making: Making) -> impl IntoView {
+    let typed = RwSignal::new(String::new());
+    let add = Callback::new(move |()| {
+        let outlet = typed.get_untracked().trim().to_owned();
+        if !outlet.is_empty() {
+            toggle(making, outlet);
+            typed.set(String::new());
+        }
+    });
+    view! {
+        <TextField
+            label="Outlet number"
+            name="target.outlet"
+            value=typed
+            kind=Kind::Exact
+            placeholder="7"
+            help="Test the device to choose from its outlets, or type the number."
+        />
+        <div class="row"><Button label="Take this outlet".to_owned() size=Size::Small icon="plus" on_click=add/></div>
+    }
+}
+
+#[component]
+fn Picked(making: Making) -> impl IntoView {
+    let draw = move |pick: Pick| {
+        let words = pick.words();
+        let drop_it = move || making.picks.update(|picks| picks.retain(|other| *other != pick));
+        view! {
+            <span class="token">
+                <b>{words.clone()}</b>
+                <IconButton label=format!("Leave out {words}") icon="x" small="sm" on_click=drop_it/>
+            </span>
+        }
+    };
+    let hint = move || {
+        (making.picks.with(Vec::len) == 1).then_some("A second supply on another PDU? Choose that device above and tick its outlet too.")
+    };
+    view! {
+        <div class="row" data-wrap="" aria-live="polite">{move || making.picks.get().into_iter().map(draw).collect::<Vec<_>>()}</div>
+        <p class="meta">{hint}</p>
+    }
+}

@@ -1,0 +1,95 @@
+//! The first step: what it is. Pasting an address or a panel's URL spares the choice.
+
+use leptos::prelude::*;
+use rackhand_wire::api::{
+    kind::{Kind, Paste, Suggested},
+    page::Page,
+};
+
+use crate::{
+    api,
+    form::Submit,
+    load::{faces, load},
+    part::{
+        button::Button,
+        callout::ProblemNote,
+        field::{Kind as Typed, TextField},
+        kind_list::KindList,
+        skeleton::Skeleton,
+    },
+};
+
+/// Draws the paste and the list; `choose` gets the kind with what the paste told.
+#[component]
+pub fn PickKind(choose: Callback<(Kind, Option<Suggested>)>) -> impl IntoView {
+    let kinds = load::<Page<Kind>>(|| Some("kinds".to_owned()), |_| false);
+    let shape = || view! { <Skeleton lines=3/> }.into_any();
+    faces(kinds, shape, move |kinds| {
+        let descriptors = kinds.with_untracked(|page| page.items.iter().map(|kind| kind.descriptor.clone()).collect());
+        let pick = Callback::new(move |name: String| {
+            if let Some(kind) = named(&kinds.get_untracked(), &name) {
+                choose.run((kind, None));
+            }
+        });
+        view! {
+            <PasteBox kinds choose/>
+            <div class="or">"or choose the type"</div>
+            <KindList kinds=descriptors on_choose=pick/>
+        }
+        .into_any()
+    })
+}
+
+fn named(kinds: &Page<Kind>, name: &str) -> Option<Kind> {
+    kinds.items.iter().find(|kind| kind.descriptor.kind == name).cloned()
+}
+
+#[component]
+fn PasteBox(kinds: Signal<Page<Kind>>, choose: Callback<(Kind, Option<Suggested>)>) -> impl IntoView {
+    let submit = Submit::new();
+    let text = RwSignal::new(String::new());
+    let told = RwSignal::new(None::<Vec<Suggested>>);
+    let recognise = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let paste = Paste { text: text.get_untracked() };
+        let work = async move { api::post::<_, Page<Suggested>>("kinds/suggest", &paste).await };
+        submit.run(work, move |page| {
+            told.try_set(Some(page.items));
+        });
+    };
+    let draw = move |suggested: Suggested| {
+        let kind = named(&kinds.get_untracked(), &suggested.kind)?;
+        let label = format!("{}{}", kind.descriptor.title, at(&suggested));
+        let act = Callback::new(move |()| choose.run((kind.clone(), Some(suggested.clone()))));
+        Some(view! { <Button label icon="arrow-right" on_click=act/> })
+    };
+    let found = move || {
+        told.get().map(|told| {
+            if told.is_empty() {
+                return view! { <p class="meta">"Nothing known fits this text. Choose the type below."</p> }.into_any();
+            }
+            view! { <div class="row" data-wrap="">{told.into_iter().map(draw).collect::<Vec<_>>()}</div> }.into_any()
+        })
+    };
+    view! {
+        <form class="stack" data-gap="2" on:submit=recognise>
+            <TextField
+                label="Paste the BMC address"
+                name="text"
+                value=text
+                error=submit.at("text")
+                kind=Typed::Exact
+                placeholder="10.20.4.131"
+                help="An address, a host name or the URL of a panel: the type and its settings are filled in from it."
+            />
+            <div class="row"><Button label="Recognise".to_owned() busy=submit.busy/></div>
+            {found}
+            <ProblemNote problem=submit.rest(|field| field == "text")/>
+        </form>
+    }
+}
+
+fn at(suggested: &Suggested) -> String {
+    let host = suggested.params.get("host").and_then(serde_json::Value::as_str);
+    host.map(|host| format!(" at {host}")).unwrap_or_default()
+}

@@ -1,0 +1,41 @@
+//! The outlets of a device: what each is, whom it feeds, and a tick to take it.
+
+use leptos::prelude::*;
+use rackhand_wire::api::endpoint::FedOutlet;
+
+use super::{field::outlet_state, icon::Icon};
+
+/// Draws a tick per outlet; `picked` holds the outlets as the device counts them.
+#[component]
+pub fn OutletPicker(
+    #[prop(into)] outlets: Signal<Vec<FedOutlet>>,
+    #[prop(into)] picked: Signal<Vec<String>>,
+    on_toggle: Callback<String>,
+) -> impl IntoView {
+    let draw = move |outlet: FedOutlet| {
+        let (number, same) = (outlet.reading.outlet.clone(), outlet.reading.outlet.clone());
+        let feeds: Vec<_> = outlet.servers.iter().map(|server| server.name.clone()).collect();
+        let feeds = (!feeds.is_empty()).then(|| format!("feeds {}", feeds.join(", ")));
+        let watts = outlet.reading.watts.map(|watts| format!(", {watts:.0} W"));
+        let locked = outlet.reading.locked.clone().map(|why| view! { <Icon name="lock"/> <span class="meta">{why}</span> });
+        view! {
+            <label>
+                <input
+                    class="check"
+                    type="checkbox"
+                    name=format!("outlet.{number}")
+                    prop:checked=move || picked.with(|picked| picked.contains(&number))
+                    on:change=move |_| on_toggle.run(same.clone())
+                />
+                <span class="strong">{outlet.reading.outlet.clone()}</span>
+                <span class="cut">{outlet.reading.name.clone()} " " <span class="meta">{feeds}</span></span>
+                <span class="row meta">{locked} {outlet_state(&outlet.reading)} {watts}</span>
+            </label>
+        }
+    };
+    view! {
+        <div class="outlet-picker" role="group" aria-label="Outlets">
+            {move || outlets.get().into_iter().map(draw).collect::<Vec<_>>()}
+        </div>
+    }
+}
