@@ -9,4 +9,4 @@ pub mod snmp_pdu;
 use rackhand_driver::Integration;
 
 /// The integrations, in the order in which people are offered them.
-pub static ALL: &[&dyn Integration] = &[&snmp_pdu::SnmpPdu];
+pub static ALL: &[&dyn Integration] = &[&ipmi::Ipmi, &snmp_pdu::SnmpPdu];

@@ -1,6 +1,6 @@
 //! Payloads of the RMCP+ handshake: Open Session and RAKP 1 to 4, written and read by either end.
 
-use super::{Suite, crypto::Code, reader::Reader};
+use super::{Suite, reader::Reader};
 
 /// Status codes of the handshake.
 pub(crate) mod status {
@@ -194,7 +194,7 @@ impl<'a> Rakp2<'a> {
 }
 
 /// RAKP message 3.
-#[derive(Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rakp3<'a> {
     pub tag: u8,
     pub status: u8,
@@ -203,10 +203,10 @@ pub(crate) struct Rakp3<'a> {
 }
 
 impl<'a> Rakp3<'a> {
-    pub fn encode(tag: u8, bmc_id: u32, code: &Code) -> Vec<u8> {
-        let mut bytes = vec![tag, 0, 0, 0];
-        bytes.extend(bmc_id.to_le_bytes());
-        bytes.extend(code.as_slice());
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![self.tag, self.status, 0, 0];
+        bytes.extend(self.bmc_id.to_le_bytes());
+        bytes.extend(self.code);
         bytes
     }
 

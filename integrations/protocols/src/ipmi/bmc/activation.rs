@@ -58,6 +58,7 @@ impl Bmc {
         let body = if repeated != challenge {
             vec![0xcc]
         } else if level > limit {
+            self.tally.refused_level += 1;
             vec![0x86]
         } else {
             let line = Line::Legacy { signature, password };

@@ -62,7 +62,8 @@ impl Bmc {
         if !known || !allowed {
             let status = if known { status::UNAUTHORIZED_ROLE } else { status::UNAUTHORIZED_NAME };
             self.drop_slot(request.bmc_id);
-            self.tally.refused += 1;
+            self.tally.refused += u64::from(!known);
+            self.tally.refused_level += u64::from(known);
             let refusal = Rakp2 { tag, status, console_id, proof: None };
             return Some(reply(payload::RAKP2, &refusal.encode(), About::Rakp2));
         }

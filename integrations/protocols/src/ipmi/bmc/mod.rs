@@ -138,8 +138,10 @@ pub struct Tally {
     pub opened: u64,
     /// Sessions that were open at one time, at most.
     pub peak: usize,
-    /// Sign-ins refused for user, password or level.
+    /// Sign-ins refused for user or password: what a BMC may lock an account for.
     pub refused: u64,
+    /// Sign-ins refused because they asked for a higher level than the account has.
+    pub refused_level: u64,
 }
 
 impl Bmc {
@@ -176,6 +178,12 @@ impl Bmc {
     #[must_use]
     pub fn open_sessions(&self) -> usize {
         self.slots.iter().filter(|slot| slot.is_open()).count()
+    }
+
+    /// Counts the slots in use, half-open sessions included.
+    #[must_use]
+    pub fn slots_in_use(&self) -> usize {
+        self.slots.len()
     }
 
     /// Tells what the BMC has seen so far.

@@ -35,9 +35,10 @@ impl Client {
                 let &Exchange { bmc_id, console_random, role, ref user, .. } = draft.as_ref();
                 (payload::RAKP1, Rakp1 { tag, bmc_id, console_random, role, user }.encode())
             }
-            Phase::Confirming { exchange, proof, .. } => {
-                (payload::RAKP3, Rakp3::encode(tag, exchange.bmc_id, proof))
-            }
+            Phase::Confirming { exchange, proof, .. } => (
+                payload::RAKP3,
+                Rakp3 { tag, status: status::OK, bmc_id: exchange.bmc_id, code: proof.as_slice() }.encode(),
+            ),
             Phase::Idle
             | Phase::Asking(_)
             | Phase::Challenging(..)
@@ -95,6 +96,7 @@ impl Client {
         self.heard(sent_at, now);
         let password = self.settings.password.as_slice();
         if !exchange.rakp2_code(password).matches(code) {
+            self.reject(exchange.bmc_id);
             return self.fail_unless_muddled(Failure::WrongPassword { proof: Proof::Certain }, now);
         }
         let found = parse_guid(&guid);
@@ -214,6 +216,13 @@ impl Client {
         let keys = Box::new(Keys::new(exchange.suite, session_key));
         let (console_id, bmc_id) = (exchange.console_id, exchange.bmc_id);
         self.farewell(&mut Line::Plus { keys, console_id, bmc_id, seq: 0 });
+    }
+
+    /// Tells the BMC that its proof is not believed, so that it frees the slot.
+    fn reject(&mut self, bmc_id: u32) {
+        let tag = self.tag();
+        let rakp3 = Rakp3 { tag, status: status::INVALID_CODE, bmc_id, code: &[] }.encode();
+        self.outbox.push_back(plus_start(payload::RAKP3, 0, 0, &rakp3));
     }
 
     /// Sends Close Session and does not look back.

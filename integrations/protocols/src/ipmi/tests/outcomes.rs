@@ -122,8 +122,10 @@ fn a_refused_sign_in_is_tried_once() {
     assert_eq!(rig.bmc.tally().refused, 1);
     let mut rig = rig_with(|settings, _| settings.password = b"wrong".to_vec().into());
     rig.ask(reset()).unwrap_err();
-    assert_eq!(rig.bmc.tally().refused, 0, "RAKP 2 tells, so RAKP 3 is never sent");
-    assert_eq!(rig.sent, 4, "two questions, open, RAKP 1");
+    assert_eq!(rig.sent, 5, "two questions, open, RAKP 1, and that its answer is not believed");
+    rig.drain();
+    assert_eq!(rig.bmc.tally().refused, 0, "RAKP 2 tells, so the BMC sees no wrong proof");
+    assert_eq!(rig.bmc.slots_in_use(), 0, "the slot is given back");
 }
 
 #[test]

@@ -1,0 +1,47 @@
+//! Turns what the session reports into what a caller may do next.
+
+use rackhand_protocols::ipmi::{Refusal, client::Failure};
+use rackhand_wire::{Fault, FaultCode, Reason};
+
+use super::guid;
+
+/// The fault of a request that has no answer; `doing` says what was asked.
+pub(super) fn of_failure(failure: &Failure, doing: &str) -> Fault {
+    let said = || format!("{doing}: {failure}");
+    match failure {
+        Failure::WrongUser => Fault::auth(Reason::WrongUser, ""),
+        Failure::WrongPassword { .. } => Fault::auth(Reason::WrongPassword, said()),
+        Failure::WrongKg => Fault::auth(Reason::WrongKg, "the password is right"),
+        Failure::SignInRefused { .. } => Fault::auth(Reason::WrongUser, said()),
+        Failure::NoMatchingCipher { .. } => Fault::config(Reason::NoMatchingCipher, said()),
+        Failure::InsufficientPrivilege { .. } => Fault::config(Reason::InsufficientPrivilege, said()),
+        Failure::WrongIdentity { found } => {
+            let found = found.map_or_else(|| "it does not tell a GUID".to_owned(), guid::text);
+            Fault::config(Reason::IdentityMismatch, found)
+        }
+        Failure::Unreachable { .. } => Fault::unreachable(said()),
+        Failure::Lost => Fault::lost(doing),
+        Failure::Stalled | Failure::NoFreeSession => Fault::new(FaultCode::Busy, Reason::Busy, said()),
+        Failure::Malformed(_) => malformed(&said()),
+    }
+}
+
+/// The fault of a request that the BMC answered with a refusal.
+pub(super) fn of_refusal(refusal: Refusal, doing: &str) -> Fault {
+    let said = format!("{doing}: {refusal}");
+    match refusal {
+        Refusal::Busy(_) => Fault::new(FaultCode::Busy, Reason::Busy, said),
+        Refusal::Updating => Fault::new(FaultCode::Updating, Reason::FirmwareUpdate, said),
+        Refusal::Duplicate => Fault::new(FaultCode::Dup, Reason::Duplicate, said),
+        Refusal::State(_) => Fault::new(FaultCode::State, Reason::WrongState, said),
+        Refusal::Privilege => Fault::config(Reason::InsufficientPrivilege, said),
+        // No answer possible, no destination, unspecified: nothing that another request would do better.
+        Refusal::Other(0xce | 0xd0 | 0xd3 | 0xff) => malformed(&said),
+        Refusal::Unsupported(_) | Refusal::Other(_) => Fault::unsupported(said),
+    }
+}
+
+/// The fault of an answer that makes no sense.
+pub(super) fn malformed(detail: &str) -> Fault {
+    Fault::new(FaultCode::Proto, Reason::Malformed, detail)
+}
