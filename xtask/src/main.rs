@@ -1,20 +1,75 @@
-//! Builds and runs the project: `cargo xtask ui`.
+//! Builds and runs the project: `cargo xtask demo`, `cargo xtask verify`, `cargo xtask ui`.
 
+mod children;
+mod demo;
 mod ui;
+mod verify;
 
-use std::{path::Path, process::ExitCode};
+use clap::{Parser, Subcommand};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// What went wrong, for people.
+type Problem = Box<dyn std::error::Error>;
+
+/// Builds and runs Rackhand.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Start simulated racks and Rackhand on this machine, ready to sign in
+    Demo(demo::Options),
+    /// Check everything: format, lints, tests, third parties, browser
+    Verify(verify::Options),
+    /// Build the web interface when it is stale
+    Ui,
+    /// Write the API's description to docs/openapi.json
+    Openapi,
+}
 
 fn main() -> ExitCode {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-    match ui::build(root) {
-        Ok(ui::Outcome::Fresh) => ExitCode::SUCCESS,
-        Ok(ui::Outcome::Built { brotli }) => {
-            eprintln!("UI built, {brotli} bytes brotli");
-            ExitCode::SUCCESS
-        }
+    let result = match Cli::parse().task {
+        Task::Demo(options) => demo::run(&root(), &options),
+        Task::Verify(options) => verify::run(&root(), &options),
+        Task::Ui => ui(&root()),
+        Task::Openapi => openapi(&root()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("{problem}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
+}
+
+fn ui(root: &Path) -> Result<(), Problem> {
+    match ui::build(root)? {
+        ui::Outcome::Fresh => eprintln!("The web interface is up to date."),
+        ui::Outcome::Built { brotli } => eprintln!("The web interface is built: {brotli} bytes to load."),
+    }
+    Ok(())
+}
+
+fn openapi(root: &Path) -> Result<(), Problem> {
+    let output = children::cargo(root)
+        .args(["run", "--quiet", "--package", "rackhand-server", "--bin", "rackhand", "--", "openapi"])
+        .stderr(std::process::Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err("rackhand openapi failed".into());
+    }
+    std::fs::write(root.join("docs/openapi.json"), output.stdout)?;
+    Ok(())
 }

@@ -1,0 +1,262 @@
+//! `cargo xtask demo`: simulated racks and a Rackhand that knows them.
+//!
+//! Everything listens on loopback, everything is kept in a fresh folder below `target`, and the data
+//! is made through the public API, as a person's script would.
+
+use clap::Args;
+use serde_json::{Value, json};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{BufReader, Write},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Problem,
+    children::{Kept, cargo},
+    ui,
+};
+
+const USER: &str = "demo";
+const PASSWORD: &str = "rackhand-demo";
+
+/// Options of the demonstration.
+#[derive(Args)]
+pub struct Options {
+    /// Port of the web interface; the next free one when it is taken
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Simulated servers
+    #[arg(long, default_value_t = 24)]
+    servers: u16,
+}
+
+/// Runs until Ctrl-C.
+pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // A second one ends us at once, whatever we are doing.
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    step("Building the web interface (some minutes the first time) …");
+    ui::build(root)?;
+    step("Building the server and the simulators …");
+    let status = cargo(root)
+        .args(["build", "--quiet", "--package", "rackhand-server", "--package", "rackhand-simulators"])
+        .status()?;
+    if !status.success() {
+        return Err("the build failed".into());
+    }
+    if stop.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let binaries = binaries(root)?;
+    let folder = root.join("target/demo");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    step(&format!("Starting {} simulated servers …", options.servers));
+    let (simulators, inventory) = simulators(&binaries, &folder, options.servers)?;
+    let port = free_port(options.port)?;
+    let url = format!("http://localhost:{port}");
+    step("Starting Rackhand …");
+    add_user(&binaries, &folder)?;
+    let token = add_token(&binaries, &folder)?;
+    let log = fs::File::create(folder.join("rackhand.log"))?;
+    let child = Command::new(binaries.join("rackhand"))
+        .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--public-url", &url, "--data-dir"])
+        .arg(&folder)
+        .stderr(log)
+        .spawn()?;
+    let mut server = Kept(child);
+    let api = Api { base: format!("http://127.0.0.1:{port}"), token };
+    api.wait_ready(&folder)?;
+    seed(&api, &inventory, &stop)?;
+    if !stop.load(Ordering::Relaxed) {
+        welcome(&url, &binaries, &folder);
+    }
+    while !stop.load(Ordering::Relaxed) {
+        if let Some(status) = server.0.try_wait()? {
+            return Err(
+                format!("Rackhand ended ({status}); see {}", folder.join("rackhand.log").display()).into()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    step("Stopping …");
+    drop(server);
+    drop(simulators);
+    Ok(())
+}
+
+fn step(text: &str) {
+    eprintln!("{text}");
+}
+
+fn welcome(url: &str, binaries: &Path, folder: &Path) {
+    let sim = binaries.join("rackhand-sim");
+    let sim = sim.display();
+    eprintln!(
+        "\n  Rackhand runs at  {url}\n  Sign in as        {USER}\n  with password     {PASSWORD}\n\n  \
+         Make a BMC silent:      {sim} fault srv-03 mute\n  Make it speak again:    {sim} fault srv-03 clear\n  \
+         What really happened:   {sim} effects\n  Log:                    {}\n\n  Ctrl-C stops everything.\n",
+        folder.join("rackhand.log").display()
+    );
+}
+
+/// Where cargo puts binaries: beside this task's own.
+fn binaries(root: &Path) -> Result<PathBuf, Problem> {
+    let own = std::env::current_exe()?;
+    Ok(own.parent().map_or_else(|| root.join("target/debug"), Path::to_owned))
+}
+
+fn simulators(binaries: &Path, folder: &Path, servers: u16) -> Result<(Kept, Value), Problem> {
+    let log = fs::File::create(folder.join("simulators.log"))?;
+    let child = Command::new(binaries.join("rackhand-sim"))
+        .args(["--servers", &servers.to_string(), "--pace", "realistic", "--addresses", "free", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()?;
+    let mut kept = Kept(child);
+    let output = kept.0.stdout.take().ok_or("the simulators have no output")?;
+    let mut values = serde_json::Deserializer::from_reader(BufReader::new(output)).into_iter::<Value>();
+    match values.next() {
+        Some(Ok(inventory)) => Ok((kept, inventory)),
+        Some(Err(_)) | None => {
+            let log = fs::read_to_string(folder.join("simulators.log")).unwrap_or_default();
+            Err(format!("the simulators did not start:\n{log}").into())
+        }
+    }
+}
+
+fn free_port(first: u16) -> Result<u16, Problem> {
+    (first..first.saturating_add(100))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .ok_or_else(|| format!("no free port from {first} on").into())
+}
+
+fn add_user(binaries: &Path, folder: &Path) -> Result<(), Problem> {
+    let mut child = Command::new(binaries.join("rackhand"))
+        .args(["user", "add", "--name", USER, "--data-dir"])
+        .arg(folder)
+        .env("RACKHAND_LOG", "error")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
+    child.stdin.take().ok_or("no input")?.write_all(PASSWORD.as_bytes())?;
+    if child.wait()?.success() { Ok(()) } else { Err("the user could not be added".into()) }
+}
+
+fn add_token(binaries: &Path, folder: &Path) -> Result<String, Problem> {
+    let output = Command::new(binaries.join("rackhand"))
+        .args(["token", "add", "--user", USER, "--expires", "1d", "--name", "demo set-up", "--data-dir"])
+        .arg(folder)
+        .env("RACKHAND_LOG", "error")
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err("the token could not be made".into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+struct Api {
+    base: String,
+    token: String,
+}
+
+impl Api {
+    fn wait_ready(&self, folder: &Path) -> Result<(), Problem> {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(30) {
+            if ureq::get(format!("{}/readyz", self.base)).call().is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let log = fs::read_to_string(folder.join("rackhand.log")).unwrap_or_default();
+        Err(format!("Rackhand did not start:\n{log}").into())
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Result<Value, Problem> {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let mut response = agent
+            .post(format!("{}/api/v1{path}", self.base))
+            .header("authorization", format!("Bearer {}", self.token))
+            .send_json(body)?;
+        let answer: Value = response.body_mut().read_json()?;
+        if response.status().is_success() { Ok(answer) } else { Err(format!("POST {path}: {answer}").into()) }
+    }
+}
+
+fn seed(api: &Api, inventory: &Value, stop: &AtomicBool) -> Result<(), Problem> {
+    let site = api.post("/sites", &json!({"name": "Amsterdam", "time_zone": "Europe/Amsterdam"}))?;
+    let mut pdus = HashMap::new();
+    for pdu in list(inventory, "pdus") {
+        let (host, port) = address(&pdu["addr"])?;
+        let added = api.post(
+            "/endpoints",
+            &json!({
+                "kind": "snmp_pdu", "name": pdu["name"],
+                "params": {"host": host, "port": port, "version": "v2c"},
+                "secrets": {"community": pdu["community"], "write_community": pdu["write_community"]},
+            }),
+        )?;
+        pdus.insert(text(&pdu["name"]), added["id"].clone());
+    }
+    let servers = list(inventory, "servers");
+    for (at, server) in servers.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        eprint!("\rAdding servers {} of {} … ", at + 1, servers.len());
+        add_server(api, server, &site["id"], &pdus)?;
+    }
+    eprintln!();
+    Ok(())
+}
+
+fn add_server(api: &Api, server: &Value, site: &Value, pdus: &HashMap<String, Value>) -> Result<(), Problem> {
+    let added =
+        api.post("/servers", &json!({"name": server["name"], "rack": server["rack"], "site_id": site}))?;
+    let connections = format!("/servers/{}/connections", text(&added["id"]));
+    let (host, port) = address(&server["bmc"]["addr"])?;
+    api.post(
+        &connections,
+        &json!({"endpoint": {
+            "kind": "ipmi", "name": format!("BMC of {}", text(&server["name"])),
+            "params": {"host": host, "port": port, "user": server["bmc"]["user"]},
+            "secrets": {"password": server["bmc"]["password"]},
+        }}),
+    )?;
+    for outlet in list(server, "outlets") {
+        let pdu = pdus.get(&text(&outlet["pdu"])).ok_or("the inventory names an unknown PDU")?;
+        let target = json!({"outlet": outlet["outlet"].to_string()});
+        let body = json!({"endpoint_id": pdu, "target": target, "feeds_complete": true});
+        api.post(&connections, &body)?;
+    }
+    Ok(())
+}
+
+fn list(value: &Value, name: &str) -> Vec<Value> {
+    value[name].as_array().cloned().unwrap_or_default()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn address(value: &Value) -> Result<(String, u16), Problem> {
+    let address: std::net::SocketAddr = text(value).parse()?;
+    Ok((address.ip().to_string(), address.port()))
+}

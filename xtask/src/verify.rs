@@ -1,0 +1,184 @@
+//! `cargo xtask verify`: every check, with its seconds.
+
+use clap::Args;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::{Problem, children::cargo, ui};
+
+/// Options of the check.
+#[derive(Args)]
+pub struct Options {
+    /// Stages to run, separated by commas; all when absent
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+/// Longer than this, and the whole check counts as failed: nobody waits for it any more.
+const LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// Debian packages of the third parties that judge us: command, package.
+const PEERS: [(&str, &str); 7] = [
+    ("ipmitool", "ipmitool"),
+    ("ipmi_sim", "openipmi"),
+    ("ipmipower", "freeipmi-tools"),
+    ("snmpset", "snmp"),
+    ("snmpd", "snmpd"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+];
+
+type Stage = (&'static str, fn(&Path) -> Result<String, Problem>);
+
+const STAGES: [Stage; 7] = [
+    ("tools", tools),
+    ("format", format),
+    ("ui", build_ui),
+    ("lint", lint),
+    ("licences", licences),
+    ("unit", unit),
+    ("integration", integration),
+];
+
+/// Runs the stages; stops at the first that fails.
+pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
+    let begun = Instant::now();
+    let mut rows = Vec::new();
+    let mut failed = None;
+    for (name, stage) in STAGES {
+        if !options.only.is_empty() && !options.only.iter().any(|only| only == name) {
+            continue;
+        }
+        eprintln!("== {name}");
+        let since = Instant::now();
+        let result = stage(root);
+        let seconds = since.elapsed().as_secs_f32();
+        match result {
+            Ok(note) => rows.push(format!("{name:<14} ok     {seconds:>7.1} s  {note}")),
+            Err(problem) => {
+                rows.push(format!("{name:<14} FAILED {seconds:>7.1} s"));
+                failed = Some(format!("stage {name}: {problem}"));
+                break;
+            }
+        }
+    }
+    println!("\n{}", rows.join("\n"));
+    let (passed, bad) = (rows.len() - usize::from(failed.is_some()), usize::from(failed.is_some()));
+    println!("total                 {:>7.1} s", begun.elapsed().as_secs_f32());
+    println!("stages: {passed} passed, {bad} failed");
+    match failed {
+        Some(problem) => Err(problem.into()),
+        None if begun.elapsed() > LIMIT => Err("it took more than an hour".into()),
+        None => Ok(()),
+    }
+}
+
+fn tools(root: &Path) -> Result<String, Problem> {
+    let missing: Vec<&str> =
+        PEERS.iter().filter(|(command, _)| which(command).is_none()).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok("all there".into());
+    }
+    let line = format!("apt-get install --yes --no-install-recommends {}", missing.join(" "));
+    if !rustix::process::geteuid().is_root() {
+        return Err(format!("as root, run: apt-get update && {line}").into());
+    }
+    shell(Command::new("apt-get").args(["update", "--quiet"]), root)?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(&missing);
+    shell(install.env("DEBIAN_FRONTEND", "noninteractive"), root)?;
+    Ok(format!("installed {}", missing.join(" ")))
+}
+
+fn which(command: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    // Servers are in sbin, which a person's PATH may lack.
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(command))
+        .find(|file| file.exists())
+}
+
+fn format(root: &Path) -> Result<String, Problem> {
+    shell(cargo(root).args(["fmt", "--all", "--check"]), root).map(|()| String::new())
+}
+
+fn build_ui(root: &Path) -> Result<String, Problem> {
+    let note = match ui::build(root)? {
+        ui::Outcome::Fresh => "up to date".to_owned(),
+        ui::Outcome::Built { brotli } => format!("{brotli} bytes brotli"),
+    };
+    Ok(note)
+}
+
+fn lint(root: &Path) -> Result<String, Problem> {
+    let deny = ["--", "--deny", "warnings"];
+    shell(cargo(root).args(["clippy", "--quiet", "--all-targets"]).args(deny), root)?;
+    let wasm = ["clippy", "--quiet", "--package", "rackhand-frontend", "--target", "wasm32-unknown-unknown"];
+    shell(cargo(root).args(wasm).args(deny), root)?;
+    Ok(String::new())
+}
+
+/// The whole tree must do without a second TLS library and without copyleft code.
+fn licences(root: &Path) -> Result<String, Problem> {
+    let tree =
+        cargo(root).args(["tree", "--workspace", "--prefix", "none", "--format", "{p} {l}"]).output()?;
+    if !tree.status.success() {
+        return Err("cargo tree failed".into());
+    }
+    let text = String::from_utf8(tree.stdout)?;
+    let mut crates: Vec<&str> = text.lines().collect();
+    crates.sort_unstable();
+    crates.dedup();
+    let banned = crates.iter().find(|line| line.starts_with("aws-lc") || line.starts_with("openssl-sys"));
+    if let Some(line) = banned {
+        return Err(format!("{line} must not be in the tree").into());
+    }
+    let copyleft = |line: &&&str| {
+        let licence = line.rsplit_once(' ').map_or("", |(_, licence)| licence);
+        line.contains("GPL") && !line.contains(" OR ") && !licence.is_empty()
+    };
+    if let Some(line) = crates.iter().find(copyleft) {
+        return Err(format!("copyleft: {line}").into());
+    }
+    Ok(format!("{} crates", crates.len()))
+}
+
+fn unit(root: &Path) -> Result<String, Problem> {
+    let mut test = cargo(root);
+    test.args([
+        "test",
+        "--quiet",
+        "--workspace",
+        "--exclude",
+        "rackhand-tests",
+        "--exclude",
+        "rackhand-frontend",
+    ]);
+    shell(&mut test, root).map(|()| String::new())
+}
+
+fn integration(root: &Path) -> Result<String, Problem> {
+    shell(
+        cargo(root).args([
+            "build",
+            "--quiet",
+            "--package",
+            "rackhand-server",
+            "--package",
+            "rackhand-simulators",
+        ]),
+        root,
+    )?;
+    let mut test = cargo(root);
+    test.args(["test", "--package", "rackhand-tests"]);
+    shell(&mut test, root).map(|()| String::new())
+}
+
+fn shell(command: &mut Command, root: &Path) -> Result<(), Problem> {
+    let status = command.current_dir(root).status()?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}").into()) }
+}
