@@ -121,6 +121,37 @@ fn plus(body: &[u8]) -> Option<Packet<'_>> {
     }))
 }
 
+/// How a message outside any session is wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrapping {
+    /// As a packet of IPMI 1.5.
+    Legacy,
+    /// As a packet of RMCP+.
+    Plus,
+}
+
+impl Wrapping {
+    pub fn wrap(self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Legacy => outside(message).encode(),
+            Self::Plus => plus_start(payload::IPMI, 0, 0, message),
+        }
+    }
+}
+
+/// A message outside any session.
+fn outside(payload: &[u8]) -> Legacy<'_> {
+    Legacy { auth: auth::NONE, seq: 0, session: 0, code: [0; 16], payload }
+}
+
+impl<'a> Plus<'a> {
+    /// The same message as IPMI 1.5 would carry it, when it is one outside any session.
+    pub fn outside_session(&self) -> Option<Legacy<'a>> {
+        let plain = !self.encrypted && !self.authenticated && self.session == 0;
+        (plain && self.kind == payload::IPMI).then(|| outside(self.payload))
+    }
+}
+
 impl Legacy<'_> {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(30 + self.payload.len());

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Entropy, Level, NetFn, Response, Suite,
-    packet::{self, Packet, payload},
+    packet::{self, Packet, Wrapping, payload},
 };
 use slot::Slot;
 
@@ -157,13 +157,16 @@ impl Bmc {
         self.slots.retain(|slot| now < slot.touched + idle_after);
         match Packet::parse(bytes)? {
             Packet::Ping { tag } => Some(Reply { bytes: packet::pong(tag), about: About::Ping }),
-            Packet::Legacy(legacy) if legacy.session == 0 => self.outside(&legacy, host, now),
+            Packet::Legacy(legacy) if legacy.session == 0 => {
+                self.outside(&legacy, Wrapping::Legacy, host, now)
+            }
             Packet::Legacy(legacy) => self.legacy_session(&legacy, host, now),
             Packet::Plus(plus) if plus.encrypted || plus.authenticated => self.plus_session(&plus, host, now),
             Packet::Plus(plus) => match plus.kind {
                 payload::OPEN_REQUEST => self.open_session(plus.payload, now),
                 payload::RAKP1 => self.rakp1(plus.payload, host.guid(), now),
                 payload::RAKP3 => self.rakp3(plus.payload, now),
+                payload::IPMI => self.outside(&plus.outside_session()?, Wrapping::Plus, host, now),
                 _ => None,
             },
         }

@@ -11,7 +11,7 @@ use super::{
         },
         legacy::Signature,
         message::Message,
-        packet::{Legacy, auth},
+        packet::{Legacy, Wrapping, auth},
     },
     About, Bmc, Host, LegacyOffer, Reply,
 };
@@ -27,6 +27,7 @@ impl Bmc {
     pub(super) fn outside(
         &mut self,
         packet: &Legacy<'_>,
+        wrapping: Wrapping,
         host: &mut dyn Host,
         now: Duration,
     ) -> Option<Reply> {
@@ -42,9 +43,7 @@ impl Bmc {
             // Everything else needs a session.
             _ => (About::Capabilities, vec![0xd4]),
         };
-        let message = answer(&request, &body);
-        let packet = Legacy { auth: auth::NONE, seq: 0, session: 0, code: [0; 16], payload: &message };
-        Some(Reply { bytes: packet.encode(), about })
+        Some(Reply { bytes: wrapping.wrap(&answer(&request, &body)), about })
     }
 
     fn capabilities(&self, data: &[u8]) -> Vec<u8> {

@@ -8,7 +8,7 @@ use super::{
         command::session::{ACTIVATE, CHALLENGE},
         legacy::{Signature, padded},
         message::Message,
-        packet::{Legacy, auth},
+        packet::{Legacy, Wrapping, auth},
         reader::Reader,
     },
     Client, Dialect, Failure, Phase, Stage,
@@ -25,7 +25,7 @@ impl Client {
             Phase::Challenging(signature) => {
                 let mut body = vec![signature.number()];
                 body.extend(padded(&self.settings.user));
-                self.ask(CHALLENGE, &body, now);
+                self.ask(Wrapping::Legacy, CHALLENGE, &body, now);
             }
             Phase::Activating { signature, id, challenge, .. } => {
                 let Some(level) = self.attempt.as_ref().map(|attempt| attempt.level) else { return };

@@ -8,7 +8,7 @@ use super::{
         command::session::{AUTH_CAPABILITIES, CIPHER_SUITES, Capabilities, EXTENDED, THIS_CHANNEL},
         legacy::Signature,
         message::Message,
-        packet::{Legacy, auth},
+        packet::{Legacy, Wrapping},
     },
     Cipher, Client, Dialect, Failure, LegacyUse, Phase,
 };
@@ -57,20 +57,20 @@ impl Client {
             SuiteList::Known(_) => None,
         };
         if let Some(body) = capabilities {
-            self.ask(AUTH_CAPABILITIES, &body, now);
+            self.ask(Wrapping::Legacy, AUTH_CAPABILITIES, &body, now);
         }
         if let Some(chunk) = chunk {
-            self.ask(CIPHER_SUITES, &[THIS_CHANNEL, 0, BY_SUITE | chunk], now);
+            // BMCs are used to being asked this in the new wrapping: ipmitool does so.
+            self.ask(Wrapping::Plus, CIPHER_SUITES, &[THIS_CHANNEL, 0, BY_SUITE | chunk], now);
         }
     }
 
     /// Sends a request outside any session.
-    pub(super) fn ask(&mut self, command: u8, body: &[u8], now: Duration) {
+    pub(super) fn ask(&mut self, wrapping: Wrapping, command: u8, body: &[u8], now: Duration) {
         let seq = self.tag();
         let netfn = NetFn::App.request_value();
         let message = Message { netfn, lun: 0, seq, command, body }.encode();
-        let packet = Legacy { auth: auth::NONE, seq: 0, session: 0, code: [0; 16], payload: &message };
-        self.outbox.push_back(packet.encode());
+        self.outbox.push_back(wrapping.wrap(&message));
         self.flight.note(seq, now);
     }
 

@@ -151,7 +151,10 @@ impl Client {
         let Some(packet) = Packet::parse(bytes) else { return };
         match (&self.phase, &packet) {
             (Phase::Session { .. }, _) => self.receive_in_session(&packet, now),
-            (_, Packet::Plus(plus)) => self.receive_handshake(plus, now),
+            (_, Packet::Plus(plus)) => match plus.outside_session() {
+                Some(message) => self.receive_outside(&message, now),
+                None => self.receive_handshake(plus, now),
+            },
             (_, Packet::Legacy(legacy)) => self.receive_outside(legacy, now),
             (_, Packet::Ping { .. }) => {}
         }
