@@ -4,6 +4,7 @@
 
 mod api;
 mod app;
+mod draw;
 mod form;
 mod live;
 mod load;

@@ -14,6 +14,7 @@ use rackhand_wire::{
 
 use super::{Task, agent_names, agent_of, dialogs::Dialogs, row::Status};
 use crate::{
+    draw::{live, tenths, whole},
     load::{faces, load},
     part::{
         Tone,
@@ -85,8 +86,8 @@ fn Head(device: Signal<Endpoint>, kinds: Signal<Vec<Integration>>) -> impl IntoV
             <Button label="Change".to_owned() icon="pencil" on_click=press(Task::Change)/>
             <Button label="Remove".to_owned() kind=Kind::Caution icon="trash" on_click=press(Task::Remove)/>
         </PageHead>
-        {fault}
-        {move || view! { <Dialogs task kinds=kinds.get()/> }}
+        {live(fault)}
+        {live(move || view! { <Dialogs task kinds=kinds.get()/> })}
     }
 }
 
@@ -109,21 +110,21 @@ fn About(device: Signal<Endpoint>) -> impl IntoView {
         <Card title="Facts">
             <div class="card-body">
                 <Facts>
-                    {fact("Maker", told(|identity| identity.vendor.clone()))}
-                    {fact("Model", told(|identity| identity.model.clone()))}
-                    {fact("Firmware", told(|identity| identity.firmware.clone()))}
-                    {fact("Serial", told(|identity| identity.unique.clone()))}
-                    {fact("Driver", told(|identity| identity.profile.clone()))}
-                    {fact("Protocol", told(|identity| identity.protocol.clone()))}
-                    {fact("Address", move || device.with(|device| device.address.clone()))}
-                    {fact("Agent", move || device.with(|device| agents.with(|agents| agent_of(device, agents))))}
-                    {fact("Connections", move || device.with(|device| device.connections))}
-                    {fact("Read", move || read().map_or_else(|| "never".to_owned(), |at| format!("{} ago", time::age(at))))}
-                    {fact("Added", move || time::day(device.with(|device| device.created_at)))}
+                    {fact("Maker", live(told(|identity| identity.vendor.clone())))}
+                    {fact("Model", live(told(|identity| identity.model.clone())))}
+                    {fact("Firmware", live(told(|identity| identity.firmware.clone())))}
+                    {fact("Serial", live(told(|identity| identity.unique.clone())))}
+                    {fact("Driver", live(told(|identity| identity.profile.clone())))}
+                    {fact("Protocol", live(told(|identity| identity.protocol.clone())))}
+                    {fact("Address", live(move || device.with(|device| device.address.clone())))}
+                    {fact("Agent", live(move || device.with(|device| agents.with(|agents| agent_of(device, agents)))))}
+                    {fact("Connections", live(move || device.with(|device| device.connections)))}
+                    {fact("Read", live(move || read().map_or_else(|| "never".to_owned(), |at| format!("{} ago", time::age(at)))))}
+                    {fact("Added", live(move || time::day(device.with(|device| device.created_at))))}
                 </Facts>
             </div>
         </Card>
-        {notes}
+        {live(notes)}
     }
 }
 
@@ -132,7 +133,7 @@ fn Outlets(outlets: Signal<EndpointOutlets>) -> impl IntoView {
     let read = move || outlets.with(|outlets| outlets.checked_at);
     let age = move || {
         let words = move || read().map_or_else(|| "Never read".to_owned(), |at| format!("Read {} ago", time::age(at)));
-        view! { <span class="meta">{words}</span> }
+        view! { <span class="meta">{live(words)}</span> }
     };
     let none = move || {
         outlets.with(|outlets| outlets.outlets.is_empty()).then(|| {
@@ -160,7 +161,7 @@ fn Outlets(outlets: Signal<EndpointOutlets>) -> impl IntoView {
                     )}
                 </tbody>
             </table>
-            {none}
+            {live(none)}
         </Card>
     }
 }
@@ -179,20 +180,20 @@ fn OutletRow(outlet: Signal<FedOutlet>) -> impl IntoView {
         };
         servers.into_iter().map(link).collect::<Vec<_>>()
     };
-    let number = move |read: fn(&FedOutlet) -> Option<f64>, unit: &'static str, digits: usize| {
-        move || outlet.with(read).map_or_else(|| "—".to_owned(), |value| format!("{value:.digits$} {unit}"))
+    let number = move |read: fn(&FedOutlet) -> Option<f64>, unit: &'static str, draw: fn(f64) -> String| {
+        move || outlet.with(read).map_or_else(|| "—".to_owned(), |value| format!("{} {unit}", draw(value)))
     };
     view! {
         <tr>
             <td data-m="title">
-                <span class="name">{move || outlet.with(|outlet| outlet.reading.outlet.clone())}</span>
-                <span class="under">{move || outlet.with(|outlet| outlet.reading.name.clone())}</span>
+                <span class="name">{live(move || outlet.with(|outlet| outlet.reading.outlet.clone()))}</span>
+                <span class="under">{live(move || outlet.with(|outlet| outlet.reading.name.clone()))}</span>
             </td>
-            <td data-m="end"><span class="row">{state} {locked}</span></td>
+            <td data-m="end"><span class="row">{live(state)} {live(locked)}</span></td>
             <td class="break"></td>
-            <td data-m="line">{feeds}</td>
-            <td data-m="line" class="num">{number(|outlet| outlet.reading.watts, "W", 0)}</td>
-            <td data-p="2" class="num">{number(|outlet| outlet.reading.amps, "A", 1)}</td>
+            <td data-m="line">{live(feeds)}</td>
+            <td data-m="line" class="num">{number(|outlet| outlet.reading.watts, "W", whole)}</td>
+            <td data-p="2" class="num">{number(|outlet| outlet.reading.amps, "A", tenths)}</td>
         </tr>
     }
 }

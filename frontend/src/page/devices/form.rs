@@ -9,6 +9,7 @@ use rackhand_wire::api::{
 use serde_json::Value;
 
 use crate::{
+    draw::live,
     api,
     form::Submit,
     live,
@@ -52,7 +53,7 @@ fn ChooseKind(kinds: StoredValue<Vec<Integration>>, open: RwSignal<bool>, submit
         kinds.with_value(|kinds| kinds.iter().find(|kind| kind.descriptor.kind == name).cloned())
     };
     view! {
-        {move || chosen().map(|integration| {
+        {live(move || chosen().map(|integration| {
             let options = options.clone();
             let draft = Draft::new(&integration, &Value::Null);
             view! {
@@ -67,7 +68,7 @@ fn ChooseKind(kinds: StoredValue<Vec<Integration>>, open: RwSignal<bool>, submit
                 </div>
                 <AddFoot draft open submit/>
             }
-        })}
+        }))}
     }
 }
 

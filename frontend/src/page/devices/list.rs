@@ -14,6 +14,7 @@ use rackhand_wire::{
 
 use super::{agent_names, dialogs::Dialogs, form::AddDevice, row::Row};
 use crate::{
+    draw::live,
     api,
     load::{faces, load},
     part::{
@@ -132,9 +133,9 @@ fn Table(
                     )}
                 </tbody>
             </table>
-            {none}
+            {live(none)}
             <div class="table-foot">
-                <span>{move || page.with(|page| page.items.len())} " on this page"</span>
+                <span>{live(move || page.with(|page| page.items.len()))} " on this page"</span>
                 <Pager cursor next=Signal::derive(move || page.with(|page| page.next.clone()))/>
             </div>
         </div>

@@ -13,6 +13,7 @@ use rackhand_wire::{
 
 use super::{Task, agent_of};
 use crate::{
+    draw::live,
     part::{
         connection_card::status_badge,
         icon::Icon,
@@ -59,7 +60,7 @@ pub fn Row(
                 <span class="row">
                     <Icon name=icon/>
                     <span>
-                        <A href=format!("/devices/{id}") attr:class="name">{name}</A>
+                        <A href=format!("/devices/{id}") attr:class="name">{live(name)}</A>
                         <span class="under">{title}</span>
                     </span>
                 </span>
@@ -68,11 +69,11 @@ pub fn Row(
             <td class="break"></td>
             <td data-m="line">{told(|identity| identity.model.clone())}</td>
             <td data-p="3" class="mono">{told(|identity| identity.firmware.clone())}</td>
-            <td data-m="line" class="mono">{move || endpoint.with(|endpoint| endpoint.address.clone())}</td>
+            <td data-m="line" class="mono">{live(move || endpoint.with(|endpoint| endpoint.address.clone()))}</td>
             <td data-p="3">{told(|identity| identity.protocol.clone())}</td>
-            <td data-p="1" data-m="line" data-label="agent">{move || endpoint.with(|endpoint| agents.with(|agents| agent_of(endpoint, agents)))}</td>
-            <td data-p="2" class="num">{move || endpoint.with(|endpoint| endpoint.connections)}</td>
-            <td class="num dim">{move || read().map_or_else(|| "never".to_owned(), time::age)}</td>
+            <td data-p="1" data-m="line" data-label="agent">{live(move || endpoint.with(|endpoint| agents.with(|agents| agent_of(endpoint, agents))))}</td>
+            <td data-p="2" class="num">{live(move || endpoint.with(|endpoint| endpoint.connections))}</td>
+            <td class="num dim">{live(move || read().map_or_else(|| "never".to_owned(), time::age))}</td>
             <td class="menu-cell"><Menu label=Signal::derive(move || format!("Actions for {}", name())) small="sm" items/></td>
         </tr>
     }

@@ -12,6 +12,7 @@ use rackhand_wire::{
 };
 
 use crate::{
+    draw::live,
     api,
     form::Submit,
     part::{
@@ -70,11 +71,11 @@ pub fn TestPanel(
         <div class="row">
             <Button label size=Size::Small icon="refresh" busy refusal on_click=go/>
             <span class="meta">
-                {move || found.get().map(|found| format!("{} ms", found.result.took_ms))}
-                {move || busy.get().then_some("The agent asks the device. This can take 20 s when it is silent.")}
+                {live(move || found.get().map(|found| format!("{} ms", found.result.took_ms)))}
+                {live(move || busy.get().then_some("The agent asks the device. This can take 20 s when it is silent."))}
             </span>
         </div>
-        {move || found.get().map(|found| verdict(found.result))}
+        {live(move || found.get().map(|found| verdict(found.result)))}
     }
 }
 
@@ -84,7 +85,7 @@ async fn run(body: TestEndpoint) -> Result<TestResult, Problem> {
         TimeoutFuture::new(LOOK_MS).await;
         job = api::get(&format!("jobs/{}", job.id)).await?;
     }
-    let result = job.result.and_then(|result| serde_json::from_value(result).ok());
+    let result = job.result.and_then(|result| serde_json::from_str(&result.to_string()).ok());
     result.ok_or_else(|| {
         let why = job.summary.unwrap_or_else(|| "The test ended without a result.".to_owned());
         api::local(0, "no_result", &why, None)

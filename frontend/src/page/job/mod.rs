@@ -9,6 +9,7 @@ use rackhand_wire::api::{
 };
 
 use crate::{
+    draw::live,
     api,
     form::Submit,
     load::{Load, faces, load},
@@ -97,9 +98,9 @@ fn state(job: Signal<Job>) -> impl IntoView {
     view! {
         <span class="power-state" data-size="lg" data-tone=move || look.get().0.word()>
             <Icon name=Signal::derive(move || look.get().1)/>
-            {move || look.get().2}
+            {live(move || look.get().2)}
             " "
-            <span class="age">{age}</span>
+            <span class="age">{live(age)}</span>
         </span>
     }
 }
@@ -125,13 +126,13 @@ fn Timeline(job: Signal<Job>, steps: Signal<Vec<rackhand_wire::api::job::Step>>,
         })
     };
     view! {
-        {move || some.get().then(|| view! {
+        {live(move || some.get().then(|| view! {
             <Card title="When each path was used"><div class="card-body"><Lanes steps start/></div></Card>
-        })}
+        }))}
         <section class="card" aria-label="Steps" aria-live="polite">
-            <header class="card-head"><h2>"Steps"</h2>{note}</header>
+            <header class="card-head"><h2>"Steps"</h2>{live(note)}</header>
             <JobSteps steps start/>
-            {none}
+            {live(none)}
         </section>
     }
 }
@@ -211,16 +212,16 @@ fn Request(job: Signal<Job>) -> impl IntoView {
         <Card title="Request">
             <div class="card-body">
                 <Facts>
-                    {server}
-                    {endpoint}
-                    {fact("Kind", kind)}
-                    {via}
-                    {fact("Asked by", move || job.with(|job| job.requested_by.clone()))}
-                    {fact("Accepted", move || at(job.with(|job| Some(job.created_at))))}
-                    {fact("Began", move || at(job.with(|job| job.started_at)))}
-                    {fact("Ended", move || at(job.with(|job| job.finished_at)))}
-                    {proof}
-                    {reason}
+                    {live(server)}
+                    {live(endpoint)}
+                    {fact("Kind", live(kind))}
+                    {live(via)}
+                    {fact("Asked by", live(move || job.with(|job| job.requested_by.clone())))}
+                    {fact("Accepted", live(move || at(job.with(|job| Some(job.created_at)))))}
+                    {fact("Began", live(move || at(job.with(|job| job.started_at))))}
+                    {fact("Ended", live(move || at(job.with(|job| job.finished_at))))}
+                    {live(proof)}
+                    {live(reason)}
                     {fact("Job", view! {
                         <span class="mono cut">{id}</span>
                         <IconButton label="Copy job id".to_owned() icon="copy" small="sm" on_click=move || copy(&copied)/>
@@ -265,12 +266,12 @@ fn Cancel(job: Signal<Job>, load: Load<Job>) -> impl IntoView {
         | JobState::Expired => "No new step begins. What was cut is fed again and read back first, so this may take a while.",
     };
     view! {
-        {move || (!over.get()).then(|| view! {
-            <span class="meta only-wide">{move || refusal.get()}</span>
+        {live(move || (!over.get()).then(|| view! {
+            <span class="meta only-wide">{live(move || refusal.get())}</span>
             <Button label="Cancel job".to_owned() refusal on_click=Callback::new(move |()| open.set(true))/>
-        })}
+        }))}
         <Dialog open title="Cancel the job?".to_owned() side=Side::Narrow busy=submit.busy>
-            <div class="dialog-body"><p>{effect}</p><ProblemNote problem=submit.problem/></div>
+            <div class="dialog-body"><p>{live(effect)}</p><ProblemNote problem=submit.problem/></div>
             <footer class="dialog-foot">
                 <span class="push"></span>
                 <Button label="Keep it running".to_owned() on_click=Callback::new(move |()| open.set(false))/>

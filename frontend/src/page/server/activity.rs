@@ -7,6 +7,7 @@ use rackhand_wire::{
 };
 
 use crate::{
+    draw::live,
     api,
     load::{faces, load},
     page::activity::{event_line, job_line},
@@ -40,7 +41,7 @@ pub fn Activity(server: ServerId) -> impl IntoView {
     };
     view! {
         <div class="row"><Segmented label="Kind of activity" options chosen=kind on_choose=move |chosen| kind.set(chosen)/></div>
-        {draw}
+        {live(draw)}
     }
 }
 
@@ -64,7 +65,7 @@ fn jobs(server: ServerId) -> AnyView {
     let cursor = Cursor::new();
     let list = load::<Page<Job>>(path("jobs", server, cursor), |change| change.object == Object::Job);
     faces(list, shape, move |list| {
-        let rows = follow(move || list.get().items, |job: &Job| job.id, |_, job| move || job.with(job_line));
+        let rows = follow(move || list.get().items, |job: &Job| job.id, |_, job| live(move || job.with(job_line)));
         card(rows.into_any(), list, cursor, "No job has run on this server yet")
     })
 }
@@ -93,7 +94,7 @@ where
     view! {
         <div class="card">
             <div class="card-list">{rows}</div>
-            {none}
+            {live(none)}
             <div class="table-foot">
                 <span>"Newest first"</span>
                 <Pager cursor next=Signal::derive(move || list.with(|list| list.next.clone()))/>
@@ -110,7 +111,7 @@ fn record_line(record: &AuditRecord) -> impl IntoView + use<> {
             <Icon name="shield"/>
             <span class="cut flow"><span class="strong">{record.actor.clone()}</span> " " <span class="mono">{record.action.clone()}</span></span>
             <span class="meta only-wide mono">{record.source_ip.clone()}</span>
-            <span class="meta num when" title=time::moment(at)>{move || format!("{} ago", time::age(at))}</span>
+            <span class="meta num when" title=time::moment(at)>{live(move || format!("{} ago", time::age(at)))}</span>
         </div>
     }
 }

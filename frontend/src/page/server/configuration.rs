@@ -19,6 +19,7 @@ use super::{
     edit_connection::EditConnection,
 };
 use crate::{
+    draw::live,
     api,
     load::faces,
     part::{
@@ -59,10 +60,10 @@ pub fn Configuration(scene: Scene) -> impl IntoView {
                 {follow(
                     move || in_order(page.get().items),
                     |connection: &Connection| connection.id,
-                    move |_, connection| move || one(connection.get(), scene, editing, removing),
+                    move |_, connection| live(move || one(connection.get(), scene, editing, removing)),
                 )}
             </div>
-            {none}
+            {live(none)}
         }
         .into_any()
     };
@@ -168,7 +169,7 @@ fn RemoveConnection(scene: Scene, removing: RwSignal<Option<Connection>>) -> imp
     let title = Signal::derive(move || format!("Remove {}", label.get()));
     view! {
         <Dialog open title side=Side::Narrow busy=submit.busy>
-            <div class="dialog-body"><p>{loss}</p><ProblemNote problem=submit.problem/></div>
+            <div class="dialog-body"><p>{live(loss)}</p><ProblemNote problem=submit.problem/></div>
             <footer class="dialog-foot">
                 <span class="push"></span>
                 <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
@@ -207,11 +208,11 @@ fn Settings(scene: Scene) -> impl IntoView {
         <Card title="Settings" actions=edit>
             <div class="card-body stack">
                 <Facts>
-                    {fact("Name", move || server.with(|server| server.name.clone()))}
-                    {fact("Rack", move || text(server.with(|server| server.rack.clone())))}
-                    {fact("Site", move || text(server.with(|server| server.site_name.clone()).unwrap_or_default()))}
-                    {fact("Tags", move || text(server.with(|server| server.tags.join(", "))))}
-                    {fact("Notes", move || text(server.with(|server| server.notes.clone())))}
+                    {fact("Name", live(move || server.with(|server| server.name.clone())))}
+                    {fact("Rack", live(move || text(server.with(|server| server.rack.clone()))))}
+                    {fact("Site", live(move || text(server.with(|server| server.site_name.clone()).unwrap_or_default())))}
+                    {fact("Tags", live(move || text(server.with(|server| server.tags.join(", ")))))}
+                    {fact("Notes", live(move || text(server.with(|server| server.notes.clone()))))}
                 </Facts>
                 <CheckField label="The connected outlets feed all power supplies" name="feeds_complete" value=complete help="Without it Force off and Power cycle cannot fall back: a supply that is not listed would keep the machine running."/>
                 <CheckField label="Fall back to the outlets when the BMC cannot be reached" name="fallback_enabled" value=fallback help="Only when nothing was delivered, and never for Shut down or Reset."/>

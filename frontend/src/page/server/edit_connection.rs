@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::Scene;
 use crate::{
+    draw::live,
     api,
     form::Submit,
     load::{faces, load},
@@ -51,7 +52,7 @@ pub fn EditConnection(scene: Scene, editing: RwSignal<Option<Connection>>) -> im
     });
     view! {
         <Dialog open title side=Side::Middle busy=submit.busy>
-            {move || editing.get_untracked().map(|connection| view! { <Loading scene connection open submit/> })}
+            {live(move || editing.get_untracked().map(|connection| view! { <Loading scene connection open submit/> }))}
         </Dialog>
     }
 }

@@ -8,6 +8,7 @@ use rackhand_wire::{
 };
 
 use crate::{
+    draw::live,
     load::{faces, load},
     page::activity::outcome,
     part::{
@@ -48,17 +49,17 @@ fn One(id: JobId, kept: RwSignal<Option<JobId>>) -> impl IntoView {
         view! {
             <section class="card" aria-label="Present job">
                 <header class="card-head">
-                    <h2>{move || job.with(|job| job.title.clone())}</h2>
-                    {move || job.with(state_badge)}
+                    <h2>{live(move || job.with(|job| job.title.clone()))}</h2>
+                    {live(move || job.with(state_badge))}
                     <span class="push row">
                         <A href=format!("/jobs/{id}")>"Open job"</A>
-                        {move || over.get().then(|| view! {
+                        {live(move || over.get().then(|| view! {
                             <IconButton label="Put away".to_owned() icon="x" small="sm" on_click=move || kept.set(None)/>
-                        })}
+                        }))}
                     </span>
                 </header>
                 <JobSteps steps start/>
-                {move || summary().map(|summary| view! { <footer class="card-foot">{summary}</footer> })}
+                {live(move || summary().map(|summary| view! { <footer class="card-foot">{summary}</footer> }))}
             </section>
         }
         .into_any()
@@ -75,13 +76,13 @@ pub fn state_badge(job: &Job) -> impl IntoView + use<> {
     };
     let quiet = tone == Tone::On;
     view! {
-        {move || {
+        {live(move || {
             let text = format!("{word}{}", took().unwrap_or_default());
             if quiet {
                 view! { <Badge text tone icon kind=crate::part::badge::Kind::Plain/> }.into_any()
             } else {
                 view! { <Badge text tone icon/> }.into_any()
             }
-        }}
+        })}
     }
 }

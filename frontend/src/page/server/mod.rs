@@ -17,6 +17,7 @@ use leptos_router::hooks::use_params_map;
 use rackhand_wire::api::{connection::Connection, live::Object, page::Page, server::Server};
 
 use crate::{
+    draw::live,
     load::{Load, faces, load},
     part::{
         badge::Badge,
@@ -116,7 +117,7 @@ fn Filled(scene: Scene, tab: Memo<String>) -> impl IntoView {
         </PageHead>
         <Tabs label=name.get_untracked() tabs/>
         <callouts::Callouts scene/>
-        {content}
+        {live(content)}
         <connect::AddConnection scene/>
     }
 }
@@ -138,6 +139,6 @@ fn beside_title(server: Signal<Server>) -> impl IntoView {
     };
     view! {
         <PowerState shown=Signal::derive(move || server.with(shown)) large=true/>
-        {tags}
+        {live(tags)}
     }
 }

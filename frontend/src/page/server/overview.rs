@@ -10,6 +10,7 @@ use rackhand_wire::{
 
 use super::{Scene, job_card::JobCard, verbs};
 use crate::{
+    draw::live,
     load::{faces, load},
     page::activity::job_line,
     part::{
@@ -65,17 +66,17 @@ fn Power(scene: Scene) -> impl IntoView {
         <section class="card" aria-label="Power state">
             <header class="card-head">
                 <h2>"Power state"</h2>
-                {move || server.with(|server| agreement(&server.power))}
+                {live(move || server.with(|server| agreement(&server.power)))}
                 <span class="meta push" title=since>
-                    {move || read().map_or_else(|| "Never read".to_owned(), |at| format!("Read {} ago", time::age(at)))}
+                    {live(move || read().map_or_else(|| "Never read".to_owned(), |at| format!("Read {} ago", time::age(at))))}
                 </span>
                 <IconButton label="Read all paths now".to_owned() icon="refresh" small="sm" on_click=move || verbs::refresh(scene)/>
             </header>
             <EvidenceTable paths/>
-            {none}
-            {move || server.with(order).map(|order| view! {
+            {live(none)}
+            {live(move || server.with(order).map(|order| view! {
                 <footer class="card-foot"><Icon name="shield"/><span class="flow">{order}</span></footer>
-            })}
+            }))}
         </section>
     }
 }
@@ -125,9 +126,9 @@ fn Recent(scene: Scene) -> impl IntoView {
         };
         view! {
             <div class="card-list">
-                {follow(move || jobs.get().items, |job: &Job| job.id, |_, job| move || job.with(job_line))}
+                {follow(move || jobs.get().items, |job: &Job| job.id, |_, job| live(move || job.with(job_line)))}
             </div>
-            {none}
+            {live(none)}
         }
         .into_any()
     };
@@ -146,13 +147,13 @@ fn About(server: Signal<Server>) -> impl IntoView {
         <Card title="Facts" actions=edit>
             <div class="card-body">
                 <Facts>
-                    {fact("Site", move || text(server.with(|server| server.site_name.clone()).unwrap_or_default()))}
-                    {fact("Rack", move || text(server.with(|server| server.rack.clone())))}
-                    {fact("Tags", move || text(server.with(|server| server.tags.join(", "))))}
-                    {fact("Feeds", move || if server.with(|server| server.feeds_complete) { "All supplies are mapped" } else { "Not all supplies confirmed" })}
-                    {fact("Fallback", move || if server.with(|server| server.fallback_enabled) { "Allowed" } else { "Off" })}
-                    {fact("Added", move || time::day(server.with(|server| server.created_at)))}
-                    {notes}
+                    {fact("Site", live(move || text(server.with(|server| server.site_name.clone()).unwrap_or_default())))}
+                    {fact("Rack", live(move || text(server.with(|server| server.rack.clone()))))}
+                    {fact("Tags", live(move || text(server.with(|server| server.tags.join(", ")))))}
+                    {fact("Feeds", live(move || if server.with(|server| server.feeds_complete) { "All supplies are mapped" } else { "Not all supplies confirmed" }))}
+                    {fact("Fallback", live(move || if server.with(|server| server.fallback_enabled) { "Allowed" } else { "Off" }))}
+                    {fact("Added", live(move || time::day(server.with(|server| server.created_at))))}
+                    {live(notes)}
                 </Facts>
             </div>
         </Card>
@@ -169,9 +170,9 @@ fn Connections(scene: Scene) -> impl IntoView {
         };
         view! {
             <div class="card-list">
-                {follow(move || page.get().items, |connection: &Connection| connection.id, |_, connection| move || connection.with(line))}
+                {follow(move || page.get().items, |connection: &Connection| connection.id, |_, connection| live(move || connection.with(line)))}
             </div>
-            {none}
+            {live(none)}
         }
         .into_any()
     };

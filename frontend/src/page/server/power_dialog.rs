@@ -13,6 +13,7 @@ use rackhand_wire::{
 
 use super::verbs::loses_data;
 use crate::{
+    draw::live,
     api,
     form::Submit,
     live,
@@ -142,7 +143,7 @@ fn Body(server: Signal<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit
     let shape = || view! { <Skeleton lines=3/> }.into_any();
     view! {
         <div class="dialog-body">
-            <p>{move || consequence(ask.get().action, &server.get())}</p>
+            <p>{live(move || consequence(ask.get().action, &server.get()))}</p>
             {faces(plan, shape, move |plan| view! { <Plan plan/> <Choices plan server ask options/> }.into_any())}
             <Softer server ask/>
             <ProblemNote problem=submit.problem/>
@@ -150,7 +151,7 @@ fn Body(server: Signal<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit
         <footer class="dialog-foot">
             <span class="push"></span>
             <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
-            {move || view! {
+            {live(move || view! {
                 <Button
                     label=format!("{} now", ask.get().action.title())
                     kind=kind()
@@ -159,7 +160,7 @@ fn Body(server: Signal<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit
                     busy=submit.busy
                     on_click=start
                 />
-            }}
+            })}
         </footer>
     }
 }
@@ -213,9 +214,9 @@ pub fn Plan(#[prop(into)] plan: Signal<PowerPlan>) -> impl IntoView {
             .map(|text| view! { <Callout title="Not possible now" text tone=Tone::Degraded/> })
     };
     view! {
-        {refusal}
-        <ol class="steps plan">{steps}</ol>
-        {fallback}
+        {live(refusal)}
+        <ol class="steps plan">{live(steps)}</ol>
+        {live(fallback)}
     }
 }
 
@@ -244,8 +245,8 @@ fn Choices(plan: Signal<PowerPlan>, server: Signal<Server>, ask: RwSignal<Ask>, 
         })
     };
     view! {
-        {special}
-        {queue}
+        {live(special)}
+        {live(queue)}
         <Shared plan agreed=options.agreed/>
     }
 }

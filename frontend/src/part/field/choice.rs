@@ -1,5 +1,6 @@
 //! Fields that are chosen.
 
+use crate::draw::live;
 use leptos::prelude::*;
 
 use super::{Frame, fresh_id};
@@ -31,7 +32,7 @@ pub fn SelectField(
             aria-describedby=describe
             on:change=move |event| value.set(event_target_value(&event))
         >
-            {move || options.get().into_iter().map(draw).collect::<Vec<_>>()}
+            {live(move || options.get().into_iter().map(draw).collect::<Vec<_>>())}
         </select>
     };
     view! { <Frame id label note help error wide>{input}</Frame> }

@@ -137,7 +137,7 @@ pub fn outlet_words(outlet: &OutletReading) -> String {
         words.push(outlet.name.clone());
     }
     words.push(outlet_state(outlet).to_owned());
-    words.extend(outlet.watts.map(|watts| format!("{watts:.0} W")));
+    words.extend(outlet.watts.map(|watts| format!("{} W", crate::draw::whole(watts))));
     words.extend(outlet.locked.clone());
     words.join(", ")
 }

@@ -10,6 +10,7 @@ pub use form::{FieldForm, PathOf, outlet_state};
 pub use text::{Kind, SecretField, TextField};
 pub use values::Values;
 
+use crate::draw::live;
 use leptos::prelude::*;
 use std::cell::Cell;
 
@@ -52,7 +53,7 @@ fn Frame(
         <div class="field" data-wide=wide.then_some("")>
             <label for=id.clone()>{label} {(!note.is_empty()).then(|| view! { " " <i>{note.clone()}</i> })}</label>
             {children()}
-            {below}
+            {live(below)}
         </div>
     }
 }

@@ -18,7 +18,12 @@ impl Values {
             let value = known.or(field.default.as_ref().filter(|_| shows_default(&field.input)));
             (field.name.clone(), RwSignal::new(value.map(text).unwrap_or_default()))
         };
-        Self(StoredValue::new(fields.iter().map(start).collect()))
+        // Inserted one by one: collecting would sort, which costs as much wasm as this whole file.
+        let mut values = BTreeMap::new();
+        for (name, value) in fields.iter().map(start) {
+            values.insert(name, value);
+        }
+        Self(StoredValue::new(values))
     }
 
     /// The signal of one field; a field that the form does not have is empty.
@@ -45,18 +50,20 @@ impl Values {
 
     /// The parameters that are in sight and filled in; secrets are not among them.
     pub fn params(self, fields: &[Field]) -> Value {
-        let params: Map<_, _> = self
-            .filled(fields)
-            .filter(|(field, _)| !field.is_secret())
-            .map(|(field, text)| (field.name.clone(), json(&field.input, text)))
-            .collect();
+        let mut params = Map::new();
+        for (field, text) in self.filled(fields).filter(|(field, _)| !field.is_secret()) {
+            params.insert(field.name.clone(), json(&field.input, text));
+        }
         Value::Object(params)
     }
 
     /// The secrets that are in sight and filled in.
     pub fn secrets(self, fields: &[Field]) -> BTreeMap<String, String> {
-        let filled = self.filled(fields).filter(|(field, _)| field.is_secret());
-        filled.map(|(field, text)| (field.name.clone(), text)).collect()
+        let mut secrets = BTreeMap::new();
+        for (field, text) in self.filled(fields).filter(|(field, _)| field.is_secret()) {
+            secrets.insert(field.name.clone(), text);
+        }
+        secrets
     }
 
     fn filled(self, fields: &[Field]) -> impl Iterator<Item = (&Field, String)> {

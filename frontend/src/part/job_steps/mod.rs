@@ -7,6 +7,7 @@ use rackhand_wire::api::job::{Step, StepOutcome};
 
 use self::group::{Group, grouped};
 use super::{Tone, badge::Badge, icon::Icon, table};
+use crate::draw::live;
 use crate::time;
 
 /// Draws the steps of a job that began at `start` (milliseconds since 1970).
@@ -41,13 +42,13 @@ fn Line(group: Signal<Group>, start: Signal<i64>) -> impl IntoView {
         >
             <span class="mark"><Icon name=Signal::derive(move || look.get().1)/></span>
             <div class="what">
-                {move || group.with(|group| group.title.clone())}
-                {fault}
-                {move || left().map(|left| view! { <span class="badge" data-tone="transition">{time::took(left)} " left"</span> })}
+                {live(move || group.with(|group| group.title.clone()))}
+                {live(fault)}
+                {live(move || left().map(|left| view! { <span class="badge" data-tone="transition">{time::took(left)} " left"</span> }))}
             </div>
-            <div class="time"><span class="meta only-wide">{since}</span> " " <span class="strong">{took}</span></div>
-            {move || Some(why()).filter(|why| !why.is_empty()).map(|why| view! { <p class="why">{why}</p> })}
-            {move || Some(effects()).filter(|effects| !effects.is_empty()).map(|effects| view! { <ul class="effects">{effects}</ul> })}
+            <div class="time"><span class="meta only-wide">{live(since)}</span> " " <span class="strong">{live(took)}</span></div>
+            {live(move || Some(why()).filter(|why| !why.is_empty()).map(|why| view! { <p class="why">{why}</p> }))}
+            {live(move || Some(effects()).filter(|effects| !effects.is_empty()).map(|effects| view! { <ul class="effects">{effects}</ul> }))}
         </li>
     }
 }

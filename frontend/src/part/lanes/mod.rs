@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use rackhand_wire::api::job::Step;
 
 use super::{Tone, job_steps::outcome_look};
+use crate::draw::live;
 use crate::time;
 
 /// Draws one lane per path from `start` until the last step's end, or until now (milliseconds).
@@ -27,9 +28,9 @@ pub fn Lanes(#[prop(into)] steps: Signal<Vec<Step>>, #[prop(into)] start: Signal
     let mark = move |share: i64| time::offset(span.get() * share / 3);
     view! {
         <div class="lanes">
-            {lanes}
+            {live(lanes)}
             <div class="lane-axis">
-                {(0..4).map(|share| view! { <span>{move || mark(share)}</span> }).collect::<Vec<_>>()}
+                {(0..4).map(|share| view! { <span>{live(move || mark(share))}</span> }).collect::<Vec<_>>()}
             </div>
         </div>
     }

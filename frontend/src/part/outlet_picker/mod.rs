@@ -1,5 +1,6 @@
 //! The outlets of a device: what each is, whom it feeds, and a tick to take it.
 
+use crate::draw::{live, whole};
 use leptos::prelude::*;
 use rackhand_wire::api::endpoint::FedOutlet;
 
@@ -16,7 +17,7 @@ pub fn OutletPicker(
         let (number, same) = (outlet.reading.outlet.clone(), outlet.reading.outlet.clone());
         let feeds: Vec<_> = outlet.servers.iter().map(|server| server.name.clone()).collect();
         let feeds = (!feeds.is_empty()).then(|| format!("feeds {}", feeds.join(", ")));
-        let watts = outlet.reading.watts.map(|watts| format!(", {watts:.0} W"));
+        let watts = outlet.reading.watts.map(|watts| format!(", {} W", whole(watts)));
         let locked = outlet.reading.locked.clone().map(|why| view! { <Icon name="lock"/> <span class="meta">{why}</span> });
         view! {
             <label>
@@ -35,7 +36,7 @@ pub fn OutletPicker(
     };
     view! {
         <div class="outlet-picker" role="group" aria-label="Outlets">
-            {move || outlets.get().into_iter().map(draw).collect::<Vec<_>>()}
+            {live(move || outlets.get().into_iter().map(draw).collect::<Vec<_>>())}
         </div>
     }
 }

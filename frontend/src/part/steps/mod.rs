@@ -1,5 +1,6 @@
 //! The steps of a form that goes on from top to bottom.
 
+use crate::draw::live;
 use leptos::prelude::*;
 
 use super::icon::{Icon, Size};
@@ -41,13 +42,13 @@ pub fn FormStep(
             data-done=move || done().then_some("")
             aria-current=move || (progress.get() == Progress::Now).then_some("step")
         >
-            <span class="step-mark">{mark}</span>
+            <span class="step-mark">{live(mark)}</span>
             <div class="step-title">
                 <b class="strong">{title}</b>
-                <span class="meta cut">{move || chosen.get()}</span>
+                <span class="meta cut">{live(move || chosen.get())}</span>
                 {side.map(|side| view! { <span class="push row">{side.run()}</span> })}
             </div>
-            {move || drawn.get().then(|| view! { <div class="step-body">{children()}</div> })}
+            {live(move || drawn.get().then(|| view! { <div class="step-body">{children()}</div> }))}
         </li>
     }
 }

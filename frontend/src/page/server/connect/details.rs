@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::{Making, Pick};
 use crate::{
+    draw::live,
     api,
     load::load,
     page::endpoint::{EndpointFields, NameField},
@@ -43,7 +44,7 @@ pub fn Details(making: Making) -> impl IntoView {
     };
     view! {
         {(!inline).then(|| view! { <ChooseSaved making/> })}
-        {own}
+        {live(own)}
         {(!others.is_empty()).then(|| view! { <FieldForm fields=others values=making.target submit=making.submit path/> })}
         {outlet.map(|_| view! { <Outlets making/> })}
     }
@@ -108,8 +109,8 @@ fn Outlets(making: Making) -> impl IntoView {
     view! {
         <div class="field" data-wide="">
             <span class="field-label">"Outlets that feed this server"</span>
-            {body}
-            {move || error.get().map(|message| view! { <span class="error" role="alert">{message}</span> })}
+            {live(body)}
+            {live(move || error.get().map(|message| view! { <span class="error" role="alert">{message}</span> }))}
         </div>
         <Picked making/>
     }
@@ -186,7 +187,7 @@ fn Picked(making: Making) -> impl IntoView {
         (making.picks.with(Vec::len) == 1).then_some("A second supply on another PDU? Choose that device above and tick its outlet too.")
     };
     view! {
-        <div class="row" data-wrap="" aria-live="polite">{move || making.picks.get().into_iter().map(draw).collect::<Vec<_>>()}</div>
-        <p class="meta">{hint}</p>
+        <div class="row" data-wrap="" aria-live="polite">{live(move || making.picks.get().into_iter().map(draw).collect::<Vec<_>>())}</div>
+        <p class="meta">{live(hint)}</p>
     }
 }

@@ -1,5 +1,6 @@
 //! The question on which falling back to the outlets rests.
 
+use crate::draw::live;
 use leptos::prelude::*;
 use rackhand_wire::Role;
 
@@ -34,7 +35,7 @@ pub fn FeedsQuestion(making: Making) -> impl IntoView {
     view! {
         <fieldset class="stack" data-gap="2">
             <legend class="field-label">"Do these outlets feed all power supplies?"</legend>
-            <p class="meta">{outlets}</p>
+            <p class="meta">{live(outlets)}</p>
             <div class="feature-list" role="radiogroup">
                 {choice(true, "Yes, all of them", "When the BMC cannot be reached, Force off and Power cycle may cut all of them together.")}
                 {choice(false, "No, or not sure", "Force off and Power cycle cannot fall back to the outlets: a supply that is not listed would keep the machine running.")}

@@ -7,6 +7,7 @@ use rackhand_wire::api::{
 };
 
 use crate::{
+    draw::live,
     api,
     form::Submit,
     load::{faces, load},
@@ -83,7 +84,7 @@ fn PasteBox(kinds: Signal<Page<Kind>>, choose: Callback<(Kind, Option<Suggested>
                 help="An address, a host name or the URL of a panel: the type and its settings are filled in from it."
             />
             <div class="row"><Button label="Recognise".to_owned() busy=submit.busy/></div>
-            {found}
+            {live(found)}
             <ProblemNote problem=submit.rest(|field| field == "text")/>
         </form>
     }

@@ -5,6 +5,7 @@ use rackhand_wire::api::endpoint::TestEndpoint;
 
 use super::{Making, details::Details, feeds::FeedsQuestion, send::send};
 use crate::{
+    draw::live,
     page::endpoint::{AgentField, TestPanel},
     part::{
         button::{Button, Kind, Size},
@@ -35,7 +36,7 @@ pub fn StepsOf(making: Making, back: Callback<()>) -> impl IntoView {
                 <FormStep number=4 title="Test" progress=tested><TestStep making/></FormStep>
                 <FormStep number=5 title="Features" progress=Progress::Now chosen="what this connection may be used for".to_owned()>
                     <FeatureList offered=offered.clone() role ticked=making.ticked/>
-                    {move || making.asks_feeds().then(|| view! { <FeedsQuestion making/> })}
+                    {live(move || making.asks_feeds().then(|| view! { <FeedsQuestion making/> }))}
                 </FormStep>
             </Steps>
             {caveats}
@@ -65,9 +66,9 @@ fn AgentStep(making: Making) -> impl IntoView {
     };
     view! {
         <FormStep number=2 title="Agent" progress=Progress::Done chosen side>
-            {move || open.get().then(|| view! {
+            {live(move || open.get().then(|| view! {
                 <AgentField agent=making.draft.agent kind=kind.get_value() default="Any agent of the backend"/>
-            })}
+            }))}
         </FormStep>
     }
 }
