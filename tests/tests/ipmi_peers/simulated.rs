@@ -28,6 +28,21 @@ async fn ipmitool_switches_power_in_every_dialect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ipmitool_finds_the_best_suite_by_asking() {
+    let served = served::usual().await;
+    let at = served.bmc.addr();
+    let command = ["-I", "lanplus", "-H", "127.0.0.1", "-p", &at.port().to_string(), "-U", "admin"];
+    let output = std::process::Command::new("ipmitool")
+        .args(command)
+        .args(["-P", ADMIN.password, "-vv", "chassis", "power", "status"])
+        .output()
+        .expect("install ipmitool: apt-get install ipmitool");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("Using best available cipher suite 17"), "{told}");
+    assert!(output.status.success(), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ipmitool_reads_and_sets_what_surrounds_power() {
     let served = served::usual().await;
     let tool = |words: &[&str]| ipmitool(NEW, ADMIN, served.bmc.addr(), words).unwrap();
