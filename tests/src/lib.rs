@@ -1,1 +1,352 @@
-//! Placeholder.
+//! What the whole-product tests share: a real `rackhand serve` beside simulated racks.
+//!
+//! The server runs as a process of its own, so that a test can kill it; the racks run in the test, so
+//! that it can count what physically happened. Durations are those of the product at 1/20.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken bench stops the test")]
+#![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
+#![expect(clippy::missing_panics_doc, reason = "everything here panics when the bench is broken")]
+
+use rackhand_simulators::{
+    farm::{Farm, FarmConfig},
+    world::{EffectKind, Machine},
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// The product's durations are multiplied by this.
+pub const SCALE: f64 = 0.05;
+
+/// A server process with its data.
+pub struct Backend {
+    child: Child,
+    folder: TempDir,
+    port: u16,
+    /// Bearer token of an administrator.
+    pub token: String,
+}
+
+impl Backend {
+    /// Starts a server with a user and a token in a fresh folder.
+    #[must_use]
+    pub fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let run = |args: &[&str], input: &str| {
+            let file = folder.path().join("input");
+            fs::write(&file, input).unwrap();
+            let output = Command::new(binary("rackhand"))
+                .args(args)
+                .arg("--data-dir")
+                .arg(folder.path())
+                .env("RACKHAND_LOG", "warn")
+                .stdin(fs::File::open(file).unwrap())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        run(&["user", "add", "--name", "ada"], "correct horse battery");
+        let token = run(&["token", "add", "--user", "ada"], "");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = spawn(&folder, port);
+        let backend = Self { child, folder, port, token };
+        backend.wait_ready();
+        backend
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://localhost:{}", self.port)
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Ends it the hard way and starts it again.
+    pub fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = spawn(&self.folder, self.port);
+        self.wait_ready();
+    }
+
+    fn wait_ready(&self) {
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "the server did not start:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(40).collect();
+            eprintln!("the server's last words:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
+fn spawn(folder: &TempDir, port: u16) -> Child {
+    let log = fs::OpenOptions::new().create(true).append(true).open(folder.path().join("log")).unwrap();
+    Command::new(binary("rackhand"))
+        .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
+        .arg(folder.path())
+        .env("RACKHAND_TIME_SCALE", SCALE.to_string())
+        .env("RACKHAND_LOG", "info,rackhand_server=debug,sea_orm_migration=warn")
+        .stderr(log)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Finds a binary of the workspace beside the running test.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let found = own.ancestors().map(|folder| folder.join(name)).find(|file| file.is_file());
+    found.unwrap_or_else(|| {
+        panic!("{name} is not built; run: cargo build -p rackhand-server -p rackhand-simulators")
+    })
+}
+
+/// What an HTTP request brought.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON body; null when there is none.
+    pub body: Value,
+}
+
+impl Reply {
+    /// The body of a success.
+    #[expect(clippy::must_use_candidate, reason = "asserting the success is use enough")]
+    pub fn ok(self) -> Value {
+        assert!(self.status < 300, "{}: {}", self.status, self.body);
+        self.body
+    }
+
+    /// The code of a problem.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// Field and code of the first wrong field.
+    #[must_use]
+    pub fn field(&self) -> (&str, &str) {
+        let error = &self.body["errors"][0];
+        (error["field"].as_str().unwrap_or_default(), error["code"].as_str().unwrap_or_default())
+    }
+}
+
+/// A server beside simulated racks that it knows.
+pub struct Lab {
+    /// The server.
+    pub backend: Backend,
+    /// The racks.
+    pub farm: Farm,
+    client: reqwest::Client,
+    servers: Vec<(String, String)>,
+}
+
+impl Lab {
+    /// Starts `servers` machines in one rack with two PDUs, all added with BMC and both outlets, and
+    /// waits until each was read once.
+    pub async fn start(servers: u16) -> Self {
+        let mut lab = Self::bare(servers).await;
+        let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
+        let mut pdus = Vec::new();
+        for pdu in inventory["pdus"].as_array().unwrap() {
+            let added = lab.post("/endpoints", &pdu_body(pdu)).await.ok();
+            pdus.push((pdu["name"].clone(), added["id"].clone()));
+        }
+        for server in inventory["servers"].as_array().unwrap() {
+            lab.add_server(server, &pdus).await;
+        }
+        lab.wait_until("every server was read", async |lab: &Lab| {
+            lab.get("/servers/tally").await.ok()["on"].as_u64() == Some(servers.into())
+                || lab.get("/servers/tally").await.ok()["unknown"].as_u64() == Some(0)
+        })
+        .await;
+        lab
+    }
+
+    /// Starts the server and the machines without making them known to each other.
+    pub async fn bare(servers: u16) -> Self {
+        let config =
+            FarmConfig { servers, per_rack: servers, outlets: servers.max(8), ..FarmConfig::default() };
+        let farm = Farm::start(config).await.unwrap();
+        for machine in farm.world().machines() {
+            if !machine.is_on() {
+                machine.chassis(rackhand_simulators::world::ChassisCommand::Up).unwrap();
+            }
+        }
+        let backend = Backend::start();
+        Self { backend, farm, client: reqwest::Client::new(), servers: Vec::new() }
+    }
+
+    async fn add_server(&mut self, server: &Value, pdus: &[(Value, Value)]) {
+        let name = server["name"].as_str().unwrap().to_owned();
+        let added = self.post("/servers", &json!({"name": name, "rack": server["rack"]})).await.ok();
+        let id = added["id"].as_str().unwrap().to_owned();
+        let path = format!("/servers/{id}/connections");
+        let bmc = json!({"endpoint": bmc_body(server)});
+        self.post(&path, &bmc).await.ok();
+        for outlet in server["outlets"].as_array().unwrap() {
+            let (_, pdu) = pdus.iter().find(|(name, _)| *name == outlet["pdu"]).unwrap();
+            let target = json!({"outlet": outlet["outlet"].to_string()});
+            let body = json!({"endpoint_id": pdu, "target": target, "feeds_complete": true});
+            self.post(&path, &body).await.ok();
+        }
+        self.servers.push((name, id));
+    }
+
+    /// Id of a server by its name.
+    #[must_use]
+    pub fn id(&self, name: &str) -> &str {
+        self.servers.iter().find(|(known, _)| known == name).map(|(_, id)| id.as_str()).unwrap()
+    }
+
+    /// The machine itself.
+    #[must_use]
+    pub fn machine(&self, name: &str) -> Machine {
+        self.farm.world().machine(name).unwrap()
+    }
+
+    /// Sends a request with the token.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Reply {
+        let url = format!("http://127.0.0.1:{}/api/v1{path}", self.backend.port);
+        let mut request = self
+            .client
+            .request(method.parse().unwrap(), url)
+            .header("authorization", format!("Bearer {}", self.backend.token));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        Reply { status, body: serde_json::from_str(&text).unwrap_or(Value::Null) }
+    }
+
+    /// Gets.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send("GET", path, None, &[]).await
+    }
+
+    /// Posts.
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.send("POST", path, Some(body), &[]).await
+    }
+
+    /// Patches.
+    pub async fn patch(&self, path: &str, body: &Value) -> Reply {
+        self.send("PATCH", path, Some(body), &[]).await
+    }
+
+    /// Starts a power action; gives the job.
+    pub async fn start_power(&self, server: &str, body: Value) -> Value {
+        self.post(&format!("/servers/{}/power", self.id(server)), &body).await.ok()
+    }
+
+    /// Runs a power action to its end; gives the job with its steps.
+    pub async fn power(&self, server: &str, body: Value) -> Value {
+        let job = self.start_power(server, body).await;
+        self.finish(job["id"].as_str().unwrap()).await
+    }
+
+    /// Waits for a job to end.
+    pub async fn finish(&self, job: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let found = self.get(&format!("/jobs/{job}")).await.ok();
+            if !found["finished_at"].is_null() {
+                return found;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(90), "the job does not end: {found:#}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until something holds, at most half a minute.
+    pub async fn wait_until(&self, what: &str, holds: impl AsyncFn(&Lab) -> bool) {
+        let begun = Instant::now();
+        while !holds(self).await {
+            assert!(begun.elapsed() < Duration::from_secs(30), "never: {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Counts the switching operations that reached any outlet of a machine.
+    #[must_use]
+    pub fn feed_changes(&self, server: &str) -> usize {
+        let effects = self.machine(server).effects();
+        let feeds = effects.iter().filter(|effect| {
+            matches!(effect.what, EffectKind::FeedCut { .. } | EffectKind::FeedRestored { .. })
+        });
+        feeds.count()
+    }
+
+    /// Says whether every feed of a machine is on.
+    #[must_use]
+    pub fn fully_fed(&self, server: &str) -> bool {
+        self.machine(server).feeds().iter().all(|feed| {
+            let outlet = self.farm.world().pdu(feed.pdu()).and_then(|pdu| pdu.outlet(feed.number()));
+            outlet.is_some_and(|outlet| outlet.is_on)
+        })
+    }
+}
+
+/// Body that adds a simulated PDU.
+#[must_use]
+pub fn pdu_body(pdu: &Value) -> Value {
+    let address: std::net::SocketAddr = pdu["addr"].as_str().unwrap().parse().unwrap();
+    json!({
+        "kind": "snmp_pdu", "name": pdu["name"],
+        "params": {"host": address.ip().to_string(), "port": address.port(), "version": "v2c"},
+        "secrets": {"community": pdu["community"], "write_community": pdu["write_community"]},
+    })
+}
+
+/// Body that adds a simulated BMC.
+#[must_use]
+pub fn bmc_body(server: &Value) -> Value {
+    let address: std::net::SocketAddr = server["bmc"]["addr"].as_str().unwrap().parse().unwrap();
+    json!({
+        "kind": "ipmi", "name": format!("BMC of {}", server["name"].as_str().unwrap()),
+        "params": {"host": address.ip().to_string(), "port": address.port(), "user": server["bmc"]["user"]},
+        "secrets": {"password": server["bmc"]["password"]},
+    })
+}
