@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use rackhand_wire::api::{audit::AuditRecord, live::Object, page::Page};
 
 use crate::{
+    draw::live,
     api,
     load::{faces, load},
     part::{
@@ -49,7 +50,7 @@ pub fn Audit() -> impl IntoView {
                         {follow(move || list.get().items, |record: &AuditRecord| record.seq, |_, record| row(&record.get_untracked()))}
                     </tbody>
                 </table>
-                {none}
+                {live(none)}
                 <div class="table-foot">
                     <span>"Newest first; each record holds the hash of the one before"</span>
                     <Pager cursor next=Signal::derive(move || list.with(|list| list.next.clone()))/>

@@ -9,6 +9,7 @@ use rackhand_wire::api::{
 };
 
 use crate::{
+    draw::live,
     api,
     load::{faces, load},
     part::{
@@ -28,7 +29,7 @@ use crate::{
 pub fn Events(filter: Memo<String>) -> impl IntoView {
     let cursor = Cursor::new();
     Effect::new(move |_| {
-        filter.track();
+        filter.with(|_| ());
         cursor.reset();
     });
     let path = move || {
@@ -53,7 +54,7 @@ pub fn Events(filter: Memo<String>) -> impl IntoView {
                 <div class="card-list">
                     {follow(move || list.get().items, |event: &Event| event.id, |_, event| event_line(&event.get_untracked()))}
                 </div>
-                {none}
+                {live(none)}
                 <div class="table-foot">
                     <span>"Newest first"</span>
                     <Pager cursor next=Signal::derive(move || list.with(|list| list.next.clone()))/>
@@ -92,7 +93,7 @@ pub fn event_line(event: &Event) -> impl IntoView + use<> {
                 <span class="dim">{message.clone()}</span>
             </span>
             <span class="meta only-wide">{actor.clone()}</span>
-            <span class="meta num when" title=time::moment(at)>{move || format!("{} ago", time::age(at))}</span>
+            <span class="meta num when" title=time::moment(at)>{live(move || format!("{} ago", time::age(at)))}</span>
         </A>
     }
 }

@@ -9,6 +9,7 @@ use rackhand_wire::api::{
 };
 
 use crate::{
+    draw::live,
     api,
     load::{faces, load},
     part::{
@@ -43,7 +44,7 @@ pub fn Jobs() -> impl IntoView {
                 <div class="card-list">
                     {follow(move || list.get().items, |job: &Job| job.id, |_, job| move || job_line(&job.get()))}
                 </div>
-                {none}
+                {live(none)}
                 <div class="table-foot">
                     <span>"Newest first"</span>
                     <Pager cursor next=Signal::derive(move || list.with(|list| list.next.clone()))/>
@@ -85,7 +86,7 @@ pub fn job_line(job: &Job) -> impl IntoView + use<> {
                 <span class="dim">{summary.clone()}</span>
             </span>
             <span class="meta only-wide">{by.clone()}</span>
-            <span class="meta num when" title=time::moment(at)>{move || format!("{} ago", time::age(at))}</span>
+            <span class="meta num when" title=time::moment(at)>{live(move || format!("{} ago", time::age(at)))}</span>
         </A>
     }
 }

@@ -7,6 +7,7 @@ mod jobs;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
+use crate::draw::live;
 use crate::part::{
     crumbs,
     page_head::PageHead,
@@ -36,6 +37,6 @@ pub fn ActivityPage() -> impl IntoView {
     view! {
         <PageHead title="Activity".to_owned()/>
         <Tabs label="Activity" tabs=Signal::derive(tabs)/>
-        {draw}
+        {live(draw)}
     }
 }

@@ -8,6 +8,7 @@ use rackhand_wire::api::{
 };
 
 use crate::{
+    draw::live,
     load::{faces, load},
     part::{
         Tone,
@@ -60,7 +61,7 @@ fn table(list: Signal<Page<Agent>>) -> AnyView {
                     {follow(move || list.get().items, |agent: &Agent| agent.id, |_, agent| row(agent))}
                 </tbody>
             </table>
-            {none}
+            {live(none)}
         </div>
     }
     .into_any()
@@ -85,7 +86,7 @@ fn row(agent: Signal<Agent>) -> impl IntoView {
                 <td class="num" data-m="line" data-label="devices">{agent.endpoints}</td>
                 <td class="num" data-m="line" data-label="in flight">{agent.in_flight}</td>
                 <td data-p="1" class="mono">{agent.version.clone()}</td>
-                <td class="num dim">{move || seen.map_or("never".to_owned(), |at| format!("{} ago", time::age(at)))}</td>
+                <td class="num dim">{live(move || seen.map_or("never".to_owned(), |at| format!("{} ago", time::age(at))))}</td>
             </tr>
         }
     }

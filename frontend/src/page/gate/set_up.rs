@@ -9,6 +9,7 @@ use rackhand_wire::api::session::{Session, Setup};
 
 use super::Gate;
 use crate::{
+    draw::live,
     api,
     form::Submit,
     part::{
@@ -64,7 +65,7 @@ pub fn SetUpPage() -> impl IntoView {
             <form class="stack" on:submit=send>
                 <Callout title="This is a fresh installation" text="You make its first user, who may do everything."/>
                 <ProblemNote problem=submit.rest(|field| matches!(field, "token" | "name" | "password"))/>
-                {ask_token}
+                {live(ask_token)}
                 <TextField label="User name" name="name" value=name error=submit.at("name") autocomplete="username"/>
                 <SecretField
                     label="Password"

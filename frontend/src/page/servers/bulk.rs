@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use super::Picked;
 use crate::{
+    draw::live,
     api, live,
     part::{
         Tone,
@@ -127,17 +128,17 @@ fn Plan(action: PowerAction, picked: Picked, open: RwSignal<bool>) -> impl IntoV
         </div>
         <footer class="dialog-foot">
             <span class="meta" role="status">
-                {move || (started() > 0).then(|| format!("{} started", started()))}
+                {live(move || (started() > 0).then(|| format!("{} started", started())))}
             </span>
             <span class="push"></span>
             <Button
                 label=Signal::derive(move || if over() { "Close" } else { "Cancel" }.to_owned())
                 on_click=Callback::new(move |()| open.set(false))
             />
-            {move || {
+            {live(move || {
                 (!over())
                     .then(|| view! { <Button label kind icon=icon(action) refusal busy=Signal::derive(move || asking() || running.get()) on_click=run/> })
-            }}
+            })}
         </footer>
     }
 }
@@ -184,7 +185,7 @@ fn line(row: ServerRow, report: Report) -> impl IntoView {
             <Icon name=glyph/>
             <span class="stack" data-gap="0">
                 <span class="strong">{row.name}</span>
-                {says}
+                {live(says)}
             </span>
         </li>
     }

@@ -13,6 +13,7 @@ use rackhand_wire::{
 
 use super::{Look, Picked};
 use crate::{
+    draw::live,
     load::{faces, load},
     part::{
         Tone,
@@ -130,7 +131,7 @@ fn Table(
                 </tbody>
             </table>
             <div class="table-foot">
-                <span>{range}</span>
+                <span>{live(range)}</span>
                 <span class="only-wide">"Rows update in place and move only when you sort."</span>
                 <Pager cursor=look.cursor next=Signal::derive(move || page.with(|page| page.next.clone()))/>
             </div>
@@ -162,15 +163,15 @@ fn Row(id: ServerId, row: Signal<ServerRow>, picked: Picked) -> impl IntoView {
                 />
             </td>
             <td data-m="title">
-                <A href=format!("/servers/{id}") attr:class="name">{move || row.get().name}</A>
+                <A href=format!("/servers/{id}") attr:class="name">{live(move || row.get().name)}</A>
             </td>
             <td data-m="end"><State id row/></td>
             <td class="break"></td>
-            <td data-m="line" class="mono">{move || row.get().rack}</td>
-            <td data-p="1" data-m="line">{move || row.get().site_name}</td>
-            <td data-p="2">{move || paths(row.get().paths)}</td>
-            <td data-p="3">{move || tags(row.get().tags)}</td>
-            <td data-p="1" class="num dim">{age}</td>
+            <td data-m="line" class="mono">{live(move || row.get().rack)}</td>
+            <td data-p="1" data-m="line">{live(move || row.get().site_name)}</td>
+            <td data-p="2">{live(move || paths(row.get().paths))}</td>
+            <td data-p="3">{live(move || tags(row.get().tags))}</td>
+            <td data-p="1" class="num dim">{live(age)}</td>
         </tr>
     }
 }
@@ -223,7 +224,7 @@ fn State(id: ServerId, row: Signal<ServerRow>) -> impl IntoView {
             title=Signal::derive(title)
             opener=move || view! { <PowerStateButton shown open/> }
         >
-            <h3>{title}</h3>
+            <h3>{live(title)}</h3>
             <Paths id/>
         </Popover>
     }
@@ -239,7 +240,7 @@ fn Paths(id: ServerId) -> impl IntoView {
                 .then(|| view! { <p class="dim">"No connection reads its power yet."</p> })
         };
         view! {
-            {none}
+            {live(none)}
             <Evidence paths=Signal::derive(move || power.get().paths)/>
         }
         .into_any()

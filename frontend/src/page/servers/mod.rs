@@ -21,6 +21,7 @@ use rackhand_wire::{
 use std::collections::BTreeMap;
 
 use crate::{
+    draw::live,
     api,
     load::{faces, load},
     part::{
@@ -72,7 +73,7 @@ impl Look {
             navigate(&href, NavigateOptions { scroll: false, ..NavigateOptions::default() });
         });
         Effect::new(move |_| {
-            q.track();
+            q.with(|_| ());
             cursor.reset();
         });
         Self { q, sort, cursor, go }
@@ -107,7 +108,7 @@ pub fn ServersPage() -> impl IntoView {
         look.filter(format!("{} {figure}", without_figure(&look.q.get_untracked())).trim().to_owned());
     });
     view! {
-        <PageHead title="Servers".to_owned() state=move || view! { <span class="meta">{count}</span> }>
+        <PageHead title="Servers".to_owned() state=move || view! { <span class="meta">{live(count)}</span> }>
             <Button
                 label="Add server".to_owned()
                 kind=Kind::Primary

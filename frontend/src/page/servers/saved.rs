@@ -8,6 +8,7 @@ use rackhand_wire::api::{
 
 use super::Look;
 use crate::{
+    draw::live,
     api, live,
     load::load,
     part::{
@@ -60,7 +61,7 @@ pub fn SavedFilters(look: Look) -> impl IntoView {
             <form on:submit=save>
                 <div class="dialog-body">
                     <TextField label="Name" name="name" value=name/>
-                    <p class="meta mono">{move || look.q.get()}</p>
+                    <p class="meta mono">{live(move || look.q.get())}</p>
                 </div>
                 <footer class="dialog-foot">
                     <span class="push"></span>

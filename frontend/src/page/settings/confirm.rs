@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::{
+    draw::live,
     api,
     form::Submit,
     part::{
@@ -36,7 +37,7 @@ pub fn ConfirmRemoval(asked: RwSignal<Option<Removal>>, on_done: Callback<()>) -
     let title = Signal::derive(move || asked.get().map(|removal| removal.title).unwrap_or_default());
     view! {
         <Dialog open title side=Side::Narrow>
-            {move || asked.get_untracked().map(|removal| view! { <Question removal open on_done/> })}
+            {live(move || asked.get_untracked().map(|removal| view! { <Question removal open on_done/> }))}
         </Dialog>
     }
 }

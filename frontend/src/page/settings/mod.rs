@@ -15,6 +15,7 @@ use rackhand_wire::api::{
 };
 
 use crate::{
+    draw::live,
     api, live,
     load::{faces, load},
     part::{
@@ -50,7 +51,7 @@ pub fn SettingsPage() -> impl IntoView {
     view! {
         <PageHead title="Settings".to_owned()/>
         <Tabs label="Settings" tabs=Signal::derive(tabs)/>
-        {draw}
+        {live(draw)}
     }
 }
 

@@ -10,6 +10,7 @@ use rackhand_wire::api::{
 
 use super::confirm::{ConfirmRemoval, Removal};
 use crate::{
+    draw::live,
     api,
     form::Submit,
     live,
@@ -54,7 +55,7 @@ pub fn Sites() -> impl IntoView {
             <div class="card-list">
                 {follow(move || list.get().items, |site: &Site| site.id, move |_, site| move || line(site.get(), edit, removal))}
             </div>
-            {none}
+            {live(none)}
         }
         .into_any()
     };

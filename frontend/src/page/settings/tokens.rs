@@ -8,6 +8,7 @@ use rackhand_wire::api::{
 
 use super::confirm::{ConfirmRemoval, Removal};
 use crate::{
+    draw::live,
     api,
     form::Submit,
     load::{faces, load},
@@ -45,7 +46,7 @@ pub fn Tokens() -> impl IntoView {
             <div class="card-list">
                 {follow(move || list.get().items, |token: &Token| token.id, move |_, token| move || line(token.get(), removal))}
             </div>
-            {none}
+            {live(none)}
         }
         .into_any()
     };
@@ -77,7 +78,7 @@ fn line(token: Token, removal: RwSignal<Option<Removal>>) -> impl IntoView {
             <Icon name="key"/>
             <span class="cut flow"><span class="strong">{token.name.clone()}</span> " " <span class="mono meta">{format!("{}…", token.prefix)}</span></span>
             <span class="meta only-wide">{ends}</span>
-            <span class="meta">{move || used.map_or("never used".to_owned(), |at| format!("used {} ago", time::age(at)))}</span>
+            <span class="meta">{live(move || used.map_or("never used".to_owned(), |at| format!("used {} ago", time::age(at))))}</span>
             <IconButton
                 label=format!("Remove {}", token.name)
                 icon="trash"

@@ -11,6 +11,7 @@ use rackhand_wire::{
 
 use super::confirm::{ConfirmRemoval, Removal};
 use crate::{
+    draw::live,
     api,
     form::Submit,
     load::{faces, load},
@@ -112,7 +113,7 @@ fn line(
             <Avatar name=user.name.clone()/>
             <span class="cut flow"><span class="strong">{user.name.clone()}</span> " " {mine.then_some("(you)")}</span>
             {disabled.then(|| view! { <Badge text="Disabled" tone=Tone::Off icon="lock"/> })}
-            <span class="meta">{move || seen.map_or("never signed in".to_owned(), |at| format!("seen {} ago", time::age(at)))}</span>
+            <span class="meta">{live(move || seen.map_or("never signed in".to_owned(), |at| format!("seen {} ago", time::age(at))))}</span>
             <Menu label=format!("Actions for {}", user.name) small="sm" items/>
         </div>
     }

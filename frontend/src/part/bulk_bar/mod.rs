@@ -1,5 +1,6 @@
 //! What can be done with the chosen rows.
 
+use crate::draw::live;
 use leptos::{ev, prelude::*};
 
 use super::{
@@ -31,7 +32,7 @@ pub fn BulkBar(
         some.get().then(|| {
             view! {
                 <div class="bulk-bar" role="toolbar" aria-label=label.clone()>
-                    <b class="strong">{move || format!("{} selected", count.get())}</b>
+                    <b class="strong">{live(move || format!("{} selected", count.get()))}</b>
                     <span class="rule only-wide"></span>
                     {children.with_value(|children| children())}
                     <span class="rule only-wide"></span>

@@ -1,5 +1,6 @@
 //! A verb. One that cannot be used says why and stays reachable by keyboard.
 
+use crate::draw::live;
 use leptos::prelude::*;
 
 use super::icon::{self, Icon};
@@ -88,8 +89,8 @@ pub fn Button(
             title=move || refusal.get()
             on:click=click
         >
-            {glyph}
-            {move || label.get()}
+            {live(glyph)}
+            {live(move || label.get())}
         </button>
     }
 }

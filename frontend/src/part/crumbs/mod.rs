@@ -1,5 +1,6 @@
 //! Where the page stands.
 
+use crate::draw::live;
 use leptos::prelude::*;
 use leptos_router::components::A;
 use std::cell::Cell;
@@ -49,7 +50,7 @@ pub fn Crumbs() -> impl IntoView {
     };
     view! {
         <nav class="crumbs" aria-label="Breadcrumb">
-            {move || way.get().into_iter().map(draw).collect::<Vec<_>>()}
+            {live(move || way.get().into_iter().map(draw).collect::<Vec<_>>())}
         </nav>
     }
 }

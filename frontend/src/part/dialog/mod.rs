@@ -1,5 +1,6 @@
 //! Modal windows. The browser keeps the focus inside, closes on Esc and gives the focus back.
 
+use crate::draw::live;
 use leptos::{ev, html, prelude::*};
 
 use super::icon_button::IconButton;
@@ -74,7 +75,7 @@ fn Frame(
         >
             <div class=class data-size=(side == Side::Narrow).then_some("sm")>
                 <header class="dialog-head">
-                    <h2 class="flow">{move || title.get()}</h2>
+                    <h2 class="flow">{live(move || title.get())}</h2>
                     <IconButton label="Close".to_owned() icon="x" small="sm" on_click=leave/>
                 </header>
                 {children()}

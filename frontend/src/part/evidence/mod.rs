@@ -10,6 +10,7 @@ use super::{
     Tone,
     icon::{Icon, Size},
 };
+use crate::draw::live;
 use crate::time;
 
 /// Draws the lines, narrow for a popover.
@@ -21,11 +22,11 @@ pub fn Evidence(#[prop(into)] paths: Signal<Vec<PathEvidence>>) -> impl IntoView
             <li data-tone=tone(&path).map(Tone::word)>
                 <Icon name=glyph(&path)/>
                 <span class="cut">{path.label.clone()}</span>
-                <span class="says">{says(&path)} " " <span class="meta">{move || age.map(time::age)}</span></span>
+                <span class="says">{says(&path)} " " <span class="meta">{live(move || age.map(time::age))}</span></span>
             </li>
         }
     };
-    view! { <ul class="evidence">{move || paths.get().into_iter().map(line).collect::<Vec<_>>()}</ul> }
+    view! { <ul class="evidence">{live(move || paths.get().into_iter().map(line).collect::<Vec<_>>())}</ul> }
 }
 
 /// Draws the lines with what each proves.
@@ -43,11 +44,11 @@ pub fn EvidenceTable(#[prop(into)] paths: Signal<Vec<PathEvidence>>) -> impl Int
                     {says(&path)}
                 </span>
                 <span class="dim proves">{proves(&path)}</span>
-                <span class="meta age">{move || at.map_or("never".to_owned(), |at| format!("{} ago", time::age(at)))}</span>
+                <span class="meta age">{live(move || at.map_or("never".to_owned(), |at| format!("{} ago", time::age(at))))}</span>
             </li>
         }
     };
-    view! { <ul class="evidence" data-wide="">{move || paths.get().into_iter().map(line).collect::<Vec<_>>()}</ul> }
+    view! { <ul class="evidence" data-wide="">{live(move || paths.get().into_iter().map(line).collect::<Vec<_>>())}</ul> }
 }
 
 fn glyph(path: &PathEvidence) -> &'static str {

@@ -1,5 +1,6 @@
 //! A filter made of words and tokens; what is written is what the API reads.
 
+use crate::draw::live;
 use leptos::{ev, prelude::*};
 
 use super::icon::{Icon, Size};
@@ -64,7 +65,7 @@ pub fn FilterBar(
         <div class="filter-bar" role="search">
             <div class="filter-box">
                 <Icon name="filter"/>
-                {tokens}
+                {live(tokens)}
                 <input
                     aria-label="Add a filter"
                     placeholder=placeholder

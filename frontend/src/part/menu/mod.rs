@@ -1,5 +1,6 @@
 //! A button with verbs, one sentence each. Arrows move, Esc closes.
 
+use crate::draw::live;
 use leptos::{ev, html, prelude::*};
 use wasm_bindgen::JsCast;
 
@@ -94,13 +95,13 @@ pub fn Menu(
                 {text}
                 {text.map(|_| view! { <Icon name="chevron-down" size=super::icon::Size::Small/> })}
             </button>
-            {move || {
+            {live(move || {
                 open.get()
                     .then(|| {
                         let items: Vec<_> = items().into_iter().map(|item| verb(item, open, host)).collect();
                         view! { <div class="menu" role="menu" data-align=align aria-label=move || label.get()>{items}</div> }
                     })
-            }}
+            })}
         </span>
     }
 }

@@ -1,5 +1,6 @@
 //! Title, state and actions of a page.
 
+use crate::draw::live;
 use leptos::prelude::*;
 
 /// Draws the head and names the browser's tab. `state` follows the title; `children` are the actions.
@@ -17,7 +18,7 @@ pub fn PageHead(
     view! {
         <div class="page-head">
             <div class="title">
-                <h1>{move || title.get()}</h1>
+                <h1>{live(move || title.get())}</h1>
                 {state.map(|state| state.run())}
             </div>
             {children.map(|children| view! { <div class="actions">{children()}</div> })}

@@ -1,5 +1,6 @@
 //! Search over everything, and the pages, by Ctrl-K or `/`.
 
+use crate::draw::live;
 use leptos::{ev, html, prelude::*};
 
 use super::{
@@ -103,7 +104,7 @@ fn Window(
                     <span class="kbd">"Esc"</span>
                 </div>
                 <div class="palette-list" id="hits" role="listbox" aria-label="Found">
-                    {move || lines(entries.get(), at, go)}
+                    {live(move || lines(entries.get(), at, go))}
                 </div>
                 <footer class="dialog-foot meta only-wide">
                     <span><span class="kbd">"↑"</span> " " <span class="kbd">"↓"</span> " choose"</span>

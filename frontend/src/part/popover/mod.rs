@@ -1,6 +1,7 @@
 //! Opening and closing of what floats beside its opener: on Esc, on a press elsewhere, on leaving
 //! with the keyboard.
 
+use crate::draw::live;
 use leptos::{ev, html, prelude::*};
 use wasm_bindgen::JsCast;
 
@@ -47,7 +48,7 @@ pub fn Popover(
     view! {
         <span class="popover-host" node_ref=host on:keydown=key>
             {opener.run()}
-            {move || {
+            {live(move || {
                 open.get()
                     .then(|| {
                         view! {
@@ -56,7 +57,7 @@ pub fn Popover(
                             </div>
                         }
                     })
-            }}
+            })}
         </span>
     }
 }

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use rackhand_wire::power::{Confidence, PowerFlag, PowerValue};
 
 use super::{Tone, icon::Icon};
+use crate::draw::live;
 use crate::time;
 
 /// What is drawn of a state.
@@ -74,8 +75,8 @@ pub fn PowerState(#[prop(into)] shown: Signal<Shown>, #[prop(optional, into)] la
             data-size=large.then_some("lg")
         >
             <Icon name=Signal::derive(move || look(&shown.get()).1)/>
-            {move || look(&shown.get()).2}
-            <span class="age">{age}</span>
+            {live(move || look(&shown.get()).2)}
+            <span class="age">{live(age)}</span>
         </span>
     }
 }
@@ -93,8 +94,8 @@ pub fn PowerStateButton(#[prop(into)] shown: Signal<Shown>, open: RwSignal<bool>
             on:click=move |_| open.update(|open| *open = !*open)
         >
             <Icon name=Signal::derive(move || look(&shown.get()).1)/>
-            {move || look(&shown.get()).2}
-            <span class="age">{move || shown.get().checked_at.map(time::age)}</span>
+            {live(move || look(&shown.get()).2)}
+            <span class="age">{live(move || shown.get().checked_at.map(time::age))}</span>
         </button>
     }
 }

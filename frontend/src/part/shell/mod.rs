@@ -1,5 +1,6 @@
 //! The frame around every page: navigation at the side, the bar at the top.
 
+use crate::draw::live;
 use leptos::prelude::*;
 use leptos_router::{components::A, hooks::use_location};
 
@@ -61,7 +62,7 @@ pub fn Shell(
             <div>
                 <TopBar around open search on_theme/>
                 <main class="page" id="main" tabindex="-1">
-                    {move || {
+                    {live(move || {
                         (!around.connected.get())
                             .then(|| {
                                 view! {
@@ -72,7 +73,7 @@ pub fn Shell(
                                     />
                                 }
                             })
-                    }}
+                    })}
                     {children()}
                 </main>
             </div>
@@ -110,12 +111,12 @@ fn SideBar(around: Around, open: RwSignal<bool>, on_sign_out: Callback<()>) -> i
                 {HOUSE.map(|place| link(place, none))}
             </nav>
             <div class="side-foot row">
-                {move || view! { <Avatar name=around.user.get()/> }}
-                <span class="cut flow">{move || around.user.get()}</span>
+                {live(move || view! { <Avatar name=around.user.get()/> })}
+                <span class="cut flow">{live(move || around.user.get())}</span>
                 <IconButton label="Sign out".to_owned() icon="logout" small="sm" on_click=move || on_sign_out.run(())/>
             </div>
         </aside>
-        {move || open.get().then(|| view! { <div class="side-scrim" on:click=move |_| open.set(false)></div> })}
+        {live(move || open.get().then(|| view! { <div class="side-scrim" on:click=move |_| open.set(false)></div> }))}
     }
 }
 
@@ -153,7 +154,7 @@ fn TopBar(
             <IconButton label="Open navigation".to_owned() icon="menu" class="only-narrow" on_click=move || open.set(true)/>
             <Crumbs/>
             <Search open=search/>
-            {jobs}
+            {live(jobs)}
             <IconButton
                 label="Switch light or dark".to_owned()
                 icon=Signal::derive(move || if around.dark.get() { "sun" } else { "moon" })

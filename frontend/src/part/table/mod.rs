@@ -1,7 +1,6 @@
 //! Tables: rows that stay in place, heads that sort, keys that move.
 
 use leptos::{ev, prelude::*};
-use std::hash::Hash;
 use wasm_bindgen::JsCast;
 
 use super::icon::{Icon, Size};
@@ -9,30 +8,31 @@ use super::icon::{Icon, Size};
 /// Draws one row per item. A row stays while its key does and follows its item by the signal, so
 /// focus, ticks and open popovers survive updates.
 pub fn follow<T, K, V>(
-    items: impl Fn() -> Vec<T> + Copy + Send + Sync + 'static,
+    items: impl Fn() -> Vec<T> + Send + Sync + 'static,
     key: impl Fn(&T) -> K + Copy + Send + Sync + 'static,
-    row: impl Fn(K, Signal<T>) -> V + Clone + Send + Sync + 'static,
-) -> impl IntoView
+    row: impl Fn(K, Signal<T>) -> V + Send + Sync + 'static,
+) -> AnyView
 where
     T: Clone + PartialEq + Send + Sync + 'static,
-    K: Eq + Hash + Clone + Send + Sync + 'static,
+    K: ToString + 'static,
     V: IntoView + 'static,
 {
     let all = Memo::new(move |_| items());
-    view! {
-        <For
-            each=move || all.get()
-            key=move |item| key(item)
-            children=move |first| {
-                let id = key(&first);
-                let same = id.clone();
-                let item = Memo::new(move |_| {
-                    all.with(|all| all.iter().find(|item| key(item) == same).cloned())
-                });
-                row(id, Signal::derive(move || item.get().unwrap_or_else(|| first.clone())))
-            }
-        />
-    }
+    let keys = move || all.with(|all| all.iter().map(|item| key(item).to_string()).collect());
+    let draw = move |wanted: String| {
+        let find = move || all.with(|all| all.iter().find(|item| key(item).to_string() == wanted).cloned());
+        let Some(first) = untrack(&find) else { return ().into_any() };
+        let id = key(&first);
+        let item = Memo::new(move |_| find());
+        row(id, Signal::derive(move || item.get().unwrap_or_else(|| first.clone()))).into_any()
+    };
+    each(Box::new(keys), Box::new(draw))
+}
+
+/// Not generic: compiled once for every list.
+fn each(keys: Box<dyn Fn() -> Vec<String> + Send + Sync>, draw: Box<dyn Fn(String) -> AnyView + Send + Sync>) -> AnyView {
+    let draw = StoredValue::new(draw);
+    view! { <For each=move || keys() key=Clone::clone children=move |key| draw.with_value(|draw| draw(key))/> }.into_any()
 }
 
 /// Draws a head that sorts. `sort` is the API's word: the column, with `-` in front for descending.

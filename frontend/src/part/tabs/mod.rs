@@ -1,5 +1,6 @@
 //! Links between the views of one thing.
 
+use crate::draw::live;
 use leptos::prelude::*;
 use leptos_router::components::A;
 
@@ -23,7 +24,7 @@ pub fn Tabs(#[prop(into)] label: String, #[prop(into)] tabs: Signal<Vec<Tab>>) -
     };
     view! {
         <nav class="tabs" aria-label=label>
-            {move || tabs.get().into_iter().map(draw).collect::<Vec<_>>()}
+            {live(move || tabs.get().into_iter().map(draw).collect::<Vec<_>>())}
         </nav>
     }
 }

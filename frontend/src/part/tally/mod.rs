@@ -1,5 +1,6 @@
 //! The fleet in one line; each figure is a filter.
 
+use crate::draw::live;
 use leptos::prelude::*;
 
 use super::{Tone, icon::Icon};
@@ -40,7 +41,7 @@ pub fn TallyBar(
             >
                 <Icon name=figure.icon/>
                 <span>{figure.label}</span>
-                <b>{move || count(filter).map_or("–".to_owned(), |count| count.to_string())}</b>
+                <b>{live(move || count(filter).map_or("–".to_owned(), |count| count.to_string()))}</b>
             </button>
         }
     };
