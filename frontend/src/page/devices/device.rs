@@ -38,7 +38,7 @@ use crate::{
 pub fn DevicePage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
-    move || view! { <One id=id.get()/> }
+    live(move || view! { <One id=id.get()/> })
 }
 
 #[component]

@@ -83,7 +83,7 @@ pub fn Row(
 #[component]
 pub fn Status(endpoint: Signal<Endpoint>) -> impl IntoView {
     let status = Memo::new(move |_| endpoint.with(|endpoint| endpoint.status.clone()));
-    move || {
+    live(move || {
         let status = status.get();
         match (status.state, status.fault.clone()) {
             (EndpointState::Failing, Some(fault)) => {
@@ -93,7 +93,7 @@ pub fn Status(endpoint: Signal<Endpoint>) -> impl IntoView {
             }
             _ => status_badge(&status).into_any(),
         }
-    }
+    })
 }
 
 /// What a fault means in a word, with its sentence behind it.

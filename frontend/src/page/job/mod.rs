@@ -40,7 +40,7 @@ use crate::{
 pub fn JobPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
-    move || view! { <One id=id.get()/> }
+    live(move || view! { <One id=id.get()/> })
 }
 
 #[component]
@@ -143,7 +143,7 @@ fn Outcome(job: Signal<Job>) -> impl IntoView {
     let shown = Memo::new(move |_| {
         job.with(|job| (job.state, job.summary.clone().unwrap_or_default(), job.proof, job.cancel_requested))
     });
-    move || {
+    live(move || {
         let (state, summary, proof, ending) = shown.get();
         let tone = outcome(state).0;
         let title = |text: &str| if summary.is_empty() { text.to_owned() } else { summary.clone() };
@@ -173,7 +173,7 @@ fn Outcome(job: Signal<Job>) -> impl IntoView {
             }
             .into_any(),
         }
-    }
+    })
 }
 
 #[component]

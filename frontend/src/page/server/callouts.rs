@@ -10,6 +10,7 @@ use rackhand_wire::{
 
 use super::{Scene, edit::nothing};
 use crate::{
+    draw::live,
     api,
     part::{
         Tone,
@@ -32,7 +33,7 @@ enum Matter {
 #[component]
 pub fn Callouts(scene: Scene) -> impl IntoView {
     let matters = Memo::new(move |_| scene.server.with(matters));
-    move || matters.get().into_iter().map(|matter| draw(matter, scene)).collect::<Vec<_>>()
+    live(move || matters.get().into_iter().map(|matter| draw(matter, scene)).collect::<Vec<_>>())
 }
 
 fn matters(server: &Server) -> Vec<Matter> {

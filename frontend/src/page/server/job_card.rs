@@ -31,7 +31,7 @@ pub fn JobCard(#[prop(into)] active: Signal<Option<JobId>>) -> impl IntoView {
         }
     });
     let kept_id = Memo::new(move |_| kept.get());
-    move || kept_id.get().map(|id| view! { <One id kept/> })
+    live(move || kept_id.get().map(|id| view! { <One id kept/> }))
 }
 
 #[component]

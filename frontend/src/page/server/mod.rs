@@ -13,7 +13,7 @@ pub mod power_dialog;
 mod verbs;
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_params_map, use_query_map};
 use rackhand_wire::api::{connection::Connection, live::Object, page::Page, server::Server};
 
 use crate::{
@@ -36,7 +36,7 @@ pub fn ServerPage() -> impl IntoView {
     let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
     let tab = Memo::new(move |_| params.with(|params| params.get("tab").unwrap_or_default()));
     // Another server is another page: nothing of the one before may be acted on.
-    move || view! { <One id=id.get() tab/> }
+    live(move || view! { <One id=id.get() tab/> })
 }
 
 /// What the tabs work with.
@@ -50,6 +50,8 @@ pub struct Scene {
     pub again: Callback<()>,
     /// The drawer that adds a connection.
     pub adding: RwSignal<bool>,
+    /// An address that shall be recognised when that drawer opens next; empty for none.
+    pub pasted: RwSignal<String>,
 }
 
 impl Scene {
@@ -76,10 +78,13 @@ fn One(id: String, tab: Memo<String>) -> impl IntoView {
         server.again.run(());
         connections.again.run(());
     });
-    let adding = RwSignal::new(false);
+    // "Add server" hands over the address of its BMC.
+    let query = use_query_map();
+    let pasted = RwSignal::new(query.with_untracked(|query| query.get("paste").unwrap_or_default()));
+    let adding = RwSignal::new(pasted.with_untracked(|pasted| !pasted.is_empty()));
     let shape = || view! { <Skeleton lines=3/> <Skeleton/> }.into_any();
     faces(server, shape, move |server| {
-        let scene = Scene { server, connections, again, adding };
+        let scene = Scene { server, connections, again, adding, pasted };
         view! { <Filled scene tab/> }.into_any()
     })
 }

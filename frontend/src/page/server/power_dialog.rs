@@ -257,7 +257,7 @@ pub fn Shared(plan: Signal<PowerPlan>, agreed: RwSignal<bool>) -> impl IntoView 
     let names = Memo::new(move |_| {
         plan.with(|plan| plan.shared_with.iter().map(|server| server.name.clone()).collect::<Vec<_>>().join(", "))
     });
-    move || {
+    live(move || {
         let names = names.get();
         (!names.is_empty()).then(|| {
             view! {
@@ -265,7 +265,7 @@ pub fn Shared(plan: Signal<PowerPlan>, agreed: RwSignal<bool>) -> impl IntoView 
                 <CheckField label="Cut the power of these servers too" name="shared_with" value=agreed/>
             }
         })
-    }
+    })
 }
 
 /// Offers the softer way before one that loses data.
@@ -279,7 +279,7 @@ fn Softer(server: Signal<Server>, ask: RwSignal<Ask>) -> impl IntoView {
         hard && server.with(|server| server.power.value == PowerValue::On)
     });
     let soften = Callback::new(move |()| ask.update(|ask| ask.action = PowerAction::Shutdown));
-    move || {
+    live(move || {
         offered.get().then(|| {
             view! {
                 <Callout title="A softer way" text="Shut down asks the system to stop and waits up to 3 minutes.">
@@ -287,5 +287,5 @@ fn Softer(server: Signal<Server>, ask: RwSignal<Ask>) -> impl IntoView {
                 </Callout>
             }
         })
-    }
+    })
 }

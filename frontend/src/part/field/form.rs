@@ -5,6 +5,7 @@ use rackhand_wire::{Field, Input, OutletState, power::OutletReading};
 use std::sync::Arc;
 
 use super::{CheckField, Kind, SecretField, SelectField, TextField, Values};
+use crate::draw::live;
 use crate::form::Submit;
 
 /// Says how a field's name becomes the path that the API gives it: `host` to `params.host`.
@@ -119,7 +120,7 @@ fn OutletField(
         let listed = outlets.get().into_iter().map(|outlet| (outlet.outlet.clone(), outlet_words(&outlet)));
         std::iter::once(none).chain(listed).collect::<Vec<_>>()
     });
-    move || {
+    live(move || {
         let (label, name, help, placeholder) =
             (label.clone(), name.clone(), help.clone(), placeholder.clone());
         if listed.get() {
@@ -127,7 +128,7 @@ fn OutletField(
         } else {
             view! { <TextField label name value error help placeholder/> }.into_any()
         }
-    }
+    })
 }
 
 /// An outlet in one line: `7, srv-07, on, 71 W`.

@@ -32,14 +32,6 @@ impl Values {
         known.unwrap_or_else(|| RwSignal::new(String::new()))
     }
 
-    /// Fills in what a pasted text told.
-    pub fn fill(self, params: &Value) {
-        let told = params.as_object().into_iter().flatten();
-        for (name, value) in told {
-            self.signal(name).set(text(value));
-        }
-    }
-
     /// Says whether a field is in sight, given the others. Tracks what it reads.
     pub fn shows(self, field: &Field) -> bool {
         field.shown_when.as_ref().is_none_or(|condition| {

@@ -22,7 +22,7 @@ use crate::{
 
 /// Draws the paste and the list; `choose` gets the kind with what the paste told.
 #[component]
-pub fn PickKind(choose: Callback<(Kind, Option<Suggested>)>) -> impl IntoView {
+pub fn PickKind(choose: Callback<(Kind, Option<Suggested>)>, pasted: RwSignal<String>) -> impl IntoView {
     let kinds = load::<Page<Kind>>(|| Some("kinds".to_owned()), |_| false);
     let shape = || view! { <Skeleton lines=3/> }.into_any();
     faces(kinds, shape, move |kinds| {
@@ -33,7 +33,7 @@ pub fn PickKind(choose: Callback<(Kind, Option<Suggested>)>) -> impl IntoView {
             }
         });
         view! {
-            <PasteBox kinds choose/>
+            <PasteBox kinds choose pasted/>
             <div class="or">"or choose the type"</div>
             <KindList kinds=descriptors on_choose=pick/>
         }
@@ -46,17 +46,31 @@ fn named(kinds: &Page<Kind>, name: &str) -> Option<Kind> {
 }
 
 #[component]
-fn PasteBox(kinds: Signal<Page<Kind>>, choose: Callback<(Kind, Option<Suggested>)>) -> impl IntoView {
+fn PasteBox(
+    kinds: Signal<Page<Kind>>,
+    choose: Callback<(Kind, Option<Suggested>)>,
+    pasted: RwSignal<String>,
+) -> impl IntoView {
     let submit = Submit::new();
-    let text = RwSignal::new(String::new());
+    let text = RwSignal::new(pasted.get_untracked());
     let told = RwSignal::new(None::<Vec<Suggested>>);
-    let recognise = move |event: leptos::ev::SubmitEvent| {
-        event.prevent_default();
+    let ask = move || {
         let paste = Paste { text: text.get_untracked() };
         let work = async move { api::post::<_, Page<Suggested>>("kinds/suggest", &paste).await };
         submit.run(work, move |page| {
             told.try_set(Some(page.items));
         });
+    };
+    // What was handed over is asked at once, and only once.
+    Effect::new(move |_| {
+        if !pasted.get_untracked().is_empty() {
+            pasted.set(String::new());
+            ask();
+        }
+    });
+    let recognise = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        ask();
     };
     let draw = move |suggested: Suggested| {
         let kind = named(&kinds.get_untracked(), &suggested.kind)?;

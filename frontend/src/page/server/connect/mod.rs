@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::Scene;
 use crate::{
+    draw::live,
     form::Submit,
     page::endpoint::{Draft, Found},
     part::{
@@ -130,18 +131,18 @@ fn Body(scene: Scene, submit: Submit) -> impl IntoView {
     });
     let back = Callback::new(move |()| choice.set(None));
     let close = Callback::new(move |()| scene.adding.set(false));
-    move || match choice.get() {
+    live(move || match choice.get() {
         Some(choice) => {
             let making = Making::new(scene, &choice, submit);
             view! { <steps::StepsOf making back/> }.into_any()
         }
         None => view! {
-            <div class="dialog-body"><kind::PickKind choose/></div>
+            <div class="dialog-body"><kind::PickKind choose pasted=scene.pasted/></div>
             <footer class="dialog-foot">
                 <span class="push"></span>
                 <Button label="Cancel".to_owned() on_click=close/>
             </footer>
         }
         .into_any(),
-    }
+    })
 }
