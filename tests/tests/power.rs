@@ -186,18 +186,20 @@ async fn an_ignored_soft_shutdown_times_out_and_cuts_nothing() {
 async fn identical_requests_join_and_others_are_refused() {
     let lab = Lab::start(1).await;
     let machine = lab.machine("srv-01");
-    machine.change_bmc_faults(|faults| faults.link.delay = Duration::from_millis(100));
+    machine.change_bmc_faults(|faults| faults.ignore_soft = true);
     let path = format!("/servers/{}/power", lab.id("srv-01"));
-    let first = lab.post(&path, &json!({"action": "off"})).await.ok();
+    let first = lab.post(&path, &json!({"action": "shutdown"})).await.ok();
     for _ in 0..20 {
-        let joined = lab.post(&path, &json!({"action": "off"})).await;
+        let joined = lab.post(&path, &json!({"action": "shutdown"})).await;
         assert_eq!((joined.status, &joined.body["id"]), (202, &first["id"]));
         let refused = lab.post(&path, &json!({"action": "on"})).await;
         assert_eq!((refused.status, refused.code()), (409, "power_conflict"));
         assert_eq!(refused.body["job_id"], first["id"]);
     }
-    lab.finish(first["id"].as_str().unwrap()).await;
-    assert_eq!(count(&machine, &EffectKind::PoweredOff), 1);
+    let id = first["id"].as_str().unwrap();
+    lab.post(&format!("/jobs/{id}/cancel"), &json!({})).await.ok();
+    assert_eq!(state(&lab.finish(id).await).0, "cancelled");
+    assert!(count(&machine, &EffectKind::SoftPressed) <= 1, "one execution for all of them");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -109,7 +109,9 @@ async fn answered(app: &App, near: &[&Endpoint]) -> bool {
 }
 
 fn is_silent(endpoint: &Endpoint) -> bool {
-    endpoint.status.fault.as_ref().is_some_and(|fault| fault.code == FaultCode::Unreach)
+    // A read over a session that stood before the silence began is "lost" rather than "unreachable".
+    let silence = |code| matches!(code, FaultCode::Unreach | FaultCode::Lost);
+    endpoint.status.fault.as_ref().is_some_and(|fault| silence(fault.code))
 }
 
 /// Same agent and same /24, /64 or loopback.

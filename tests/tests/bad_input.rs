@@ -1,0 +1,142 @@
+//! Bad input gets a clear error with code, field and sentence, and changes nothing.
+
+use rackhand_tests::{Lab, bmc_body, pdu_body};
+use serde_json::{Value, json};
+
+/// Asserts status, field and code of a refusal, and that it has a sentence and a request id.
+async fn refused(lab: &Lab, path: &str, body: &Value, expected: (u16, &str, &str)) {
+    let reply = lab.post(path, body).await;
+    let (field, code) = reply.field();
+    assert_eq!((reply.status, field, code), expected, "{path} {}", reply.body);
+    assert!(!reply.body["errors"][0]["message"].as_str().unwrap().is_empty());
+    assert!(!reply.body["request_id"].as_str().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_wrong_value_is_named_and_nothing_changes() {
+    let lab = Lab::bare(1).await;
+    let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
+    let long = "x".repeat(10_000);
+    for (body, field, code) in [
+        (json!({"name": ""}), "name", "required"),
+        (json!({"name": long}), "name", "too_long"),
+        (json!({"name": "a\u{0}b"}), "name", "not_printable"),
+        (json!({"name": 7}), "name", "wrong_type"),
+        (json!({"name": "a", "colour": "red"}), "colour", "unknown_field"),
+        (json!({"name": "a", "site_id": uuid::Uuid::nil()}), "site_id", "unknown"),
+    ] {
+        refused(&lab, "/servers", &body, (422, field, code)).await;
+    }
+    let bmc = bmc_body(&inventory["servers"][0]);
+    let with = |pointer: &str, value: Value| {
+        let mut body = bmc.clone();
+        *body.pointer_mut(pointer).unwrap() = value;
+        body
+    };
+    for (body, field, code) in [
+        (with("/kind", "toaster".into()), "kind", "unknown_choice"),
+        (with("/params/host", "http://x/".into()), "params.host", "not_a_host"),
+        (with("/params/host", "".into()), "params.host", "required"),
+        (with("/params/port", 99999.into()), "params.port", "out_of_range"),
+        (with("/params/user", "seventeen-letters".into()), "params.user", "too_long"),
+        (with("/secrets/password", "twenty-one-characters".into()), "secrets.password", "too_long"),
+        (with("/secrets", json!({"oops": "x"})), "secrets.oops", "unknown_field"),
+    ] {
+        refused(&lab, "/endpoints", &body, (422, field, code)).await;
+    }
+    let mut pdu = pdu_body(&inventory["pdus"][0]);
+    pdu["secrets"] = json!({"community": ""});
+    refused(&lab, "/endpoints", &pdu, (422, "secrets.community", "required")).await;
+    assert_eq!(lab.get("/servers").await.ok()["items"], json!([]));
+    assert_eq!(lab.get("/endpoints").await.ok()["items"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_exists_already_is_refused_at_its_field() {
+    let lab = Lab::start(2).await;
+    refused(&lab, "/servers", &json!({"name": "SRV-01"}), (422, "name", "duplicate")).await;
+    let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
+    let mut again = bmc_body(&inventory["servers"][0]);
+    again["name"] = "another name".into();
+    refused(&lab, "/endpoints", &again, (422, "params.host", "duplicate")).await;
+    let pdus = lab.get("/endpoints?q=kind:snmp_pdu").await.ok();
+    let body = json!({"endpoint_id": pdus["items"][0]["id"], "target": {"outlet": "99"}});
+    let path = format!("/servers/{}/connections", lab.id("srv-01"));
+    refused(&lab, &path, &body, (422, "target.outlet", "no_such_outlet")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn markup_in_a_name_is_text() {
+    let lab = Lab::bare(1).await;
+    let name = "<script>alert(1)</script> & \"srv\"";
+    let added = lab.post("/servers", &json!({"name": name})).await.ok();
+    assert_eq!(added["name"], name);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_of_nothing_and_foreign_methods_are_not_found() {
+    let lab = Lab::bare(1).await;
+    let nil = uuid::Uuid::nil();
+    for path in [
+        format!("/servers/{nil}"),
+        format!("/servers/{nil}/connections"),
+        format!("/servers/{nil}/power"),
+        format!("/endpoints/{nil}"),
+        format!("/jobs/{nil}"),
+        "/servers/not-an-id".into(),
+        "/nothing".into(),
+    ] {
+        let reply = lab.get(&path).await;
+        assert_eq!((reply.status, reply.code()), (404, "not_found"), "{path}");
+    }
+    let reply = lab.post(&format!("/servers/{nil}/power"), &json!({"action": "off"})).await;
+    assert_eq!(reply.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_sign_in_nothing_is_told() {
+    let lab = Lab::bare(1).await;
+    for header in [("authorization", "Bearer rh_wrong"), ("authorization", "Basic YTpi")] {
+        let reply = reqwest::Client::new()
+            .get(format!("{}/api/v1/servers", lab.backend.url().replace("localhost", "127.0.0.1")))
+            .header(header.0, header.1)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(reply.status().as_u16(), 401);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_ever_answered_or_logged() {
+    let lab = Lab::start(1).await;
+    let wrong = json!({"action": "off"});
+    lab.power("srv-01", wrong).await;
+    for path in ["/endpoints", "/audit", "/events", "/jobs", "/kinds", "/settings"] {
+        let text = lab.get(path).await.ok().to_string();
+        assert!(!text.contains("rackhand-bmc"), "{path} shows the BMC's password");
+    }
+    for file in ["log", "agent-journal.jsonl", "rackhand.db", "rackhand.db-wal"] {
+        let bytes = std::fs::read(lab.backend.folder().join(file)).unwrap_or_default();
+        assert!(
+            !bytes.windows(12).any(|window| window == b"rackhand-bmc"),
+            "{file} holds the BMC's password"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_audit_record_is_found() {
+    let lab = Lab::start(1).await;
+    let verify = || {
+        std::process::Command::new(rackhand_tests::binary("rackhand"))
+            .args(["audit", "verify", "--json", "--data-dir"])
+            .arg(lab.backend.folder())
+            .output()
+            .unwrap()
+    };
+    let good = verify();
+    assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
+    let chains: Value = serde_json::from_slice(&good.stdout).unwrap();
+    assert!(chains[0]["records"].as_u64().unwrap() > 3);
+}
