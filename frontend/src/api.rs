@@ -6,7 +6,7 @@ use gloo_net::http::{Method, RequestBuilder, Response};
 use rackhand_wire::api::problem::Problem;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::session;
+use crate::{json, session};
 
 /// Path prefix of every call.
 const BASE: &str = "/api/v1/";
@@ -20,34 +20,34 @@ pub fn set_csrf(token: &str) {
     CSRF.with_borrow_mut(|slot| token.clone_into(slot));
 }
 
+/// Reads `path`, relative to the API, as text.
+pub async fn get_text(path: String) -> Result<String, Problem> {
+    send(Method::GET, path, None).await
+}
+
 /// Reads `path`, relative to the API.
 pub async fn get<T: DeserializeOwned>(path: &str) -> Result<T, Problem> {
-    read(send::<()>(Method::GET, path, None).await?).await
+    decode(&get_text(path.to_owned()).await?)
 }
 
 /// Posts `body` and reads the answer.
 pub async fn post<B: Serialize, T: DeserializeOwned>(path: &str, body: &B) -> Result<T, Problem> {
-    read(send(Method::POST, path, Some(body)).await?).await
-}
-
-/// Posts `body`; the answer does not matter.
-pub async fn act<B: Serialize>(path: &str, body: &B) -> Result<(), Problem> {
-    send(Method::POST, path, Some(body)).await.map(drop)
+    decode(&send(Method::POST, path.to_owned(), encode_body(body)).await?)
 }
 
 /// Posts nothing; the answer does not matter.
 pub async fn poke(path: &str) -> Result<(), Problem> {
-    send::<()>(Method::POST, path, None).await.map(drop)
+    send(Method::POST, path.to_owned(), None).await.map(drop)
 }
 
 /// Changes what stands at `path` and reads it as it is now.
 pub async fn patch<B: Serialize, T: DeserializeOwned>(path: &str, body: &B) -> Result<T, Problem> {
-    read(send(Method::PATCH, path, Some(body)).await?).await
+    decode(&send(Method::PATCH, path.to_owned(), encode_body(body)).await?)
 }
 
 /// Removes what stands at `path`.
 pub async fn delete(path: &str) -> Result<(), Problem> {
-    send::<()>(Method::DELETE, path, None).await.map(drop)
+    send(Method::DELETE, path.to_owned(), None).await.map(drop)
 }
 
 /// Escapes a value for a query string.
@@ -55,7 +55,23 @@ pub fn encode(value: &str) -> String {
     js_sys::encode_uri_component(value).into()
 }
 
-async fn send<B: Serialize>(method: Method, path: &str, body: Option<&B>) -> Result<Response, Problem> {
+/// Bodies are plain structs with text keys, which always serialise; the API refuses an empty one.
+fn encode_body<B: Serialize>(body: &B) -> Option<String> {
+    Some(serde_json::to_string(body).unwrap_or_default())
+}
+
+/// Reads an answer's text.
+pub fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    json::read(text).map_err(unreadable)
+}
+
+fn unreadable(error: String) -> Problem {
+    let title = "Rackhand's answer cannot be read. Reload the page: it may be older than the server.";
+    local(0, "unreadable", title, Some(error))
+}
+
+// Not generic on purpose: the whole exchange is compiled once, not once per body and answer.
+async fn send(method: Method, path: String, body: Option<String>) -> Result<String, Problem> {
     let changes = method != Method::GET;
     let mut request =
         RequestBuilder::new(&format!("{BASE}{path}")).method(method).header("accept", "application/json");
@@ -65,7 +81,7 @@ async fn send<B: Serialize>(method: Method, path: &str, body: Option<&B>) -> Res
             .header("idempotency-key", &fresh_key());
     }
     let sent = match body {
-        Some(body) => match request.json(body) {
+        Some(body) => match request.header("content-type", "application/json").body(body) {
             Ok(request) => request.send().await,
             Err(error) => Err(error),
         },
@@ -73,7 +89,7 @@ async fn send<B: Serialize>(method: Method, path: &str, body: Option<&B>) -> Res
     };
     let response = sent.map_err(|error| offline(&error.to_string()))?;
     if response.ok() {
-        return Ok(response);
+        return response.text().await.map_err(|error| offline(&error.to_string()));
     }
     let problem = understand(&response).await;
     if problem.status == 401 && path != "session" {
@@ -82,18 +98,10 @@ async fn send<B: Serialize>(method: Method, path: &str, body: Option<&B>) -> Res
     Err(problem)
 }
 
-async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Problem> {
-    let text = response.text().await.map_err(|error| offline(&error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| {
-        let title = "Rackhand's answer cannot be read. Reload the page: it may be older than the server.";
-        local(0, "unreadable", title, Some(error.to_string()))
-    })
-}
-
 /// Reads the problem of an answer, or makes one from its status.
 async fn understand(response: &Response) -> Problem {
     let text = response.text().await.unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_else(|_| {
+    json::read(&text).unwrap_or_else(|_| {
         let title = format!("Rackhand answered {}.", response.status());
         local(response.status(), "unexpected", &title, None)
     })

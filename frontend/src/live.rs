@@ -1,6 +1,7 @@
 //! The live stream. One tab of the browser holds it, chosen by a Web Lock, and passes every message
 //! to the other tabs; a page hears that something changed and fetches what it shows.
 
+use crate::json;
 use leptos::prelude::*;
 use rackhand_wire::api::live::{Change, Object};
 use std::{cell::RefCell, rc::Rc};
@@ -136,7 +137,7 @@ fn connected(now: bool) {
 fn tell_text(text: &str) {
     if text == RESYNC {
         tell(&Notice::Resync);
-    } else if let Ok(change) = serde_json::from_str::<Change>(text) {
+    } else if let Ok(change) = json::read::<Change>(text) {
         if change.object == Object::Session {
             crate::session::check();
         }

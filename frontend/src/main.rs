@@ -6,6 +6,7 @@ mod api;
 mod app;
 mod draw;
 mod form;
+mod json;
 mod live;
 mod load;
 mod page;

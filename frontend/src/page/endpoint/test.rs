@@ -85,7 +85,7 @@ async fn run(body: TestEndpoint) -> Result<TestResult, Problem> {
         TimeoutFuture::new(LOOK_MS).await;
         job = api::get(&format!("jobs/{}", job.id)).await?;
     }
-    let result = job.result.and_then(|result| serde_json::from_str(&result.to_string()).ok());
+    let result = job.result.and_then(|result| crate::json::read(&result.to_string()).ok());
     result.ok_or_else(|| {
         let why = job.summary.unwrap_or_else(|| "The test ended without a result.".to_owned());
         api::local(0, "no_result", &why, None)
