@@ -111,7 +111,7 @@ async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Resul
     if let Err(error) = journal.done(command.id, &result) {
         tracing::error!(%error, command = %command.id, "the outcome could not be journaled");
     }
-    Ok(result?)
+    result
 }
 
 /// Journals a write. Switching an outlet on settles every cut of it.
@@ -155,7 +155,14 @@ async fn restore(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> R
             }
             Ok(Answer::Done)
         }
-        _ => Err(Fault::new(FaultCode::State, Reason::NoEffect, "it is not on yet")),
+        Answer::Outlet(_)
+        | Answer::Done
+        | Answer::Identity(_)
+        | Answer::Power(_)
+        | Answer::Outlets { .. }
+        | Answer::BootDevice { .. } => {
+            Err(Fault::new(FaultCode::State, Reason::NoEffect, "it is not on yet"))
+        }
     }
 }
 

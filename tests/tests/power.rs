@@ -260,7 +260,7 @@ async fn when_most_of_a_subnet_is_silent_nothing_is_cut() {
         lab.power(server, json!({"action": "on"})).await;
     }
     lab.wait_until("the silence was noticed", async |lab: &Lab| {
-        lab.get("/endpoints?q=status:failing").await.ok()["items"].as_array().unwrap().len() >= 2
+        lab.get("/endpoints?q=status:failing").await.ok()["items"].as_array().unwrap().len() >= 3
     })
     .await;
     let job = lab.power("srv-01", json!({"action": "off"})).await;

@@ -10,6 +10,7 @@ use std::{
 
 use crate::Failure;
 
+#[expect(clippy::doc_markdown, reason = "these comments are the help text")]
 /// Options of `rackhand serve`; each is also an environment variable and a key of the file.
 #[derive(Args, Debug, Clone, Default)]
 pub struct Options {
@@ -70,6 +71,7 @@ const OURS: [&str; 1] = ["RACKHAND_FIXTURES"];
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are the keys of the file")]
 struct File {
     listen: Option<SocketAddr>,
     public_url: Option<String>,
@@ -203,16 +205,9 @@ fn is_root() -> bool {
 }
 
 fn read_file(named: Option<&Path>, data_dir: &Path) -> Result<File, Failure> {
-    let path = match named {
-        Some(path) => path.to_owned(),
-        None => {
-            let places = [data_dir.join("rackhand.toml"), PathBuf::from("/etc/rackhand/rackhand.toml")];
-            match places.into_iter().find(|path| path.exists()) {
-                Some(path) => path,
-                None => return Ok(File::default()),
-            }
-        }
-    };
+    let places = [data_dir.join("rackhand.toml"), PathBuf::from("/etc/rackhand/rackhand.toml")];
+    let found = || places.into_iter().find(|path| path.exists());
+    let Some(path) = named.map(Path::to_owned).or_else(found) else { return Ok(File::default()) };
     let what = format!("read {}", path.display());
     let text = std::fs::read_to_string(&path).map_err(|error| Failure::new(&what, error))?;
     toml::from_str(&text).map_err(|error| Failure::new(&what, error.to_string().trim_end()))

@@ -5,11 +5,11 @@
 //! routes) and [`work`] (performs what the power machine asks for).
 
 mod agents;
-pub mod app;
+mod app;
 mod audit;
 pub mod cli;
-pub mod config;
-pub mod http;
+mod config;
+mod http;
 mod live;
 mod logging;
 mod secret;

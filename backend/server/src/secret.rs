@@ -41,13 +41,11 @@ pub fn password_fits(password: &str, hash: Option<&str>) -> bool {
         PasswordHash::new(hash)
             .is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok())
     };
-    match hash {
-        Some(hash) => fits(hash),
-        None => {
-            fits(&NOBODY);
-            false
-        }
+    if let Some(hash) = hash {
+        return fits(hash);
     }
+    fits(&NOBODY);
+    false
 }
 
 /// Reads the master key, or makes it: 32 bytes in a file that only its owner can read.
@@ -82,7 +80,8 @@ fn only_owner(file: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
     let what = format!("use the master key {}", file.display());
     let mode = fs::metadata(file).map_err(|error| Failure::new(&what, error))?.permissions().mode();
-    if mode & 0o077 == 0 {
+    let others = mode & 0o077;
+    if others == 0 {
         return Ok(());
     }
     Err(Failure::new(&what, format!("others can read it (mode {:o}); run chmod 0400 on it", mode & 0o777)))

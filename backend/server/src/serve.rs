@@ -34,16 +34,13 @@ pub async fn open(config: &Config) -> Result<Db, Failure> {
 pub async fn open_current(config: &Config) -> Result<Db, Failure> {
     let db = open(config).await?;
     migrate(&db).await?;
-    settings::check_master_key(db.writer(), db.keys()).await.map_err(|error| match error {
-        rackhand_store::Error::Sealed => Failure::new(
-            "use this database",
-            format!(
-                "it was sealed with another master key than {}; bring the right key",
-                config.master_key_file.display()
-            ),
-        ),
-        other => other.into(),
-    })?;
+    let checked = settings::check_master_key(db.writer(), db.keys()).await;
+    if matches!(checked, Err(rackhand_store::Error::Sealed)) {
+        let file = config.master_key_file.display();
+        let why = format!("it was sealed with another master key than {file}; bring the right key");
+        return Err(Failure::new("use this database", why));
+    }
+    checked?;
     Ok(db)
 }
 

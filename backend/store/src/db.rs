@@ -76,10 +76,7 @@ impl Db {
     /// Names the engine, for people.
     #[must_use]
     pub fn engine(&self) -> &'static str {
-        match self.writer.get_database_backend() {
-            DbBackend::Postgres => "PostgreSQL",
-            _ => "SQLite",
-        }
+        if self.writer.get_database_backend() == DbBackend::Postgres { "PostgreSQL" } else { "SQLite" }
     }
 
     /// Closes every connection after what is under way.

@@ -36,52 +36,69 @@ use crate::{
 pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -> Result<Page<ServerRow>> {
     let limit = page::limit(query)?;
     let (sort, descending) = page::sort(query, &["name", "rack", "state", "checked_at"], "name")?;
-    let column = match sort {
-        "rack" => Column::Rack,
-        "state" => Column::PowerValue,
-        "checked_at" => Column::CheckedAt,
-        _ => Column::NameKey,
-    };
+    let sort = Sort::named(sort);
     let mut which = matching(db, scope, query.q.as_deref()).await?;
     if let Some(cursor) = Cursor::decode(query)? {
-        which = which.add(after(column, descending, &cursor)?);
+        which = which.add(after(sort, descending, &cursor)?);
     }
     let order = if descending { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
-    let mut select = Entity::find().filter(which);
-    // Rows never read have no time; they count as the oldest in both engines.
-    select = match column {
-        Column::CheckedAt => select.order_by(Expr::col(column).if_null(0), order.clone()),
-        column => select.order_by(column, order.clone()),
-    };
+    let select = Entity::find().filter(which).order_by(sort.place(), order.clone());
     let rows = select.order_by(Column::Id, order).limit(limit + 1).all(db).await?;
-    let cursor = |row: &Model| {
-        let value = match column {
-            Column::Rack => row.rack.clone(),
-            Column::PowerValue => row.power_value.clone(),
-            Column::CheckedAt => row.checked_at.unwrap_or_default().to_string(),
-            _ => row.name_key.clone(),
-        };
-        Cursor::encode(&value, row.id)
-    };
+    let cursor = |row: &Model| Cursor::encode(&sort.value(row), row.id);
     let page = page::cut(rows, limit, cursor, |row| row);
     Ok(Page { items: rows_of(db, page.items).await?, next: page.next })
 }
 
-fn after(column: Column, descending: bool, cursor: &Cursor) -> Result<Condition> {
-    let value: sea_orm::Value = match column {
-        Column::CheckedAt => cursor.number()?.into(),
-        _ => cursor.value.clone().into(),
-    };
-    let place = || match column {
-        Column::CheckedAt => Expr::col(column).if_null(0),
-        column => Expr::col(column),
+/// Columns that the list can be sorted by.
+#[derive(Clone, Copy)]
+enum Sort {
+    Name,
+    Rack,
+    State,
+    CheckedAt,
+}
+
+impl Sort {
+    fn named(name: &str) -> Self {
+        match name {
+            "rack" => Self::Rack,
+            "state" => Self::State,
+            "checked_at" => Self::CheckedAt,
+            _ => Self::Name,
+        }
+    }
+
+    fn place(self) -> Expr {
+        match self {
+            Self::Name => Expr::col(Column::NameKey),
+            Self::Rack => Expr::col(Column::Rack),
+            Self::State => Expr::col(Column::PowerValue),
+            // Rows never read have no time; they count as the oldest in both engines.
+            Self::CheckedAt => Expr::col(Column::CheckedAt).if_null(0),
+        }
+    }
+
+    fn value(self, row: &Model) -> String {
+        match self {
+            Self::Name => row.name_key.clone(),
+            Self::Rack => row.rack.clone(),
+            Self::State => row.power_value.clone(),
+            Self::CheckedAt => row.checked_at.unwrap_or_default().to_string(),
+        }
+    }
+}
+
+fn after(sort: Sort, descending: bool, cursor: &Cursor) -> Result<Condition> {
+    let value: sea_orm::Value = match sort {
+        Sort::CheckedAt => cursor.number()?.into(),
+        Sort::Name | Sort::Rack | Sort::State => cursor.value.clone().into(),
     };
     let (beyond, next) = if descending {
-        (place().lt(value.clone()), Column::Id.lt(cursor.id))
+        (sort.place().lt(value.clone()), Column::Id.lt(cursor.id))
     } else {
-        (place().gt(value.clone()), Column::Id.gt(cursor.id))
+        (sort.place().gt(value.clone()), Column::Id.gt(cursor.id))
     };
-    Ok(Condition::any().add(beyond).add(Condition::all().add(place().eq(value)).add(next)))
+    Ok(Condition::any().add(beyond).add(Condition::all().add(sort.place().eq(value)).add(next)))
 }
 
 async fn rows_of(db: &impl ConnectionTrait, rows: Vec<Model>) -> Result<Vec<ServerRow>> {
@@ -300,7 +317,7 @@ pub async fn change(
     }
     if let Some(name) = change.name {
         row.name_key = name.trim().to_lowercase();
-        row.name = name.trim().to_owned();
+        name.trim().clone_into(&mut row.name);
     }
     row.rack = change.rack.map_or(row.rack, |rack| rack.trim().to_owned());
     row.site_id = change.site_id.map_or(row.site_id, |site| site.map(|id| id.0));

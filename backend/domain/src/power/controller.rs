@@ -123,6 +123,7 @@ const STATE_TRIES: u32 = 6;
 
 impl Control {
     /// Sets out; the first thing is always to read.
+    #[must_use]
     pub fn start(controller: usize, label: &str, goal: Goal, now: u64, why: &str) -> (Self, Step) {
         let control = Self {
             controller,
@@ -308,8 +309,7 @@ impl Control {
     fn judge(&mut self, reading: &PowerReading, now: u64, rhythm: &Rhythm) -> Option<Next> {
         let there = reading.power == self.goal.wanted();
         match self.goal {
-            Goal::On | Goal::Off if there => Some(Next::End(End::Reached)),
-            Goal::Shutdown if there => Some(Next::End(End::Reached)),
+            Goal::On | Goal::Off | Goal::Shutdown if there => Some(Next::End(End::Reached)),
             Goal::Reset => {
                 let restarted = reading.restart_cause.is_some() && reading.restart_cause != self.cause_before;
                 match (&self.lost, there, restarted) {
@@ -358,7 +358,6 @@ impl Control {
 
     fn give_up(&self, fault: Option<&Fault>) -> Next {
         Next::End(match (fault.or(self.lost.as_ref()), self.read_since_write, self.goal) {
-            (None, true, Goal::Shutdown) => End::SoftTimeout,
             (_, true, Goal::Shutdown) => End::SoftTimeout,
             (None, true, _) => End::NoEffect,
             (Some(fault), _, _) => End::Unclear(fault.clone()),

@@ -152,6 +152,7 @@ pub struct Feeds {
 
 impl Feeds {
     /// Sets out by reading the first outlet. `count` must be at least one.
+    #[must_use]
     pub fn start(goal: Goal, count: usize, why: &str) -> (Self, Step) {
         let feeds = Self {
             goal,

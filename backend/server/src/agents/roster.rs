@@ -56,7 +56,9 @@ impl Roster {
                     ToBackend::Finished { command, result, .. } => {
                         let waiting = pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&command);
                         // Whoever waited may have gone; the journal keeps the outcome for a resumed job.
-                        waiting.map(|waiting| waiting.send(result));
+                        if let Some(waiting) = waiting {
+                            waiting.send(result).ok();
+                        }
                     }
                     ToBackend::Restored { cut, result } => {
                         told.send(Told::Restored { cut, result }).await.ok();

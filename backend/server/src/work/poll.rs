@@ -16,7 +16,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{
     command::{self, Destination},
     lock,
-    power::{controller_reading, feed_state},
+    power::{controller_reading, feed_state, power},
     weigh,
 };
 use crate::app::App;
@@ -206,15 +206,17 @@ async fn controllers(
         if let Err(fault) = &answer {
             status = Err(fault.clone());
         }
-        let answer = answer.and_then(|answer| match answer {
-            Answer::Power(reading) => Ok(reading),
-            _ => Err(Fault::new(rackhand_wire::FaultCode::Proto, rackhand_wire::Reason::Malformed, "")),
-        });
+        let answer = answer.and_then(power);
         connections::read(app.db.writer(), connection.id, controller_reading(&answer)).await?;
         weigh::server(app, connection.server_id).await?;
     }
     let answered = status.is_ok();
-    store(app, name, id, status.as_ref().map(Clone::clone), None).await?;
+    let fault = status.as_ref().err().cloned();
+    let told = match &fault {
+        Some(fault) => Err(fault),
+        None => Ok(status.ok().flatten()),
+    };
+    store(app, name, id, told, None).await?;
     Ok(answered)
 }
 

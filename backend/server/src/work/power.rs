@@ -358,18 +358,16 @@ fn fresh_command() -> CommandId {
     CommandId(rackhand_store::fresh_id())
 }
 
-fn power(answer: Answer) -> std::result::Result<PowerReading, Fault> {
-    match answer {
-        Answer::Power(reading) => Ok(reading),
-        other => Err(strange(&other)),
-    }
+/// Takes a power reading out of an answer.
+pub fn power(answer: Answer) -> std::result::Result<PowerReading, Fault> {
+    if let Answer::Power(reading) = answer { Ok(reading) } else { Err(strange(&answer)) }
 }
 
 fn outlet_seen(answer: Answer) -> std::result::Result<OutletSeen, Fault> {
-    match answer {
-        Answer::Outlet(reading) => Ok(OutletSeen { state: reading.state, locked: reading.locked }),
-        other => Err(strange(&other)),
+    if let Answer::Outlet(reading) = answer {
+        return Ok(OutletSeen { state: reading.state, locked: reading.locked });
     }
+    Err(strange(&answer))
 }
 
 fn strange(answer: &Answer) -> Fault {

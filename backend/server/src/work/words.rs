@@ -163,7 +163,12 @@ fn refusal(blueprint: &Blueprint) -> Option<String> {
         PowerAction::Reset if blueprint.server.power.value == PowerValue::Off => {
             Some("The server is off, so there is nothing to reset. Use On.".into())
         }
-        _ => None,
+        PowerAction::On
+        | PowerAction::Off
+        | PowerAction::Cycle
+        | PowerAction::Shutdown
+        | PowerAction::Reset
+        | PowerAction::Nmi => None,
     }
 }
 
