@@ -1,1 +1,319 @@
+//! Random worlds against the machine, and the published table of states.
+//!
+//! The world is physics with a seed: it switches, loses answers, goes silent, sticks. What it counts is
+//! compared with what the machine claims.
 
+use super::{
+    Action, Effect, Path, Plan, Rhythm, Run, Signal,
+    effect::OutletSeen,
+    plan::Refusal,
+    state::{Context, weigh},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use rackhand_wire::{
+    Fault, FaultCode, OutletState, PowerAction, PowerValue, Reason, Role, Timings,
+    api::{job::JobState, power::Via},
+    id::{ConnectionId, EndpointId},
+    power::{Native, PathEvidence, PathState, PowerFlag, PowerReading, ServerPower, Switch},
+};
+
+/// A small generator: repeatable from its seed, which the failing assertion prints.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+
+    fn one_in(&mut self, sides: u64) -> bool {
+        self.roll(sides) == 0
+    }
+}
+
+struct World {
+    dice: Dice,
+    on: bool,
+    outlets: Vec<bool>,
+    stuck: Vec<bool>,
+    dead_pdu: Vec<bool>,
+    bmc_silent: bool,
+    nasty: bool,
+    resets: u32,
+    wrote_outlet: bool,
+    read_since_write: bool,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let outlets = usize::try_from(dice.roll(5)).unwrap();
+        let nasty = dice.one_in(2);
+        let each = |dice: &mut Dice, sides| (0..outlets).map(|_| dice.one_in(sides)).collect();
+        Self {
+            on: dice.one_in(2),
+            stuck: each(&mut dice, if nasty { 6 } else { 1000 }),
+            dead_pdu: each(&mut dice, if nasty { 8 } else { 1000 }),
+            outlets: vec![true; outlets],
+            bmc_silent: dice.one_in(2),
+            nasty,
+            resets: 0,
+            wrote_outlet: false,
+            read_since_write: true,
+            dice,
+        }
+    }
+
+    fn fed(&self) -> bool {
+        self.outlets.is_empty() || self.outlets.iter().any(|on| *on)
+    }
+
+    fn loses(&mut self) -> bool {
+        self.nasty && self.dice.one_in(5)
+    }
+
+    fn answer(&mut self, effect: &Effect) -> Signal {
+        match effect {
+            Effect::Read { .. } => Signal::Read(self.read()),
+            Effect::Command { command, .. } => Signal::Commanded(self.command(*command)),
+            Effect::ReadOutlet { outlet } => Signal::Outlet(self.read_outlet(*outlet)),
+            Effect::SwitchOutlet { outlet, to, restore_after_ms } => {
+                assert_eq!(restore_after_ms.is_some(), *to == Switch::Off, "every cut has a time limit");
+                Signal::Switched(self.switch(*outlet, *to))
+            }
+            Effect::KeepOff => Signal::Kept(Ok(())),
+            Effect::CheckGates => Signal::Gates(if self.dice.one_in(4) {
+                Err(Refusal::new("path_unproven", "closed"))
+            } else {
+                Ok(())
+            }),
+            Effect::Wait { .. } => Signal::Waited,
+            Effect::Finish(_) => unreachable!("the run is over"),
+        }
+    }
+
+    fn read(&mut self) -> Result<PowerReading, Fault> {
+        if self.bmc_silent || !self.fed() {
+            return Err(Fault::unreachable(""));
+        }
+        if self.loses() {
+            return Err(Fault::lost(""));
+        }
+        self.read_since_write = true;
+        let power = if self.on { Switch::On } else { Switch::Off };
+        Ok(PowerReading { power, restore_policy: None, restart_cause: None })
+    }
+
+    fn command(&mut self, command: Native) -> Result<(), Fault> {
+        if self.bmc_silent || !self.fed() {
+            return Err(Fault::unreachable(""));
+        }
+        if self.nasty && self.dice.one_in(8) {
+            let code =
+                [FaultCode::Busy, FaultCode::State, FaultCode::Unsupported][self.dice.roll(3) as usize];
+            return Err(Fault::new(code, Reason::Busy, ""));
+        }
+        let arrives = !self.loses();
+        if arrives {
+            self.read_since_write = false;
+            match command {
+                Native::On => self.on = true,
+                Native::Off => self.on = false,
+                Native::Reset => self.resets += 1,
+                Native::Shutdown => self.on &= self.dice.one_in(3),
+                Native::Nmi => {}
+                Native::Cycle => panic!("the machine never uses the native cycle"),
+            }
+        }
+        if !arrives || self.loses() { Err(Fault::lost("")) } else { Ok(()) }
+    }
+
+    fn read_outlet(&mut self, outlet: usize) -> Result<OutletSeen, Fault> {
+        if self.dead_pdu[outlet] || self.loses() {
+            return Err(Fault::unreachable(""));
+        }
+        self.read_since_write = true;
+        let state = if self.outlets[outlet] { OutletState::On } else { OutletState::Off };
+        Ok(OutletSeen { state, locked: None })
+    }
+
+    fn switch(&mut self, outlet: usize, to: Switch) -> Result<(), Fault> {
+        self.wrote_outlet = true;
+        self.read_since_write = false;
+        if self.dead_pdu[outlet] {
+            return Err(Fault::lost(""));
+        }
+        if !self.stuck[outlet] {
+            self.outlets[outlet] = to == Switch::On;
+        }
+        if !self.fed() {
+            self.on = false;
+        }
+        if self.loses() { Err(Fault::lost("")) } else { Ok(()) }
+    }
+}
+
+fn path(n: u128, label: &str) -> Path {
+    let id = uuid(n);
+    Path { connection: ConnectionId(id), endpoint: EndpointId(id), label: label.into() }
+}
+
+fn uuid(n: u128) -> uuid::Uuid {
+    uuid::Uuid::from_u128(n)
+}
+
+fn plan(what: PowerAction, outlets: usize) -> Plan {
+    Plan {
+        action: Action { what, via: Via::Auto, on_if_off: false, escalate: false },
+        controllers: vec![path(1, "IPMI")],
+        outlets: (0..outlets).map(|n| path(100 + n as u128, &format!("outlet {n}"))).collect(),
+        fallback_refusal: None,
+        cut_refusal: None,
+        feeds_missing: false,
+        rhythm: Rhythm::from(&Timings::default()),
+    }
+}
+
+/// Runs one script to its end; every step goes through storage, as a restart would.
+fn play(seed: u64) -> (World, Run, super::Verdict) {
+    let mut world = World::new(seed);
+    let what = PowerAction::ALL[world.dice.roll(6) as usize];
+    let mut run = Run::start(plan(what, world.outlets.len()), 0);
+    let cancel_at = world.dice.roll(60);
+    let mut now = 0;
+    for step in 0..2000 {
+        if world.nasty && step == cancel_at {
+            run.cancel();
+        }
+        let effect = run.pending().effect.clone();
+        if let Effect::Finish(verdict) = effect {
+            return (world, run, verdict);
+        }
+        now += if let Effect::Wait { ms } = effect { ms } else { 10 };
+        let signal = world.answer(&effect);
+        run.step(&signal, now);
+        let stored = serde_json::to_string(&run).unwrap();
+        run = serde_json::from_str(&stored).unwrap();
+    }
+    panic!("seed {seed}: no end in sight at {:?}", run.pending());
+}
+
+#[test]
+fn no_script_makes_the_machine_lie_or_leave_mixed_feeds() {
+    for seed in 1..=2000 {
+        let (world, run, verdict) = play(seed);
+        let what = run.plan().action.what;
+        let all_on = world.outlets.iter().all(|on| *on);
+        assert!(world.resets <= 1, "seed {seed}: {} resets", world.resets);
+        match (verdict.state, what) {
+            (JobState::Succeeded, PowerAction::Off | PowerAction::Shutdown) => {
+                assert!(!world.on, "seed {seed}: claims off while it runs");
+            }
+            (JobState::Succeeded, PowerAction::On | PowerAction::Cycle) => {
+                assert!(world.on || verdict.value == Some(PowerValue::Fed), "seed {seed}: {verdict:?}");
+            }
+            _ => {}
+        }
+        if verdict.state == JobState::Succeeded {
+            let blind = what == PowerAction::Nmi;
+            assert!(world.read_since_write || blind, "seed {seed}: success without a read after the write");
+        }
+        let dark_on_purpose = verdict.state == JobState::Succeeded && what == PowerAction::Off;
+        let told = matches!(verdict.state, JobState::FailedPartial | JobState::SucceededDegraded);
+        assert!(
+            all_on || dark_on_purpose || told || verdict.reason == "nothing_feeds",
+            "seed {seed}: {verdict:?} {:?}",
+            world.outlets
+        );
+        if matches!(what, PowerAction::Shutdown | PowerAction::Reset | PowerAction::Nmi) {
+            assert!(!world.wrote_outlet, "seed {seed}: {what:?} touched an outlet");
+        }
+    }
+}
+
+#[test]
+fn only_silence_falls_back() {
+    for code in [
+        FaultCode::Auth,
+        FaultCode::Config,
+        FaultCode::Updating,
+        FaultCode::Exec,
+        FaultCode::Unsupported,
+        FaultCode::State,
+    ] {
+        for what in [PowerAction::On, PowerAction::Off, PowerAction::Cycle] {
+            let mut run = Run::start(plan(what, 2), 0);
+            run.step(&Signal::Read(Err(Fault::new(code, Reason::WrongPassword, ""))), 10);
+            let Effect::Finish(verdict) = &run.pending().effect else { panic!("{code:?} {what:?} goes on") };
+            assert_eq!(verdict.state, JobState::Failed);
+        }
+    }
+    let mut run = Run::start(plan(PowerAction::Off, 2), 0);
+    run.step(&Signal::Read(Err(Fault::unreachable(""))), 10);
+    assert_eq!(run.pending().effect, Effect::CheckGates);
+}
+
+fn evidence(role: Role, state: Option<PathState>, at: DateTime<Utc>) -> PathEvidence {
+    PathEvidence {
+        connection_id: ConnectionId(uuid(1)),
+        label: String::new(),
+        role,
+        state,
+        fault: None,
+        checked_at: Some(at),
+        watts: None,
+        restore_policy: None,
+    }
+}
+
+#[test]
+fn the_published_table_holds() {
+    let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+    let context = Context {
+        now,
+        feeds_complete: true,
+        fallback_enabled: true,
+        mismatch_seen: false,
+        stale_after: TimeDelta::seconds(180),
+        hold_up: TimeDelta::seconds(10),
+    };
+    let (feed_on, feed_off) = (Some(PathState::FeedOn), Some(PathState::FeedOff));
+    let (on, off) = (Some(PathState::On), Some(PathState::Off));
+    // A silent BMC while the outlets feed shows "fed", our refinement of the table's "unknown".
+    for (feed, bmc, shown) in [
+        (feed_off, on, PowerValue::Off),
+        (feed_off, off, PowerValue::Off),
+        (feed_off, None, PowerValue::Off),
+        (feed_on, on, PowerValue::On),
+        (feed_on, off, PowerValue::Off),
+        (feed_on, None, PowerValue::Fed),
+        (None, on, PowerValue::On),
+        (None, off, PowerValue::Off),
+        (None, None, PowerValue::Unknown),
+    ] {
+        // Read at the same moment: the supplies may still hold the BMC up.
+        let paths = vec![
+            evidence(Role::Controller, bmc, now),
+            evidence(Role::Feed, feed, now),
+            evidence(Role::Feed, feed, now),
+        ];
+        let power = weigh(paths, &context, &ServerPower::default());
+        assert_eq!(power.value, shown, "{feed:?} {bmc:?}");
+        assert!(!power.flags.contains(&PowerFlag::WiringMismatch));
+    }
+    let later = vec![
+        evidence(Role::Controller, on, now),
+        evidence(Role::Feed, feed_off, now - TimeDelta::seconds(30)),
+    ];
+    let power = weigh(later, &context, &ServerPower::default());
+    assert_eq!(power.value, PowerValue::On);
+    assert!(power.flags.contains(&PowerFlag::WiringMismatch), "it answers long after its outlets were off");
+    let partial = vec![
+        evidence(Role::Controller, on, now),
+        evidence(Role::Feed, feed_on, now),
+        evidence(Role::Feed, feed_off, now),
+    ];
+    assert!(weigh(partial, &context, &ServerPower::default()).flags.contains(&PowerFlag::Degraded));
+}
