@@ -12,7 +12,10 @@ use super::{
 use chrono::{DateTime, TimeDelta, Utc};
 use rackhand_wire::{
     Fault, FaultCode, OutletState, PowerAction, PowerValue, Reason, Role, Timings,
-    api::{job::JobState, power::Via},
+    api::{
+        job::{JobState, Proof},
+        power::Via,
+    },
     id::{ConnectionId, EndpointId},
     power::{Native, PathEvidence, PathState, PowerFlag, PowerReading, ServerPower, Switch},
 };
@@ -148,6 +151,10 @@ impl World {
         if !self.stuck[outlet] {
             self.outlets[outlet] = to == Switch::On;
         }
+        // Someone on site plugs a feed in again while the others are being cut.
+        if self.nasty && to == Switch::Off && outlet > 0 && self.dice.one_in(10) {
+            self.outlets[0] = true;
+        }
         if !self.fed() {
             self.on = false;
         }
@@ -217,6 +224,9 @@ fn no_script_makes_the_machine_lie_or_leave_mixed_feeds() {
             _ => {}
         }
         if verdict.state == JobState::Succeeded {
+            if what == PowerAction::Off && verdict.proof == Some(Proof::Feeds) {
+                assert!(!world.outlets.contains(&true), "seed {seed}: claims dark with a feed on");
+            }
             let blind = what == PowerAction::Nmi;
             assert!(world.read_since_write || blind, "seed {seed}: success without a read after the write");
         }
