@@ -32,7 +32,7 @@ pub async fn get<T: DeserializeOwned>(path: &str) -> Result<T, Problem> {
 
 /// Posts `body` and reads the answer.
 pub async fn post<B: Serialize, T: DeserializeOwned>(path: &str, body: &B) -> Result<T, Problem> {
-    decode(&send(Method::POST, path.to_owned(), encode_body(body)).await?)
+    decode(&send(Method::POST, path.to_owned(), Some(encode_body(body))).await?)
 }
 
 /// Posts nothing; the answer does not matter.
@@ -42,7 +42,7 @@ pub async fn poke(path: &str) -> Result<(), Problem> {
 
 /// Changes what stands at `path` and reads it as it is now.
 pub async fn patch<B: Serialize, T: DeserializeOwned>(path: &str, body: &B) -> Result<T, Problem> {
-    decode(&send(Method::PATCH, path.to_owned(), encode_body(body)).await?)
+    decode(&send(Method::PATCH, path.to_owned(), Some(encode_body(body))).await?)
 }
 
 /// Removes what stands at `path`.
@@ -56,8 +56,8 @@ pub fn encode(value: &str) -> String {
 }
 
 /// Bodies are plain structs with text keys, which always serialise; the API refuses an empty one.
-fn encode_body<B: Serialize>(body: &B) -> Option<String> {
-    Some(serde_json::to_string(body).unwrap_or_default())
+fn encode_body<B: Serialize>(body: &B) -> String {
+    serde_json::to_string(body).unwrap_or_default()
 }
 
 /// Reads an answer's text.

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use leptos_router::{
-    components::{Redirect, Route, Router, Routes},
+    components::{FlatRoutes, Redirect, Route, Router},
     hooks::use_navigate,
     path,
 };
@@ -35,7 +35,7 @@ pub fn App() -> impl IntoView {
     // Another name or token alone must not build the page anew.
     let kind = Memo::new(move |_| std::mem::discriminant(&state.get()));
     let draw = move || {
-        kind.track();
+        kind.with(|_| ());
         match state.get_untracked() {
             State::Asking => ().into_any(),
             State::Failed(problem) => {
@@ -92,7 +92,7 @@ fn Inside(user: String) -> impl IntoView {
 #[component]
 fn Pages() -> impl IntoView {
     view! {
-        <Routes fallback=NotFound>
+        <FlatRoutes fallback=NotFound>
             <Route path=path!("/") view=|| view! { <Redirect path="/servers"/> }/>
             <Route path=path!("/setup") view=|| view! { <Redirect path="/servers"/> }/>
             <Route path=path!("/servers") view=servers::ServersPage/>
@@ -103,7 +103,7 @@ fn Pages() -> impl IntoView {
             <Route path=path!("/agents") view=agents::AgentsPage/>
             <Route path=path!("/activity/:tab?") view=activity::ActivityPage/>
             <Route path=path!("/settings/:tab?") view=settings::SettingsPage/>
-        </Routes>
+        </FlatRoutes>
     }
 }
 

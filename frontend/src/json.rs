@@ -2,7 +2,8 @@
 //! the parser of the text behind every type, half of the wasm would be parsers.
 
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, VariantAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
 };
 use serde_json::{Error, Map, Value, map};
 use std::vec;
@@ -29,21 +30,27 @@ impl Tree {
     fn text(self) -> Result<String, Error> {
         match self.0 {
             Value::String(text) => Ok(text),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => Err(unfit("not a text")),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                Err(unfit("not a text"))
+            }
         }
     }
 
     fn fields(self) -> Result<Fields, Error> {
         match self.0 {
             Value::Object(fields) => Ok(Fields::new(fields)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::String(_) => Err(unfit("not an object")),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::String(_) => {
+                Err(unfit("not an object"))
+            }
         }
     }
 
     fn items(self) -> Result<Items, Error> {
         match self.0 {
             Value::Array(items) => Ok(Items(items.into_iter())),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Err(unfit("not a list")),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                Err(unfit("not a list"))
+            }
         }
     }
 }
@@ -105,11 +112,19 @@ impl<'de> Deserializer<'de> for Tree {
         visitor.visit_unit()
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         visitor.visit_unit()
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 

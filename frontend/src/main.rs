@@ -2,6 +2,8 @@
 //! from the REST API; what a kind of device needs is told by its descriptor, never written here.
 //! Start with `app.rs`.
 
+#![expect(clippy::needless_pass_by_value, reason = "a component owns what it is given")]
+
 mod api;
 mod app;
 mod draw;

@@ -58,8 +58,6 @@ pub enum Tone {
     Degraded,
     /// Failed.
     Danger,
-    /// Chosen.
-    Accent,
 }
 
 impl Tone {
@@ -73,7 +71,6 @@ impl Tone {
             Self::Transition => "transition",
             Self::Degraded => "degraded",
             Self::Danger => "danger",
-            Self::Accent => "accent",
         }
     }
 }

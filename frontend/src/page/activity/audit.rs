@@ -4,8 +4,8 @@ use leptos::prelude::*;
 use rackhand_wire::api::{audit::AuditRecord, live::Object, page::Page};
 
 use crate::{
-    draw::live,
     api,
+    draw::live,
     load::{faces, load},
     part::{
         empty::Empty,

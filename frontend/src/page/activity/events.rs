@@ -9,8 +9,8 @@ use rackhand_wire::api::{
 };
 
 use crate::{
-    draw::live,
     api,
+    draw::live,
     load::{faces, load},
     part::{
         Tone,

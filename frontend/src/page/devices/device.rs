@@ -10,6 +10,7 @@ use rackhand_wire::{
         live::{Change, Object},
         page::Page,
     },
+    operation::Identity,
 };
 
 use super::{Task, agent_names, agent_of, dialogs::Dialogs, row::Status};
@@ -24,7 +25,7 @@ use crate::{
         card::Card,
         crumbs,
         empty::Empty,
-        facts::{Facts, fact},
+        facts::fact,
         field::outlet_state,
         page_head::PageHead,
         skeleton::Skeleton,
@@ -74,7 +75,9 @@ fn Head(device: Signal<Endpoint>, kinds: Signal<Vec<Integration>>) -> impl IntoV
     let name = Memo::new(move |_| device.with(|device| device.name.clone()));
     crumbs::stand(move || (vec![("Network devices".to_owned(), "/devices".to_owned())], name.get()));
     let task = RwSignal::new(None);
-    let press = move |make: fn(Endpoint) -> Task| Callback::new(move |()| task.set(Some(make(device.get_untracked()))));
+    let press = move |make: fn(Endpoint) -> Task| {
+        Callback::new(move |()| task.set(Some(make(device.get_untracked()))))
+    };
     let fault = move || {
         device.with(|device| device.status.fault.clone()).map(|fault| {
             view! { <Callout title=fault.to_string() text="Power through its outlets is not offered until this is mended." tone=Tone::Danger/> }
@@ -94,37 +97,53 @@ fn Head(device: Signal<Endpoint>, kinds: Signal<Vec<Integration>>) -> impl IntoV
 #[component]
 fn About(device: Signal<Endpoint>) -> impl IntoView {
     let agents = agent_names();
-    let told = move |read: fn(&rackhand_wire::operation::Identity) -> Option<String>| {
-        move || {
-            let told = device.with(|device| device.status.identity.as_ref().and_then(read));
-            told.unwrap_or_else(|| "—".to_owned())
+    let facts = move || {
+        let device = device.get();
+        let agent = agents.with(|agents| agent_of(&device, agents));
+        let identity = device.status.identity.unwrap_or_else(unknown);
+        let read = device
+            .status
+            .checked_at
+            .map_or_else(|| "never".to_owned(), |at| format!("{} ago", time::age(at)));
+        let told = |name, value: Option<String>| fact(name, value.unwrap_or_else(|| "—".to_owned()));
+        view! {
+            <dl class="facts">
+                {told("Maker", identity.vendor)}
+                {told("Model", identity.model)}
+                {told("Firmware", identity.firmware)}
+                {told("Serial", identity.unique)}
+                {told("Driver", identity.profile)}
+                {told("Protocol", identity.protocol)}
+                {told("Address", device.address)}
+                {fact("Agent", agent)}
+                {fact("Connections", device.connections.to_string())}
+                {fact("Read", read)}
+                {fact("Added", time::day(device.created_at))}
+            </dl>
         }
     };
     let notes = move || {
-        let notes = device.with(|device| device.status.identity.as_ref().map(|identity| identity.notes.clone()));
+        let notes =
+            device.with(|device| device.status.identity.as_ref().map(|identity| identity.notes.clone()));
         let note = |text: String| view! { <Callout title=text tone=Tone::Degraded/> };
         notes.unwrap_or_default().into_iter().map(note).collect::<Vec<_>>()
     };
-    let read = move || device.with(|device| device.status.checked_at);
     view! {
-        <Card title="Facts">
-            <div class="card-body">
-                <Facts>
-                    {fact("Maker", live(told(|identity| identity.vendor.clone())))}
-                    {fact("Model", live(told(|identity| identity.model.clone())))}
-                    {fact("Firmware", live(told(|identity| identity.firmware.clone())))}
-                    {fact("Serial", live(told(|identity| identity.unique.clone())))}
-                    {fact("Driver", live(told(|identity| identity.profile.clone())))}
-                    {fact("Protocol", live(told(|identity| identity.protocol.clone())))}
-                    {fact("Address", live(move || device.with(|device| device.address.clone())))}
-                    {fact("Agent", live(move || device.with(|device| agents.with(|agents| agent_of(device, agents)))))}
-                    {fact("Connections", live(move || device.with(|device| device.connections)))}
-                    {fact("Read", live(move || read().map_or_else(|| "never".to_owned(), |at| format!("{} ago", time::age(at)))))}
-                    {fact("Added", live(move || time::day(device.with(|device| device.created_at))))}
-                </Facts>
-            </div>
-        </Card>
+        <Card title="Facts"><div class="card-body">{live(facts)}</div></Card>
         {live(notes)}
+    }
+}
+
+/// An identity of which nothing is known yet.
+pub fn unknown() -> Identity {
+    Identity {
+        vendor: None,
+        model: None,
+        firmware: None,
+        unique: None,
+        profile: None,
+        protocol: None,
+        notes: Vec::new(),
     }
 }
 
@@ -132,7 +151,9 @@ fn About(device: Signal<Endpoint>) -> impl IntoView {
 fn Outlets(outlets: Signal<EndpointOutlets>) -> impl IntoView {
     let read = move || outlets.with(|outlets| outlets.checked_at);
     let age = move || {
-        let words = move || read().map_or_else(|| "Never read".to_owned(), |at| format!("Read {} ago", time::age(at)));
+        let words = move || {
+            read().map_or_else(|| "Never read".to_owned(), |at| format!("Read {} ago", time::age(at)))
+        };
         view! { <span class="meta">{live(words)}</span> }
     };
     let none = move || {
@@ -168,34 +189,26 @@ fn Outlets(outlets: Signal<EndpointOutlets>) -> impl IntoView {
 
 #[component]
 fn OutletRow(outlet: Signal<FedOutlet>) -> impl IntoView {
-    let state = move || outlet.with(|outlet| state_badge(outlet.reading.state, outlet_state(&outlet.reading)));
-    let locked = move || {
-        let locked = outlet.with(|outlet| outlet.reading.locked.clone());
-        locked.map(|why| view! { <Badge text=why icon="lock" tone=Tone::Degraded/> })
-    };
-    let feeds = move || {
-        let servers = outlet.with(|outlet| outlet.servers.clone());
+    let cells = move || {
+        let FedOutlet { reading, servers } = outlet.get();
+        let state = state_badge(reading.state, outlet_state(&reading));
+        let locked = reading.locked.map(|why| view! { <Badge text=why icon="lock" tone=Tone::Degraded/> });
         let link = |server: rackhand_wire::api::server::ServerBrief| {
             view! { <A href=format!("/servers/{}", server.id)>{server.name}</A> " " }
         };
-        servers.into_iter().map(link).collect::<Vec<_>>()
-    };
-    let number = move |read: fn(&FedOutlet) -> Option<f64>, unit: &'static str, draw: fn(f64) -> String| {
-        move || outlet.with(read).map_or_else(|| "—".to_owned(), |value| format!("{} {unit}", draw(value)))
-    };
-    view! {
-        <tr>
-            <td data-m="title">
-                <span class="name">{live(move || outlet.with(|outlet| outlet.reading.outlet.clone()))}</span>
-                <span class="under">{live(move || outlet.with(|outlet| outlet.reading.name.clone()))}</span>
-            </td>
-            <td data-m="end"><span class="row">{live(state)} {live(locked)}</span></td>
+        let unit = |value: Option<f64>, draw: fn(f64) -> String, unit| {
+            value.map_or_else(|| "—".to_owned(), |value| format!("{} {unit}", draw(value)))
+        };
+        view! {
+            <td data-m="title"><span class="name">{reading.outlet}</span><span class="under">{reading.name}</span></td>
+            <td data-m="end"><span class="row">{state} {locked}</span></td>
             <td class="break"></td>
-            <td data-m="line">{live(feeds)}</td>
-            <td data-m="line" class="num">{number(|outlet| outlet.reading.watts, "W", whole)}</td>
-            <td data-p="2" class="num">{number(|outlet| outlet.reading.amps, "A", tenths)}</td>
-        </tr>
-    }
+            <td data-m="line">{servers.into_iter().map(link).collect::<Vec<_>>()}</td>
+            <td data-m="line" class="num">{unit(reading.watts, whole, "W")}</td>
+            <td data-p="2" class="num">{unit(reading.amps, tenths, "A")}</td>
+        }
+    };
+    view! { <tr>{live(cells)}</tr> }
 }
 
 fn state_badge(state: OutletState, word: &'static str) -> impl IntoView {

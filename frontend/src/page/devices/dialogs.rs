@@ -46,7 +46,8 @@ pub fn Dialogs(task: RwSignal<Option<Task>>, kinds: Vec<Integration>) -> impl In
     let kinds = StoredValue::new(kinds);
     let body = move || match task.get_untracked() {
         Some(Task::Change(endpoint)) => {
-            let kind = kinds.with_value(|kinds| kinds.iter().find(|kind| kind.descriptor.kind == endpoint.kind).cloned());
+            let kind = kinds
+                .with_value(|kinds| kinds.iter().find(|kind| kind.descriptor.kind == endpoint.kind).cloned());
             kind.map(|kind| view! { <ChangeDevice endpoint kind open submit/> }).into_any()
         }
         Some(Task::Test(endpoint)) => view! { <TestDevice endpoint open submit/> }.into_any(),
@@ -89,8 +90,11 @@ fn TestDevice(endpoint: Endpoint, open: RwSignal<bool>, submit: Submit) -> impl 
 #[component]
 fn RemoveDevice(endpoint: Endpoint, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
     let (id, name, used) = (endpoint.id, endpoint.name.clone(), endpoint.connections);
-    let refusal = (used > 0).then(|| format!("{used} connections use it: remove them from their servers first."));
-    let text = refusal.clone().unwrap_or_else(|| "Rackhand forgets its address and credentials. The device itself keeps running as it is.".to_owned());
+    let refusal =
+        (used > 0).then(|| format!("{used} connections use it: remove them from their servers first."));
+    let text = refusal.clone().unwrap_or_else(|| {
+        "Rackhand forgets its address and credentials. The device itself keeps running as it is.".to_owned()
+    });
     let gone = name.clone();
     let go = Callback::new(move |()| {
         let gone = gone.clone();

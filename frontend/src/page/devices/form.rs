@@ -9,8 +9,8 @@ use rackhand_wire::api::{
 use serde_json::Value;
 
 use crate::{
-    draw::live,
     api,
+    draw::live,
     form::Submit,
     live,
     page::endpoint::{AgentField, Draft, EndpointFields, Found, NameField, TestPanel},
@@ -104,7 +104,12 @@ fn AddFoot(draft: Draft, open: RwSignal<bool>, submit: Submit) -> impl IntoView 
 
 /// The body of the dialog that changes a device.
 #[component]
-pub fn ChangeDevice(endpoint: Endpoint, kind: Integration, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
+pub fn ChangeDevice(
+    endpoint: Endpoint,
+    kind: Integration,
+    open: RwSignal<bool>,
+    submit: Submit,
+) -> impl IntoView {
     let draft = Draft::new(&kind, &endpoint.params);
     draft.name.set(endpoint.name.clone());
     draft.agent.set(endpoint.agent_id.map(|id| id.to_string()).unwrap_or_default());
@@ -120,11 +125,14 @@ pub fn ChangeDevice(endpoint: Endpoint, kind: Integration, open: RwSignal<bool>,
             accept_identity: false,
             version: Some(version),
         };
-        submit.run(async move { api::patch::<_, Endpoint>(&format!("endpoints/{id}"), &body).await }, move |endpoint| {
-            open.try_set(false);
-            toast::done(format!("{} saved", endpoint.name));
-            live::announce(Object::Endpoint, endpoint.id);
-        });
+        submit.run(
+            async move { api::patch::<_, Endpoint>(&format!("endpoints/{id}"), &body).await },
+            move |endpoint| {
+                open.try_set(false);
+                toast::done(format!("{} saved", endpoint.name));
+                live::announce(Object::Endpoint, endpoint.id);
+            },
+        );
     });
     view! {
         <div class="dialog-body">

@@ -1,7 +1,10 @@
 //! The list of network devices, one tab per kind.
 
 use leptos::prelude::*;
-use leptos_router::{NavigateOptions, hooks::{use_navigate, use_query_map}};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_query_map},
+};
 use rackhand_wire::{
     Group,
     api::{
@@ -14,8 +17,8 @@ use rackhand_wire::{
 
 use super::{agent_names, dialogs::Dialogs, form::AddDevice, row::Row};
 use crate::{
-    draw::live,
     api,
+    draw::live,
     load::{faces, load},
     part::{
         button::{Button, Kind},
@@ -66,7 +69,8 @@ fn Devices(kinds: Vec<Integration>, adding: RwSignal<bool>) -> impl IntoView {
     });
     let path = move || {
         let kind = names.with_value(|names| names.get(at.get()).cloned())?;
-        let cursor = cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();
+        let cursor =
+            cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();
         let (kind, q, sort) = (api::encode(&kind), api::encode(&q.get()), api::encode(&sort.get()));
         Some(format!("endpoints?limit=50&kind={kind}&q={q}&sort={sort}{cursor}"))
     };

@@ -24,7 +24,8 @@ enum Task {
 
 /// Names agents by their ids.
 fn agent_names() -> Signal<Vec<Agent>> {
-    let agents = load::<Page<Agent>>(|| Some("agents?limit=500".to_owned()), |change| change.object == Object::Agent);
+    let agents =
+        load::<Page<Agent>>(|| Some("agents?limit=500".to_owned()), |change| change.object == Object::Agent);
     Signal::derive(move || agents.value.get().map(|page| page.items).unwrap_or_default())
 }
 

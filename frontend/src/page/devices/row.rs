@@ -11,7 +11,7 @@ use rackhand_wire::{
     },
 };
 
-use super::{Task, agent_of};
+use super::{Task, agent_of, device::unknown};
 use crate::{
     draw::live,
     part::{
@@ -34,18 +34,27 @@ pub fn Row(
 ) -> impl IntoView {
     let id = endpoint.with_untracked(|endpoint| endpoint.id);
     let name = move || endpoint.with(|endpoint| endpoint.name.clone());
-    let kind = endpoint.with_untracked(|endpoint| kinds.iter().find(|kind| kind.descriptor.kind == endpoint.kind).cloned());
+    let kind = endpoint
+        .with_untracked(|endpoint| kinds.iter().find(|kind| kind.descriptor.kind == endpoint.kind).cloned());
     let (title, icon) = kind.map_or_else(
         || (endpoint.with_untracked(|endpoint| endpoint.kind.clone()), "network"),
         |kind| (kind.descriptor.title, group_icon(kind.descriptor.group)),
     );
-    let told = move |read: fn(&rackhand_wire::operation::Identity) -> Option<String>| {
-        move || {
-            let told = endpoint.with(|endpoint| endpoint.status.identity.as_ref().and_then(read));
-            told.unwrap_or_else(|| "—".to_owned())
+    let cells = move || {
+        let endpoint = endpoint.get();
+        let agent = agents.with(|agents| agent_of(&endpoint, agents));
+        let identity = endpoint.status.identity.unwrap_or_else(unknown);
+        let told = |value: Option<String>| value.unwrap_or_else(|| "—".to_owned());
+        view! {
+            <td data-m="line">{told(identity.model)}</td>
+            <td data-p="3" class="mono">{told(identity.firmware)}</td>
+            <td data-m="line" class="mono">{told(endpoint.address)}</td>
+            <td data-p="3">{told(identity.protocol)}</td>
+            <td data-p="1" data-m="line" data-label="agent">{agent}</td>
+            <td data-p="2" class="num">{endpoint.connections}</td>
+            <td class="num dim">{endpoint.status.checked_at.map_or_else(|| "never".to_owned(), time::age)}</td>
         }
     };
-    let read = move || endpoint.with(|endpoint| endpoint.status.checked_at);
     let items = move || {
         let set = move |make: fn(Endpoint) -> Task| move || task.set(Some(make(endpoint.get_untracked())));
         vec![
@@ -67,13 +76,7 @@ pub fn Row(
             </td>
             <td data-m="end"><Status endpoint/></td>
             <td class="break"></td>
-            <td data-m="line">{told(|identity| identity.model.clone())}</td>
-            <td data-p="3" class="mono">{told(|identity| identity.firmware.clone())}</td>
-            <td data-m="line" class="mono">{live(move || endpoint.with(|endpoint| endpoint.address.clone()))}</td>
-            <td data-p="3">{told(|identity| identity.protocol.clone())}</td>
-            <td data-p="1" data-m="line" data-label="agent">{live(move || endpoint.with(|endpoint| agents.with(|agents| agent_of(endpoint, agents))))}</td>
-            <td data-p="2" class="num">{live(move || endpoint.with(|endpoint| endpoint.connections))}</td>
-            <td class="num dim">{live(move || read().map_or_else(|| "never".to_owned(), time::age))}</td>
+            {live(cells)}
             <td class="menu-cell"><Menu label=Signal::derive(move || format!("Actions for {}", name())) small="sm" items/></td>
         </tr>
     }
@@ -87,7 +90,8 @@ pub fn Status(endpoint: Signal<Endpoint>) -> impl IntoView {
         let status = status.get();
         match (status.state, status.fault.clone()) {
             (EndpointState::Failing, Some(fault)) => {
-                let address = endpoint.with_untracked(|endpoint| endpoint.address.clone()).unwrap_or_default();
+                let address =
+                    endpoint.with_untracked(|endpoint| endpoint.address.clone()).unwrap_or_default();
                 let at = status.checked_at.map(time::moment).unwrap_or_default();
                 view! { <FaultBadge fault place=format!("{address}, {at}")/> }.into_any()
             }
@@ -148,14 +152,20 @@ fn word(code: FaultCode) -> &'static str {
 /// What a person can do about it.
 fn remedy(code: FaultCode) -> &'static str {
     match code {
-        FaultCode::Auth => "The device was reached: check the user and the secret. It is not asked again until they change, so that it does not lock the account.",
+        FaultCode::Auth => {
+            "The device was reached: check the user and the secret. It is not asked again until they change, so that it does not lock the account."
+        }
         FaultCode::Config => "Check the settings of the device here and on the device itself.",
         FaultCode::State => "Look at the state of the device first.",
         FaultCode::Unsupported => "This model cannot do it.",
         FaultCode::Busy => "It is asked again in a while.",
         FaultCode::Updating => "Wait until its firmware is updated.",
-        FaultCode::Unreach => "Check the address, the cable and the network between the agent and the device.",
-        FaultCode::Lost | FaultCode::Dup => "The command may have arrived: read the state before doing anything again.",
+        FaultCode::Unreach => {
+            "Check the address, the cable and the network between the agent and the device."
+        }
+        FaultCode::Lost | FaultCode::Dup => {
+            "The command may have arrived: read the state before doing anything again."
+        }
         FaultCode::Proto => "Something else may answer at this address.",
         FaultCode::Exec => "Check the agent; the device was not asked.",
     }

@@ -125,7 +125,8 @@ pub fn NameField(draft: Draft, submit: Submit, prefix: &'static str) -> impl Int
 /// Draws the choice of the agent that reaches the device. Agents that do not know the kind are told apart.
 #[component]
 pub fn AgentField(agent: RwSignal<String>, kind: Kind, #[prop(into)] default: String) -> impl IntoView {
-    let agents = load::<Page<Agent>>(|| Some("agents?limit=500".to_owned()), |change| change.object == Object::Agent);
+    let agents =
+        load::<Page<Agent>>(|| Some("agents?limit=500".to_owned()), |change| change.object == Object::Agent);
     let options = Signal::derive(move || {
         let known = agents.value.get().map(|page| page.items).unwrap_or_default();
         let named = known.iter().map(|agent| (agent.id.to_string(), agent_words(agent, &kind)));

@@ -12,8 +12,8 @@ use rackhand_wire::{
 };
 
 use crate::{
-    draw::live,
     api,
+    draw::live,
     form::Submit,
     part::{
         Tone,
@@ -66,7 +66,8 @@ pub fn TestPanel(
             go.run(());
         }
     });
-    let label = Signal::derive(move || if found.with(Option::is_some) { "Test again" } else { "Test" }.to_owned());
+    let label =
+        Signal::derive(move || if found.with(Option::is_some) { "Test again" } else { "Test" }.to_owned());
     view! {
         <div class="row">
             <Button label size=Size::Small icon="refresh" busy refusal on_click=go/>
@@ -116,7 +117,8 @@ fn verdict(result: TestResult) -> AnyView {
     if !result.outlets.is_empty() {
         words.push(format!("{} outlets.", result.outlets.len()));
     }
-    view! { <div role="status"><Callout title text=words.join(" ") tone=Tone::On icon="check"/></div> }.into_any()
+    view! { <div role="status"><Callout title text=words.join(" ") tone=Tone::On icon="check"/></div> }
+        .into_any()
 }
 
 fn told(identity: &Identity) -> Vec<String> {

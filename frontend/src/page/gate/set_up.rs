@@ -9,8 +9,8 @@ use rackhand_wire::api::session::{Session, Setup};
 
 use super::Gate;
 use crate::{
-    draw::live,
     api,
+    draw::live,
     form::Submit,
     part::{
         button::{Button, Kind, Size},

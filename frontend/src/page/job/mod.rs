@@ -9,8 +9,8 @@ use rackhand_wire::api::{
 };
 
 use crate::{
-    draw::live,
     api,
+    draw::live,
     form::Submit,
     load::{Load, faces, load},
     page::activity::outcome,
@@ -23,7 +23,7 @@ use crate::{
         crumbs,
         dialog::{Dialog, Side},
         empty::Empty,
-        facts::{Facts, fact},
+        facts::fact,
         icon::Icon,
         icon_button::IconButton,
         job_steps::JobSteps,
@@ -62,10 +62,12 @@ fn Filled(job: Signal<Job>, load: Load<Job>) -> impl IntoView {
         if let Some(server) = job.with(|job| job.server.clone()) {
             way.push((server.name, format!("/servers/{}", server.id)));
         }
-        let here = job.with(|job| job.action.map_or(title.get_untracked(), |action| action.title().to_owned()));
+        let here =
+            job.with(|job| job.action.map_or(title.get_untracked(), |action| action.title().to_owned()));
         (way, here)
     });
-    let start = Signal::derive(move || job.with(|job| job.started_at.unwrap_or(job.created_at).timestamp_millis()));
+    let start =
+        Signal::derive(move || job.with(|job| job.started_at.unwrap_or(job.created_at).timestamp_millis()));
     let steps = Signal::derive(move || job.with(|job| job.steps.clone()));
     view! {
         <PageHead title state=move || state(job)>
@@ -83,30 +85,33 @@ fn Filled(job: Signal<Job>, load: Load<Job>) -> impl IntoView {
 
 /// How it stands, with its time.
 fn state(job: Signal<Job>) -> impl IntoView {
-    let look = Memo::new(move |_| outcome(job.with(|job| job.state)));
-    let age = move || {
-        job.with(|job| {
-            let end = job.finished_at.map_or_else(time::now, |end| end.timestamp_millis());
-            let began = job.started_at.unwrap_or(job.created_at).timestamp_millis();
-            match job.steps.len() {
-                0 => time::took(end - began),
-                many if !job.state.is_over() => format!("step {many}, {}", time::took(end - began)),
-                many => format!("{many} steps, {}", time::took(end - began)),
-            }
-        })
-    };
-    view! {
-        <span class="power-state" data-size="lg" data-tone=move || look.get().0.word()>
-            <Icon name=Signal::derive(move || look.get().1)/>
-            {live(move || look.get().2)}
-            " "
-            <span class="age">{live(age)}</span>
-        </span>
-    }
+    live(move || {
+        let job = job.get();
+        let (tone, icon, word) = outcome(job.state);
+        let end = job.finished_at.map_or_else(time::now, |end| end.timestamp_millis());
+        let took = time::took(end - job.started_at.unwrap_or(job.created_at).timestamp_millis());
+        let age = match job.steps.len() {
+            0 => took,
+            many if !job.state.is_over() => format!("step {many}, {took}"),
+            many => format!("{many} steps, {took}"),
+        };
+        view! {
+            <span class="power-state" data-size="lg" data-tone=tone.word()>
+                <Icon name=icon/>
+                {word}
+                " "
+                <span class="age">{age}</span>
+            </span>
+        }
+    })
 }
 
 #[component]
-fn Timeline(job: Signal<Job>, steps: Signal<Vec<rackhand_wire::api::job::Step>>, start: Signal<i64>) -> impl IntoView {
+fn Timeline(
+    job: Signal<Job>,
+    steps: Signal<Vec<rackhand_wire::api::job::Step>>,
+    start: Signal<i64>,
+) -> impl IntoView {
     let some = Memo::new(move |_| !steps.with(Vec::is_empty));
     let over = Memo::new(move |_| job.with(|job| job.state.is_over()));
     let note = move || {
@@ -117,18 +122,21 @@ fn Timeline(job: Signal<Job>, steps: Signal<Vec<rackhand_wire::api::job::Step>>,
         }
     };
     let none = move || {
-        (!some.get()).then(|| {
-            if over.get() {
-                view! { <Empty icon="clock" title="It ended before its first step" text="Nothing was sent to any device."/> }
-            } else {
-                view! { <Empty icon="clock" title="Waiting for its turn" text="The first step appears here as it begins."/> }
-            }
-        })
+        let (title, text) = match (some.get(), over.get()) {
+            (true, _) => return ().into_any(),
+            (false, true) => ("It ended before its first step", "Nothing was sent to any device."),
+            (false, false) => ("Waiting for its turn", "The first step appears here as it begins."),
+        };
+        view! { <Empty icon="clock" title text/> }.into_any()
     };
-    view! {
-        {live(move || some.get().then(|| view! {
+    let lanes =
+        move || {
+            some.get().then(|| view! {
             <Card title="When each path was used"><div class="card-body"><Lanes steps start/></div></Card>
-        }))}
+        })
+        };
+    view! {
+        {live(lanes)}
         <section class="card" aria-label="Steps" aria-live="polite">
             <header class="card-head"><h2>"Steps"</h2>{live(note)}</header>
             <JobSteps steps start/>
@@ -178,57 +186,58 @@ fn Outcome(job: Signal<Job>) -> impl IntoView {
 
 #[component]
 fn Request(job: Signal<Job>) -> impl IntoView {
-    let server = move || {
-        job.with(|job| job.server.clone())
-            .map(|server| fact("Server", view! { <A href=format!("/servers/{}", server.id)>{server.name}</A> }))
-    };
-    let endpoint = move || {
-        job.with(|job| job.endpoint_id).map(|id| fact("Device", view! { <A href=format!("/devices/{id}")>"Open device"</A> }))
-    };
-    let proof = move || {
-        job.with(|job| job.proof).map(|proof| {
-            fact("Rests on", match proof {
-                Proof::Controller => "The controller, read after the last write",
-                Proof::Feeds => "The outlets, read after the last write",
-                Proof::Acknowledged => "The acknowledgement: there is no state to read",
-            })
-        })
-    };
-    let via = move || {
-        job.with(|job| job.via).map(|via| fact("Paths", match via {
-            Via::Auto => "Controllers first, outlets if unreachable",
-            Via::Outlets => "Outlets at once, forced",
-        }))
-    };
-    let reason = move || job.with(|job| job.reason.clone()).map(|reason| fact("Outcome", view! { <span class="mono">{reason}</span> }));
-    let at = |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or_else(|| "—".to_owned(), time::moment);
     let id = job.with_untracked(|job| job.id.to_string());
     let copied = id.clone();
-    let kind = move || match job.with(|job| job.kind) {
-        JobKind::Power => "Power",
-        JobKind::EndpointTest => "Test of a device",
-    };
     view! {
         <Card title="Request">
             <div class="card-body">
-                <Facts>
-                    {live(server)}
-                    {live(endpoint)}
-                    {fact("Kind", live(kind))}
-                    {live(via)}
-                    {fact("Asked by", live(move || job.with(|job| job.requested_by.clone())))}
-                    {fact("Accepted", live(move || at(job.with(|job| Some(job.created_at)))))}
-                    {fact("Began", live(move || at(job.with(|job| job.started_at))))}
-                    {fact("Ended", live(move || at(job.with(|job| job.finished_at))))}
-                    {live(proof)}
-                    {live(reason)}
-                    {fact("Job", view! {
-                        <span class="mono cut">{id}</span>
-                        <IconButton label="Copy job id".to_owned() icon="copy" small="sm" on_click=move || copy(&copied)/>
-                    })}
-                </Facts>
+                {live(move || request_facts(job.get()))}
+                <div class="row">
+                    <span class="meta">"Job"</span>
+                    <span class="mono cut">{id}</span>
+                    <IconButton label="Copy job id".to_owned() icon="copy" small="sm" on_click=move || copy(&copied)/>
+                </div>
             </div>
         </Card>
+    }
+}
+
+fn request_facts(job: Job) -> impl IntoView {
+    let server = job.server.map(|server| {
+        fact("Server", view! { <A href=format!("/servers/{}", server.id)>{server.name}</A> }.into_any())
+    });
+    let device = job
+        .endpoint_id
+        .map(|id| fact("Device", view! { <A href=format!("/devices/{id}")>"Open device"</A> }.into_any()));
+    let kind = match job.kind {
+        JobKind::Power => "Power",
+        JobKind::EndpointTest => "Test of a device",
+    };
+    let via = job.via.map(|via| match via {
+        Via::Auto => "Controllers first, outlets if unreachable",
+        Via::Outlets => "Outlets at once, forced",
+    });
+    let proof = job.proof.map(|proof| match proof {
+        Proof::Controller => "The controller, read after the last write",
+        Proof::Feeds => "The outlets, read after the last write",
+        Proof::Acknowledged => "The acknowledgement: there is no state to read",
+    });
+    let at = |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or_else(|| "—".to_owned(), time::moment);
+    let some =
+        |name: &'static str, value: Option<&'static str>| value.map(|value| fact(name, value.to_owned()));
+    view! {
+        <dl class="facts">
+            {server}
+            {device}
+            {fact("Kind", kind.to_owned())}
+            {some("Paths", via)}
+            {fact("Asked by", job.requested_by)}
+            {fact("Accepted", at(Some(job.created_at)))}
+            {fact("Began", at(job.started_at))}
+            {fact("Ended", at(job.finished_at))}
+            {some("Rests on", proof)}
+            {job.reason.map(|reason| fact("Outcome", view! { <span class="mono">{reason}</span> }.into_any()))}
+        </dl>
     }
 }
 
@@ -263,7 +272,9 @@ fn Cancel(job: Signal<Job>, load: Load<Job>) -> impl IntoView {
         | JobState::FailedPartial
         | JobState::Indeterminate
         | JobState::Cancelled
-        | JobState::Expired => "No new step begins. What was cut is fed again and read back first, so this may take a while.",
+        | JobState::Expired => {
+            "No new step begins. What was cut is fed again and read back first, so this may take a while."
+        }
     };
     view! {
         {live(move || (!over.get()).then(|| view! {

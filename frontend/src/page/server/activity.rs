@@ -7,8 +7,8 @@ use rackhand_wire::{
 };
 
 use crate::{
-    draw::live,
     api,
+    draw::live,
     load::{faces, load},
     page::activity::{event_line, job_line},
     part::{
@@ -45,9 +45,14 @@ pub fn Activity(server: ServerId) -> impl IntoView {
     }
 }
 
-fn path(list: &'static str, server: ServerId, cursor: Cursor) -> impl Fn() -> Option<String> + Send + Sync + 'static {
+fn path(
+    list: &'static str,
+    server: ServerId,
+    cursor: Cursor,
+) -> impl Fn() -> Option<String> + Send + Sync + 'static {
     move || {
-        let cursor = cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();
+        let cursor =
+            cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();
         Some(format!("{list}?limit=50&q=server:{server}{cursor}"))
     }
 }
@@ -56,7 +61,11 @@ fn events(server: ServerId) -> AnyView {
     let cursor = Cursor::new();
     let list = load::<Page<Event>>(path("events", server, cursor), |change| change.object == Object::Event);
     faces(list, shape, move |list| {
-        let rows = follow(move || list.get().items, |event: &Event| event.id, |_, event| event.with_untracked(event_line));
+        let rows = follow(
+            move || list.get().items,
+            |event: &Event| event.id,
+            |_, event| event.with_untracked(event_line),
+        );
         card(rows.into_any(), list, cursor, "Nothing happened to this server yet")
     })
 }
@@ -65,16 +74,22 @@ fn jobs(server: ServerId) -> AnyView {
     let cursor = Cursor::new();
     let list = load::<Page<Job>>(path("jobs", server, cursor), |change| change.object == Object::Job);
     faces(list, shape, move |list| {
-        let rows = follow(move || list.get().items, |job: &Job| job.id, |_, job| live(move || job.with(job_line)));
+        let rows =
+            follow(move || list.get().items, |job: &Job| job.id, |_, job| live(move || job.with(job_line)));
         card(rows.into_any(), list, cursor, "No job has run on this server yet")
     })
 }
 
 fn audit(server: ServerId) -> AnyView {
     let cursor = Cursor::new();
-    let list = load::<Page<AuditRecord>>(path("audit", server, cursor), |change| change.object == Object::Event);
+    let list =
+        load::<Page<AuditRecord>>(path("audit", server, cursor), |change| change.object == Object::Event);
     faces(list, shape, move |list| {
-        let rows = follow(move || list.get().items, |record: &AuditRecord| record.seq, |_, record| record.with_untracked(record_line));
+        let rows = follow(
+            move || list.get().items,
+            |record: &AuditRecord| record.seq,
+            |_, record| record.with_untracked(record_line),
+        );
         card(rows.into_any(), list, cursor, "Nobody has changed this server yet")
     })
 }

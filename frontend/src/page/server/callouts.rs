@@ -10,8 +10,8 @@ use rackhand_wire::{
 
 use super::{Scene, edit::nothing};
 use crate::{
-    draw::live,
     api,
+    draw::live,
     part::{
         Tone,
         button::{Button, Size},
@@ -148,7 +148,10 @@ fn missing(server: &Server) -> String {
     if names.is_empty() {
         return "Read all paths to see which.".to_owned();
     }
-    format!("{} does not feed it. Look at the outlet and its cable before the next cycle.", names.join(" and "))
+    format!(
+        "{} does not feed it. Look at the outlet and its cable before the next cycle.",
+        names.join(" and ")
+    )
 }
 
 /// Changes the server and shows it as it is then.

@@ -17,10 +17,11 @@ use super::{
     callouts::patch,
     edit::{EditServer, nothing},
     edit_connection::EditConnection,
+    overview::or_dash,
 };
 use crate::{
-    draw::live,
     api,
+    draw::live,
     load::faces,
     part::{
         button::{Button, Kind, Size},
@@ -29,7 +30,7 @@ use crate::{
         connection_card::ConnectionCard,
         dialog::{Dialog, Side},
         empty::Empty,
-        facts::{Facts, fact},
+        facts::fact,
         field::CheckField,
         menu::{Item, Menu},
         skeleton::Skeleton,
@@ -151,10 +152,16 @@ fn RemoveConnection(scene: Scene, removing: RwSignal<Option<Connection>>) -> imp
             removing.set(None);
         }
     });
-    let label = Signal::derive(move || removing.with(|gone| gone.as_ref().map(|gone| gone.label.clone()).unwrap_or_default()));
+    let label = Signal::derive(move || {
+        removing.with(|gone| gone.as_ref().map(|gone| gone.label.clone()).unwrap_or_default())
+    });
     let loss = move || match removing.with(|gone| gone.as_ref().map(|gone| gone.role)) {
-        Some(Role::Controller) => "Its address and credentials are forgotten, and the state of the machine can no longer be read through it.",
-        Some(Role::Feed) => "The device itself stays. Falling back to the outlets is off until someone confirms again that the rest feed all supplies.",
+        Some(Role::Controller) => {
+            "Its address and credentials are forgotten, and the state of the machine can no longer be read through it."
+        }
+        Some(Role::Feed) => {
+            "The device itself stays. Falling back to the outlets is off until someone confirms again that the rest feed all supplies."
+        }
         None => "",
     };
     let go = Callback::new(move |()| {
@@ -184,7 +191,8 @@ fn Settings(scene: Scene) -> impl IntoView {
     let server = scene.server;
     let editing = RwSignal::new(false);
     let removing = RwSignal::new(false);
-    let flag = move |read: fn(&rackhand_wire::api::server::Server) -> bool, change: fn(bool) -> ChangeServer| {
+    let flag = move |read: fn(&rackhand_wire::api::server::Server) -> bool,
+                     change: fn(bool) -> ChangeServer| {
         let value = RwSignal::new(server.with_untracked(read));
         Effect::new(move |_| value.set(server.with(read)));
         Effect::new(move |before: Option<bool>| {
@@ -196,24 +204,32 @@ fn Settings(scene: Scene) -> impl IntoView {
         });
         value
     };
-    let maintenance = flag(|server| server.maintenance, |on| ChangeServer { maintenance: Some(on), ..nothing() });
-    let fallback = flag(|server| server.fallback_enabled, |on| ChangeServer { fallback_enabled: Some(on), ..nothing() });
-    let complete = flag(|server| server.feeds_complete, |on| ChangeServer { feeds_complete: Some(on), ..nothing() });
+    let maintenance =
+        flag(|server| server.maintenance, |on| ChangeServer { maintenance: Some(on), ..nothing() });
+    let fallback =
+        flag(|server| server.fallback_enabled, |on| ChangeServer { fallback_enabled: Some(on), ..nothing() });
+    let complete =
+        flag(|server| server.feeds_complete, |on| ChangeServer { feeds_complete: Some(on), ..nothing() });
     let edit = move || {
         let show = Callback::new(move |()| editing.set(true));
         view! { <Button label="Change".to_owned() size=Size::Small icon="pencil" on_click=show/> }
     };
-    let text = |value: String| if value.is_empty() { "—".to_owned() } else { value };
+    let facts = move || {
+        let server = server.get();
+        view! {
+            <dl class="facts">
+                {fact("Name", server.name)}
+                {fact("Rack", or_dash(server.rack))}
+                {fact("Site", or_dash(server.site_name.unwrap_or_default()))}
+                {fact("Tags", or_dash(server.tags.join(", ")))}
+                {fact("Notes", or_dash(server.notes))}
+            </dl>
+        }
+    };
     view! {
         <Card title="Settings" actions=edit>
             <div class="card-body stack">
-                <Facts>
-                    {fact("Name", live(move || server.with(|server| server.name.clone())))}
-                    {fact("Rack", live(move || text(server.with(|server| server.rack.clone()))))}
-                    {fact("Site", live(move || text(server.with(|server| server.site_name.clone()).unwrap_or_default())))}
-                    {fact("Tags", live(move || text(server.with(|server| server.tags.join(", ")))))}
-                    {fact("Notes", live(move || text(server.with(|server| server.notes.clone()))))}
-                </Facts>
+                {live(facts)}
                 <CheckField label="The connected outlets feed all power supplies" name="feeds_complete" value=complete help="Without it Force off and Power cycle cannot fall back: a supply that is not listed would keep the machine running."/>
                 <CheckField label="Fall back to the outlets when the BMC cannot be reached" name="fallback_enabled" value=fallback help="Only when nothing was delivered, and never for Shut down or Reset."/>
                 <CheckField label="Under maintenance" name="maintenance" value=maintenance help="Power actions are refused while someone works on the machine."/>
@@ -234,7 +250,9 @@ fn RemoveServer(scene: Scene, open: RwSignal<bool>) -> impl IntoView {
     let submit = crate::form::Submit::new();
     let typed = RwSignal::new(String::new());
     let name = Memo::new(move |_| scene.server.with(|server| server.name.clone()));
-    let refusal = Signal::derive(move || (typed.get() != name.get()).then(|| "Type the name of the server first.".to_owned()));
+    let refusal = Signal::derive(move || {
+        (typed.get() != name.get()).then(|| "Type the name of the server first.".to_owned())
+    });
     let navigate = use_navigate();
     let go = Callback::new(move |()| {
         let (path, navigate) = (scene.path(""), navigate.clone());

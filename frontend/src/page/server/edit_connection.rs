@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use super::Scene;
 use crate::{
-    draw::live,
     api,
+    draw::live,
     form::Submit,
     load::{faces, load},
     page::endpoint::{Draft, EndpointFields, TestPanel},
@@ -48,7 +48,8 @@ pub fn EditConnection(scene: Scene, editing: RwSignal<Option<Connection>>) -> im
         }
     });
     let title = Signal::derive(move || {
-        editing.with(|editing| editing.as_ref().map(|connection| connection.label.clone()).unwrap_or_default())
+        editing
+            .with(|editing| editing.as_ref().map(|connection| connection.label.clone()).unwrap_or_default())
     });
     view! {
         <Dialog open title side=Side::Middle busy=submit.busy>
@@ -67,7 +68,9 @@ fn Loading(scene: Scene, connection: Connection, open: RwSignal<bool>, submit: S
     faces(endpoint, shape, move |endpoint| {
         let connection = connection.clone();
         faces(kinds, shape, move |kinds| {
-            let kind = kinds.with_untracked(|page| page.items.iter().find(|kind| kind.descriptor.kind == connection.kind).cloned());
+            let kind = kinds.with_untracked(|page| {
+                page.items.iter().find(|kind| kind.descriptor.kind == connection.kind).cloned()
+            });
             kind.map(|kind| {
                 let form = Form::new(scene, connection.clone(), endpoint.get_untracked(), kind, open, submit);
                 view! { <Body form/> }
@@ -125,7 +128,9 @@ fn Body(form: Form) -> impl IntoView {
         let target = form.kind.with_value(|kind| form.target.params(&kind.descriptor.target_fields));
         form.draft.test(Some(endpoint_id), Some(target))
     });
-    let own = descriptor.inline.then(|| view! { <EndpointFields draft=form.draft submit=form.submit prefix="" kept/> });
+    let own = descriptor
+        .inline
+        .then(|| view! { <EndpointFields draft=form.draft submit=form.submit prefix="" kept/> });
     let place = (!descriptor.target_fields.is_empty()).then(|| {
         view! { <FieldForm fields=descriptor.target_fields.clone() values=form.target submit=form.submit path outlets/> }
     });
@@ -158,9 +163,9 @@ fn outlets(form: Form, none: bool) -> Signal<Vec<OutletReading>> {
 }
 
 fn save(form: Form) {
-    let (inline, target) = form.kind.with_value(|kind| {
-        (kind.descriptor.inline, form.target.params(&kind.descriptor.target_fields))
-    });
+    let (inline, target) = form
+        .kind
+        .with_value(|kind| (kind.descriptor.inline, form.target.params(&kind.descriptor.target_fields)));
     let (endpoint_id, version) = form.endpoint.with_value(|endpoint| (endpoint.id, endpoint.version));
     let device = inline.then(|| ChangeEndpoint {
         name: None,
@@ -170,8 +175,13 @@ fn save(form: Form) {
         accept_identity: false,
         version: Some(version),
     });
-    let body = ChangeConnection { target: Some(target), features: Some(form.ticked.get_untracked()), agent_id: None };
-    let path = form.scene.path(&format!("/connections/{}", form.connection.with_value(|connection| connection.id)));
+    let body = ChangeConnection {
+        target: Some(target),
+        features: Some(form.ticked.get_untracked()),
+        agent_id: None,
+    };
+    let path =
+        form.scene.path(&format!("/connections/{}", form.connection.with_value(|connection| connection.id)));
     let work = async move {
         if let Some(device) = device {
             api::patch::<_, Endpoint>(&format!("endpoints/{endpoint_id}"), &device).await?;

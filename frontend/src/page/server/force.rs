@@ -29,7 +29,8 @@ use crate::{
 #[component]
 pub fn ForceDialog(server: Signal<Server>, open: RwSignal<bool>) -> impl IntoView {
     let submit = Submit::new();
-    let title = Signal::derive(move || format!("Force {} via PDU", server.with(|server| server.name.clone())));
+    let title =
+        Signal::derive(move || format!("Force {} via PDU", server.with(|server| server.name.clone())));
     view! {
         <Dialog open title side=Side::Middle busy=submit.busy>
             <Body server open submit/>
@@ -52,12 +53,18 @@ fn Body(server: Signal<Server>, open: RwSignal<bool>, submit: Submit) -> impl In
     let blocked = {
         let name = name.clone();
         Signal::derive(move || {
-            let refused = plan.value.with(|plan| plan.as_ref().and_then(|plan| plan.refusal.clone().filter(|_| !plan.allowed)));
-            let shared = plan.value.with(|plan| plan.as_ref().is_some_and(|plan| !plan.shared_with.is_empty()));
+            let refused = plan
+                .value
+                .with(|plan| plan.as_ref().and_then(|plan| plan.refusal.clone().filter(|_| !plan.allowed)));
+            let shared =
+                plan.value.with(|plan| plan.as_ref().is_some_and(|plan| !plan.shared_with.is_empty()));
             refused
                 .or_else(|| (typed.get() != name).then(|| "Type the name of the server first.".to_owned()))
                 .or_else(|| password.with(String::is_empty).then(|| "Type your password first.".to_owned()))
-                .or_else(|| (shared && !agreed.get()).then(|| "Agree to the other servers' loss of power first.".to_owned()))
+                .or_else(|| {
+                    (shared && !agreed.get())
+                        .then(|| "Agree to the other servers' loss of power first.".to_owned())
+                })
         })
     };
     let go = Callback::new(move |()| {
@@ -72,7 +79,8 @@ fn Body(server: Signal<Server>, open: RwSignal<bool>, submit: Submit) -> impl In
     });
     let verb = Signal::derive(move || plan.value.with(|plan| button(action.get(), plan.as_ref())));
     let shown = |field: &str| matches!(field, "confirm_name" | "password");
-    let choices = vec![(PowerAction::Cycle, "Power cycle"), (PowerAction::Off, "Cut power"), (PowerAction::On, "Feed")];
+    let choices =
+        vec![(PowerAction::Cycle, "Power cycle"), (PowerAction::Off, "Cut power"), (PowerAction::On, "Feed")];
     let shape = || view! { <Skeleton lines=3/> }.into_any();
     view! {
         <div class="dialog-body">
@@ -104,8 +112,10 @@ fn button(action: PowerAction, plan: Option<&PowerPlan>) -> String {
         PowerAction::On => "Switch the outlets on".to_owned(),
         PowerAction::Off if !cuts.is_empty() => format!("Cut {cuts}"),
         PowerAction::Cycle if !cuts.is_empty() => format!("Cycle {cuts}"),
-        PowerAction::Off | PowerAction::Cycle | PowerAction::Shutdown | PowerAction::Reset | PowerAction::Nmi => {
-            action.title().to_owned()
-        }
+        PowerAction::Off
+        | PowerAction::Cycle
+        | PowerAction::Shutdown
+        | PowerAction::Reset
+        | PowerAction::Nmi => action.title().to_owned(),
     }
 }

@@ -11,13 +11,7 @@ use crate::{
     draw::live,
     load::{faces, load},
     page::activity::outcome,
-    part::{
-        Tone,
-        badge::Badge,
-        icon_button::IconButton,
-        job_steps::JobSteps,
-        skeleton::Skeleton,
-    },
+    part::{Tone, badge::Badge, icon_button::IconButton, job_steps::JobSteps, skeleton::Skeleton},
     time,
 };
 

@@ -113,7 +113,9 @@ fn Filled(scene: Scene, tab: Memo<String>) -> impl IntoView {
     });
     let content = move || match tab.get().as_str() {
         "configuration" => view! { <configuration::Configuration scene/> }.into_any(),
-        "activity" => view! { <activity::Activity server=server.with_untracked(|server| server.id)/> }.into_any(),
+        "activity" => {
+            view! { <activity::Activity server=server.with_untracked(|server| server.id)/> }.into_any()
+        }
         _ => view! { <overview::Overview scene/> }.into_any(),
     };
     view! {
@@ -140,7 +142,11 @@ pub fn shown(server: &Server) -> Shown {
 
 fn beside_title(server: Signal<Server>) -> impl IntoView {
     let tags = move || {
-        server.with(|server| server.tags.clone()).into_iter().map(|tag| view! { <Badge text=tag/> }).collect::<Vec<_>>()
+        server
+            .with(|server| server.tags.clone())
+            .into_iter()
+            .map(|tag| view! { <Badge text=tag/> })
+            .collect::<Vec<_>>()
     };
     view! {
         <PowerState shown=Signal::derive(move || server.with(shown)) large=true/>

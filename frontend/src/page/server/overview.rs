@@ -14,17 +14,8 @@ use crate::{
     load::{faces, load},
     page::activity::job_line,
     part::{
-        Tone,
-        badge::Badge,
-        card::Card,
-        connection_card::status_badge,
-        empty::Empty,
-        evidence::EvidenceTable,
-        facts::{Facts, fact},
-        icon::Icon,
-        icon_button::IconButton,
-        skeleton::Skeleton,
-        table::follow,
+        Tone, badge::Badge, card::Card, connection_card::status_badge, empty::Empty, evidence::EvidenceTable,
+        facts::fact, icon::Icon, icon_button::IconButton, skeleton::Skeleton, table::follow,
     },
     time,
 };
@@ -52,31 +43,40 @@ pub fn Overview(scene: Scene) -> impl IntoView {
 fn Power(scene: Scene) -> impl IntoView {
     let server = scene.server;
     let paths = Signal::derive(move || server.with(|server| server.power.paths.clone()));
-    let none = move || {
-        paths.with(Vec::is_empty).then(|| {
-            view! { <Empty icon="power" title="No path to its power" text="What can read or switch it appears here once connected."/> }
-        })
+    let head = move || {
+        let server = server.get();
+        let since = server.power.since.map(|since| format!("Since {}", time::moment(since)));
+        let read = server
+            .power
+            .checked_at
+            .map_or_else(|| "Never read".to_owned(), |at| format!("Read {} ago", time::age(at)));
+        view! {
+            {agreement(&server.power)}
+            <span class="meta push" title=since>{read}</span>
+        }
     };
-    let read = move || server.with(|server| server.power.checked_at);
-    let since = move || {
-        let since = server.with(|server| server.power.since);
-        since.map(|since| format!("Since {}", time::moment(since)))
+    let rest = move || {
+        let server = server.get();
+        let none = server.power.paths.is_empty().then(|| {
+            view! { <Empty icon="power" title="No path to its power" text="What can read or switch it appears here once connected."/> }
+        });
+        let order = order(&server).map(|order| {
+            view! { <footer class="card-foot"><Icon name="shield"/><span class="flow">{order}</span></footer> }
+        });
+        view! {
+            {none}
+            {order}
+        }
     };
     view! {
         <section class="card" aria-label="Power state">
             <header class="card-head">
                 <h2>"Power state"</h2>
-                {live(move || server.with(|server| agreement(&server.power)))}
-                <span class="meta push" title=since>
-                    {live(move || read().map_or_else(|| "Never read".to_owned(), |at| format!("Read {} ago", time::age(at))))}
-                </span>
+                {live(head)}
                 <IconButton label="Read all paths now".to_owned() icon="refresh" small="sm" on_click=move || verbs::refresh(scene)/>
             </header>
             <EvidenceTable paths/>
-            {live(none)}
-            {live(move || server.with(order).map(|order| view! {
-                <footer class="card-foot"><Icon name="shield"/><span class="flow">{order}</span></footer>
-            }))}
+            {live(rest)}
         </section>
     }
 }
@@ -101,12 +101,16 @@ fn order(server: &Server) -> Option<String> {
     let (controllers, feeds) = (labels(Role::Controller), labels(Role::Feed));
     match (controllers.is_empty(), feeds.is_empty()) {
         (true, true) => None,
-        (false, true) => Some(format!("Actions go through {controllers}. No outlet is connected, so there is no fallback.")),
+        (false, true) => Some(format!(
+            "Actions go through {controllers}. No outlet is connected, so there is no fallback."
+        )),
         (true, false) => Some(format!("Actions go through {feeds}, switched together.")),
         (false, false) if server.fallback_enabled && server.feeds_complete => Some(format!(
             "Actions go through {controllers}, and only if it is unreachable through {feeds}, switched together."
         )),
-        (false, false) => Some(format!("Actions go through {controllers}. Falling back to {feeds} is not allowed.")),
+        (false, false) => {
+            Some(format!("Actions go through {controllers}. Falling back to {feeds} is not allowed."))
+        }
     }
 }
 
@@ -137,27 +141,31 @@ fn Recent(scene: Scene) -> impl IntoView {
 
 #[component]
 fn About(server: Signal<Server>) -> impl IntoView {
-    let text = |value: String| if value.is_empty() { "—".to_owned() } else { value };
-    let href = move || server.with(|server| format!("/servers/{}/configuration", server.id));
-    let edit = move || view! { <A href=href()>"Change"</A> };
-    let notes = move || {
-        server.with(|server| Some(server.notes.clone()).filter(|notes| !notes.is_empty())).map(|notes| fact("Notes", notes))
+    let id = server.with_untracked(|server| server.id);
+    let edit = move || view! { <A href=format!("/servers/{id}/configuration")>"Change"</A> };
+    let facts = move || {
+        let server = server.get();
+        let feeds =
+            if server.feeds_complete { "All supplies are mapped" } else { "Not all supplies confirmed" };
+        let fallback = if server.fallback_enabled { "Allowed" } else { "Off" };
+        view! {
+            <dl class="facts">
+                {fact("Site", or_dash(server.site_name.unwrap_or_default()))}
+                {fact("Rack", or_dash(server.rack))}
+                {fact("Tags", or_dash(server.tags.join(", ")))}
+                {fact("Feeds", feeds.to_owned())}
+                {fact("Fallback", fallback.to_owned())}
+                {fact("Added", time::day(server.created_at))}
+                {fact("Notes", or_dash(server.notes))}
+            </dl>
+        }
     };
-    view! {
-        <Card title="Facts" actions=edit>
-            <div class="card-body">
-                <Facts>
-                    {fact("Site", live(move || text(server.with(|server| server.site_name.clone()).unwrap_or_default())))}
-                    {fact("Rack", live(move || text(server.with(|server| server.rack.clone()))))}
-                    {fact("Tags", live(move || text(server.with(|server| server.tags.join(", ")))))}
-                    {fact("Feeds", live(move || if server.with(|server| server.feeds_complete) { "All supplies are mapped" } else { "Not all supplies confirmed" }))}
-                    {fact("Fallback", live(move || if server.with(|server| server.fallback_enabled) { "Allowed" } else { "Off" }))}
-                    {fact("Added", live(move || time::day(server.with(|server| server.created_at))))}
-                    {live(notes)}
-                </Facts>
-            </div>
-        </Card>
-    }
+    view! { <Card title="Facts" actions=edit><div class="card-body">{live(facts)}</div></Card> }
+}
+
+/// A dash where nothing is known.
+pub fn or_dash(text: String) -> String {
+    if text.is_empty() { "—".to_owned() } else { text }
 }
 
 #[component]
@@ -166,7 +174,8 @@ fn Connections(scene: Scene) -> impl IntoView {
     let manage = move || view! { <A href=format!("/servers/{id}/configuration")>"Manage"</A> };
     let draw = |page: Signal<Page<Connection>>| {
         let none = move || {
-            page.with(|page| page.items.is_empty()).then(|| view! { <p class="meta card-body">"None yet."</p> })
+            page.with(|page| page.items.is_empty())
+                .then(|| view! { <p class="meta card-body">"None yet."</p> })
         };
         view! {
             <div class="card-list">

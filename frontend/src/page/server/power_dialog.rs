@@ -13,8 +13,8 @@ use rackhand_wire::{
 
 use super::verbs::loses_data;
 use crate::{
-    draw::live,
     api,
+    draw::live,
     form::Submit,
     live,
     load::{faces, load},
@@ -115,7 +115,10 @@ fn Body(server: Signal<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit
     submit.problem.set(None);
     let plan = load::<PowerPlan>(
         move || Some(plan_path(&server.get_untracked(), ask.get())),
-        move |change| change.object == Object::Server && server.with_untracked(|server| change.id == server.id.to_string()),
+        move |change| {
+            change.object == Object::Server
+                && server.with_untracked(|server| change.id == server.id.to_string())
+        },
     );
     let blocked = Signal::derive(move || {
         plan.value.with(|plan| match plan {
@@ -123,7 +126,9 @@ fn Body(server: Signal<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit
             Some(plan) if !plan.shared_with.is_empty() && !options.agreed.get() => {
                 Some("Other servers lose power too: agree to that first.".to_owned())
             }
-            Some(plan) if !plan.allowed && !options.lift() => plan.refusal.clone().or_else(|| Some("Refused.".to_owned())),
+            Some(plan) if !plan.allowed && !options.lift() => {
+                plan.refusal.clone().or_else(|| Some("Refused.".to_owned()))
+            }
             Some(_) => None,
         })
     });
@@ -185,9 +190,15 @@ fn consequence(action: PowerAction, server: &Server) -> &'static str {
         (PowerAction::Shutdown, _) => "The operating system is asked to stop. Power is never cut by this.",
         (PowerAction::Cycle, PowerValue::Off) => "The machine is off, so it is only switched on.",
         (PowerAction::Off, _) => "The machine stops at once and unsaved data is lost.",
-        (PowerAction::Cycle, _) => "The machine stops at once and unsaved data is lost; then it starts again.",
-        (PowerAction::Reset, _) => "The machine restarts at once and unsaved data is lost. It is sent once, and never done by outlets.",
-        (PowerAction::Nmi, _) => "The operating system gets a diagnostic interrupt; most stop, write a dump and restart.",
+        (PowerAction::Cycle, _) => {
+            "The machine stops at once and unsaved data is lost; then it starts again."
+        }
+        (PowerAction::Reset, _) => {
+            "The machine restarts at once and unsaved data is lost. It is sent once, and never done by outlets."
+        }
+        (PowerAction::Nmi, _) => {
+            "The operating system gets a diagnostic interrupt; most stop, write a dump and restart."
+        }
     }
 }
 
@@ -199,7 +210,8 @@ pub fn Plan(#[prop(into)] plan: Signal<PowerPlan>) -> impl IntoView {
             <li><span class="step-mark">{at + 1}</span><div class="step-title">{text}</div></li>
         }
     };
-    let steps = move || plan.with(|plan| plan.steps.clone()).into_iter().enumerate().map(step).collect::<Vec<_>>();
+    let steps =
+        move || plan.with(|plan| plan.steps.clone()).into_iter().enumerate().map(step).collect::<Vec<_>>();
     let fallback = move || {
         plan.with(|plan| plan.fallback.clone().map(|text| (text, plan.fallback_possible))).map(|(text, possible)| {
             if possible {
@@ -221,7 +233,12 @@ pub fn Plan(#[prop(into)] plan: Signal<PowerPlan>) -> impl IntoView {
 }
 
 #[component]
-fn Choices(plan: Signal<PowerPlan>, server: Signal<Server>, ask: RwSignal<Ask>, options: Options) -> impl IntoView {
+fn Choices(
+    plan: Signal<PowerPlan>,
+    server: Signal<Server>,
+    ask: RwSignal<Ask>,
+    options: Options,
+) -> impl IntoView {
     let is_off = move || server.with(|server| server.power.value == PowerValue::Off);
     let special = move || match ask.get().action {
         PowerAction::Shutdown => view! {
@@ -237,7 +254,9 @@ fn Choices(plan: Signal<PowerPlan>, server: Signal<Server>, ask: RwSignal<Ask>, 
             <CheckField label="It is off: switch it on instead" name="on_if_off" value=options.on_if_off/>
         }
         .into_any(),
-        PowerAction::On | PowerAction::Off | PowerAction::Cycle | PowerAction::Reset | PowerAction::Nmi => ().into_any(),
+        PowerAction::On | PowerAction::Off | PowerAction::Cycle | PowerAction::Reset | PowerAction::Nmi => {
+            ().into_any()
+        }
     };
     let queue = move || {
         server.with(|server| server.active_job_id.is_some()).then(|| {
@@ -255,7 +274,9 @@ fn Choices(plan: Signal<PowerPlan>, server: Signal<Server>, ask: RwSignal<Ask>, 
 #[component]
 pub fn Shared(plan: Signal<PowerPlan>, agreed: RwSignal<bool>) -> impl IntoView {
     let names = Memo::new(move |_| {
-        plan.with(|plan| plan.shared_with.iter().map(|server| server.name.clone()).collect::<Vec<_>>().join(", "))
+        plan.with(|plan| {
+            plan.shared_with.iter().map(|server| server.name.clone()).collect::<Vec<_>>().join(", ")
+        })
     });
     live(move || {
         let names = names.get();

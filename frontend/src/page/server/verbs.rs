@@ -78,13 +78,20 @@ fn refusal(server: &Server, action: PowerAction) -> Option<String> {
     let sure = server.power.confidence == Confidence::High;
     match (action, server.power.value) {
         (PowerAction::On, PowerValue::On) if sure => Some("It is on already.".to_owned()),
-        (PowerAction::Off | PowerAction::Shutdown, PowerValue::Off) if sure => Some("It is off already.".to_owned()),
+        (PowerAction::Off | PowerAction::Shutdown, PowerValue::Off) if sure => {
+            Some("It is off already.".to_owned())
+        }
         _ => None,
     }
 }
 
-fn rest(scene: Scene, press: impl Fn(PowerAction) + Copy + Send + Sync + 'static, forcing: RwSignal<bool>) -> Vec<Item> {
-    let fed = scene.server.with_untracked(|server| server.power.paths.iter().any(|path| path.role == Role::Feed));
+fn rest(
+    scene: Scene,
+    press: impl Fn(PowerAction) + Copy + Send + Sync + 'static,
+    forcing: RwSignal<bool>,
+) -> Vec<Item> {
+    let fed =
+        scene.server.with_untracked(|server| server.power.paths.iter().any(|path| path.role == Role::Feed));
     let mut items = vec![
         Item::new("Read all paths now", "refresh", move || refresh(scene))
             .help("Asks every device that knows something about its power"),

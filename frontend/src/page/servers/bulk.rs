@@ -16,8 +16,9 @@ use std::collections::BTreeMap;
 
 use super::Picked;
 use crate::{
+    api,
     draw::live,
-    api, live,
+    live,
     part::{
         Tone,
         bulk_bar::BulkBar,

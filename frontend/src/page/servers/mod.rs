@@ -21,8 +21,8 @@ use rackhand_wire::{
 use std::collections::BTreeMap;
 
 use crate::{
-    draw::live,
     api,
+    draw::live,
     load::{faces, load},
     part::{
         Tone,

@@ -8,8 +8,9 @@ use rackhand_wire::api::{
 
 use super::Look;
 use crate::{
+    api,
     draw::live,
-    api, live,
+    live,
     load::load,
     part::{
         button::{Button, Kind},
@@ -35,7 +36,7 @@ pub fn SavedFilters(look: Look) -> impl IntoView {
         match user.saved_filters.iter().position(|saved| saved.q == q) {
             Some(index) => items.push(forget_item(&user, index)),
             None if !q.is_empty() => {
-                items.push(Item::new("Save this filter", "plus", move || naming.set(true)))
+                items.push(Item::new("Save this filter", "plus", move || naming.set(true)));
             }
             None => {}
         }

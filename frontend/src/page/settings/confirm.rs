@@ -3,8 +3,8 @@
 use leptos::prelude::*;
 
 use crate::{
-    draw::live,
     api,
+    draw::live,
     form::Submit,
     part::{
         button::{Button, Kind},

@@ -15,8 +15,9 @@ use rackhand_wire::api::{
 };
 
 use crate::{
+    api,
     draw::live,
-    api, live,
+    live,
     load::{faces, load},
     part::{
         crumbs,

@@ -10,8 +10,8 @@ use rackhand_wire::api::{
 
 use super::confirm::{ConfirmRemoval, Removal};
 use crate::{
-    draw::live,
     api,
+    draw::live,
     form::Submit,
     live,
     load::{faces, load},

@@ -8,8 +8,8 @@ use rackhand_wire::api::{
 
 use super::confirm::{ConfirmRemoval, Removal};
 use crate::{
-    draw::live,
     api,
+    draw::live,
     form::Submit,
     load::{faces, load},
     part::{

@@ -11,8 +11,8 @@ use rackhand_wire::{
 
 use super::confirm::{ConfirmRemoval, Removal};
 use crate::{
-    draw::live,
     api,
+    draw::live,
     form::Submit,
     load::{faces, load},
     part::{

@@ -17,7 +17,7 @@ pub fn Callout(
     let icon = icon.unwrap_or(match tone {
         Some(Tone::Danger | Tone::Degraded) => "warning",
         Some(Tone::On) => "check",
-        Some(Tone::Off | Tone::Fed | Tone::Unknown | Tone::Transition | Tone::Accent) | None => "info",
+        Some(Tone::Off | Tone::Fed | Tone::Unknown | Tone::Transition) | None => "info",
     });
     view! {
         <div class="callout" data-tone=tone.map(Tone::word) role="note">
@@ -38,7 +38,7 @@ pub fn ProblemNote(#[prop(into)] problem: Signal<Option<Problem>>) -> impl IntoV
         problem.get().map(|problem| {
             let mut text = problem.detail.clone().unwrap_or_default();
             if !problem.request_id.is_empty() {
-                text = format!("{text} Request {}.", problem.request_id).trim().to_owned();
+                format!("{text} Request {}.", problem.request_id).trim().clone_into(&mut text);
             }
             view! {
                 <div role="alert">

@@ -13,8 +13,6 @@ pub enum Side {
     Middle,
     /// In the middle, narrow.
     Narrow,
-    /// A drawer at the right edge.
-    End,
 }
 
 /// Draws a window while `open`. `children` are built anew each time it opens; `foot` holds the
@@ -60,20 +58,15 @@ fn Frame(
             leave();
         }
     };
-    let (class, place) = match side {
-        Side::Middle | Side::Narrow => ("dialog", None),
-        Side::End => ("drawer", Some("end")),
-    };
     view! {
         <dialog
             class="overlay"
             node_ref=node
-            data-side=place
             aria-label=move || title.get()
             on:cancel=cancel
             on:mousedown=press
         >
-            <div class=class data-size=(side == Side::Narrow).then_some("sm")>
+            <div class="dialog" data-size=(side == Side::Narrow).then_some("sm")>
                 <header class="dialog-head">
                     <h2 class="flow">{live(move || title.get())}</h2>
                     <IconButton label="Close".to_owned() icon="x" small="sm" on_click=leave/>

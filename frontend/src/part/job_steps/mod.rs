@@ -24,7 +24,7 @@ pub fn JobSteps(#[prop(into)] steps: Signal<Vec<Step>>, #[prop(into)] start: Sig
 #[component]
 fn Line(group: Signal<Group>, start: Signal<i64>) -> impl IntoView {
     let look = Memo::new(move |_| group.with(Group::look));
-    let since = move || time::offset(group.with(|group| group.began()) - start.get());
+    let since = move || time::offset(group.with(Group::began) - start.get());
     let took = move || {
         let group = group.get();
         time::took(group.ended().unwrap_or_else(time::now) - group.began())

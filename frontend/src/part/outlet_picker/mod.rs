@@ -18,7 +18,11 @@ pub fn OutletPicker(
         let feeds: Vec<_> = outlet.servers.iter().map(|server| server.name.clone()).collect();
         let feeds = (!feeds.is_empty()).then(|| format!("feeds {}", feeds.join(", ")));
         let watts = outlet.reading.watts.map(|watts| format!(", {} W", whole(watts)));
-        let locked = outlet.reading.locked.clone().map(|why| view! { <Icon name="lock"/> <span class="meta">{why}</span> });
+        let locked = outlet
+            .reading
+            .locked
+            .clone()
+            .map(|why| view! { <Icon name="lock"/> <span class="meta">{why}</span> });
         view! {
             <label>
                 <input

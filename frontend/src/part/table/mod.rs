@@ -30,7 +30,10 @@ where
 }
 
 /// Not generic: compiled once for every list.
-fn each(keys: Box<dyn Fn() -> Vec<String> + Send + Sync>, draw: Box<dyn Fn(String) -> AnyView + Send + Sync>) -> AnyView {
+fn each(
+    keys: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    draw: Box<dyn Fn(String) -> AnyView + Send + Sync>,
+) -> AnyView {
     let draw = StoredValue::new(draw);
     view! { <For each=move || keys() key=Clone::clone children=move |key| draw.with_value(|draw| draw(key))/> }.into_any()
 }

@@ -40,7 +40,7 @@ pub fn undoable(text: impl Into<String>, undo: impl Fn() + Send + Sync + 'static
 pub fn failed(problem: &Problem) {
     let mut more = problem.detail.clone().unwrap_or_default();
     if !problem.request_id.is_empty() {
-        more = format!("{more} Request {}", problem.request_id).trim().to_owned();
+        format!("{more} Request {}", problem.request_id).trim().clone_into(&mut more);
     }
     let first = problem.errors.first().map(|error| error.message.clone());
     push(Tone::Danger, first.unwrap_or_else(|| problem.title.clone()), more, None);

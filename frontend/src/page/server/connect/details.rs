@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use super::{Making, Pick};
 use crate::{
-    draw::live,
     api,
+    draw::live,
     load::load,
     page::endpoint::{EndpointFields, NameField},
     part::{
@@ -31,7 +31,12 @@ pub fn Details(making: Making) -> impl IntoView {
     let saved = Memo::new(move |_| making.saved.with(|saved| !saved.is_empty()));
     let outlet = making.outlet_field();
     let others: Vec<Field> = making.kind.with_value(|kind| {
-        kind.descriptor.target_fields.iter().filter(|field| Some(&field.name) != outlet.as_ref()).cloned().collect()
+        kind.descriptor
+            .target_fields
+            .iter()
+            .filter(|field| Some(&field.name) != outlet.as_ref())
+            .cloned()
+            .collect()
     });
     let path: PathOf = Arc::new(|field: &Field| format!("target.{}", field.name));
     let own = move || {
@@ -60,7 +65,8 @@ fn ChooseSaved(making: Making) -> impl IntoView {
     );
     // The first known device is the likeliest; a new one is a choice beside it.
     Effect::new(move |_| {
-        let first = known.value.with(|page| page.as_ref().and_then(|page| page.items.first().map(|first| first.id)));
+        let first =
+            known.value.with(|page| page.as_ref().and_then(|page| page.items.first().map(|first| first.id)));
         if let Some(first) = first
             && making.saved.with_untracked(String::is_empty)
         {
@@ -71,7 +77,8 @@ fn ChooseSaved(making: Making) -> impl IntoView {
         let known = known.value.get().map(|page| page.items).unwrap_or_default();
         let named = known.into_iter().map(|endpoint| {
             let address = endpoint.address.filter(|address| *address != endpoint.name);
-            let words = address.map_or_else(|| endpoint.name.clone(), |address| format!("{}, {address}", endpoint.name));
+            let words = address
+                .map_or_else(|| endpoint.name.clone(), |address| format!("{}, {address}", endpoint.name));
             (endpoint.id.to_string(), words)
         });
         named.chain([(String::new(), "Another device, added now".to_owned())]).collect::<Vec<_>>()
@@ -93,7 +100,11 @@ fn Outlets(making: Making) -> impl IntoView {
     let picked = Signal::derive(move || {
         let on = making.saved_id();
         making.picks.with(|picks| {
-            picks.iter().filter(|pick| pick.endpoint == on).map(|pick| pick.outlet.clone()).collect::<Vec<_>>()
+            picks
+                .iter()
+                .filter(|pick| pick.endpoint == on)
+                .map(|pick| pick.outlet.clone())
+                .collect::<Vec<_>>()
         })
     });
     let some = Memo::new(move |_| !listed.with(Vec::is_empty));
@@ -143,7 +154,9 @@ fn device_name(making: Making) -> String {
         .and_then(|option| option.text_content());
     match (making.saved_id(), shown) {
         (Some(_), Some(words)) => words.split(',').next().unwrap_or_default().to_owned(),
-        _ => Some(making.draft.name.get()).filter(|name| !name.is_empty()).unwrap_or_else(|| "the new device".to_owned()),
+        _ => Some(making.draft.name.get())
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "the new device".to_owned()),
     }
 }
 
@@ -184,7 +197,8 @@ fn Picked(making: Making) -> impl IntoView {
         }
     };
     let hint = move || {
-        (making.picks.with(Vec::len) == 1).then_some("A second supply on another PDU? Choose that device above and tick its outlet too.")
+        (making.picks.with(Vec::len) == 1)
+            .then_some("A second supply on another PDU? Choose that device above and tick its outlet too.")
     };
     view! {
         <div class="row" data-wrap="" aria-live="polite">{live(move || making.picks.get().into_iter().map(draw).collect::<Vec<_>>())}</div>

@@ -11,7 +11,10 @@ use super::Making;
 pub fn FeedsQuestion(making: Making) -> impl IntoView {
     let outlets = move || {
         let connected = making.scene.connections.value.get().map(|page| page.items).unwrap_or_default();
-        let old = connected.into_iter().filter(|connection| connection.role == Role::Feed).map(|connection| connection.label);
+        let old = connected
+            .into_iter()
+            .filter(|connection| connection.role == Role::Feed)
+            .map(|connection| connection.label);
         let new = making.picks.get().into_iter().map(|pick| pick.words());
         let all: Vec<_> = old.chain(new).collect();
         if all.is_empty() { "No outlet is chosen yet.".to_owned() } else { format!("{}.", all.join(", ")) }

@@ -7,8 +7,8 @@ use rackhand_wire::api::{
 };
 
 use crate::{
-    draw::live,
     api,
+    draw::live,
     form::Submit,
     load::{faces, load},
     part::{
@@ -26,7 +26,8 @@ pub fn PickKind(choose: Callback<(Kind, Option<Suggested>)>, pasted: RwSignal<St
     let kinds = load::<Page<Kind>>(|| Some("kinds".to_owned()), |_| false);
     let shape = || view! { <Skeleton lines=3/> }.into_any();
     faces(kinds, shape, move |kinds| {
-        let descriptors = kinds.with_untracked(|page| page.items.iter().map(|kind| kind.descriptor.clone()).collect());
+        let descriptors =
+            kinds.with_untracked(|page| page.items.iter().map(|kind| kind.descriptor.clone()).collect());
         let pick = Callback::new(move |name: String| {
             if let Some(kind) = named(&kinds.get_untracked(), &name) {
                 choose.run((kind, None));
@@ -81,9 +82,11 @@ fn PasteBox(
     let found = move || {
         told.get().map(|told| {
             if told.is_empty() {
-                return view! { <p class="meta">"Nothing known fits this text. Choose the type below."</p> }.into_any();
+                return view! { <p class="meta">"Nothing known fits this text. Choose the type below."</p> }
+                    .into_any();
             }
-            view! { <div class="row" data-wrap="">{told.into_iter().map(draw).collect::<Vec<_>>()}</div> }.into_any()
+            view! { <div class="row" data-wrap="">{told.into_iter().map(draw).collect::<Vec<_>>()}</div> }
+                .into_any()
         })
     };
     view! {

@@ -97,9 +97,16 @@ impl Making {
     fn outlet_field(self) -> Option<String> {
         let is_outlet = |field: &&Field| match field.input {
             Input::Outlet => true,
-            Input::Text { .. } | Input::Host | Input::Number { .. } | Input::Secret { .. } | Input::Choice { .. } | Input::Check => false,
+            Input::Text { .. }
+            | Input::Host
+            | Input::Number { .. }
+            | Input::Secret { .. }
+            | Input::Choice { .. }
+            | Input::Check => false,
         };
-        self.kind.with_value(|kind| kind.descriptor.target_fields.iter().find(is_outlet).map(|field| field.name.clone()))
+        self.kind.with_value(|kind| {
+            kind.descriptor.target_fields.iter().find(is_outlet).map(|field| field.name.clone())
+        })
     }
 
     /// Feeds with power ticked must be told to be all, or not.
@@ -112,7 +119,9 @@ impl Making {
 #[component]
 pub fn AddConnection(scene: Scene) -> impl IntoView {
     let submit = Submit::new();
-    let title = Signal::derive(move || format!("Add connection to {}", scene.server.with(|server| server.name.clone())));
+    let title = Signal::derive(move || {
+        format!("Add connection to {}", scene.server.with(|server| server.name.clone()))
+    });
     view! {
         <Dialog open=scene.adding title side=Side::Middle busy=submit.busy>
             <Body scene submit/>

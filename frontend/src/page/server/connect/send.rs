@@ -29,7 +29,8 @@ pub fn send(making: Making) {
                 body.endpoint_id = new_device;
             }
             // Said with the last one only: before it, not all outlets are known.
-            body.feeds_complete = if at + 1 == last { untrack(|| making.complete.try_get().flatten()) } else { None };
+            body.feeds_complete =
+                if at + 1 == last { untrack(|| making.complete.try_get().flatten()) } else { None };
             let connection: Connection = api::post(&path, &body).await?;
             if body.endpoint.is_some() {
                 new_device = Some(connection.endpoint_id);

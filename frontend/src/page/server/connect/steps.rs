@@ -20,17 +20,22 @@ use crate::{
 pub fn StepsOf(making: Making, back: Callback<()>) -> impl IntoView {
     let descriptor = making.kind.with_value(|kind| kind.descriptor.clone());
     let title = descriptor.title.clone();
-    let change = move || view! { <Button label="Change".to_owned() kind=Kind::Quiet size=Size::Small on_click=back/> };
+    let change =
+        move || view! { <Button label="Change".to_owned() kind=Kind::Quiet size=Size::Small on_click=back/> };
     let tested = Signal::derive(move || {
-        let good = making.found.with(|found| found.as_ref().is_some_and(|found| found.result.fault.is_none()));
+        let good =
+            making.found.with(|found| found.as_ref().is_some_and(|found| found.result.fault.is_none()));
         if good { Progress::Done } else { Progress::Now }
     });
     let (offered, role) = (descriptor.features.clone(), descriptor.role);
-    let caveats: Vec<_> = descriptor.caveats.iter().map(|text| view! { <p class="meta">{text.clone()}</p> }).collect();
+    let caveats: Vec<_> =
+        descriptor.caveats.iter().map(|text| view! { <p class="meta">{text.clone()}</p> }).collect();
     view! {
         <div class="dialog-body">
             <Steps>
-                <FormStep number=1 title="Type" progress=Progress::Done chosen=title side=change>{()}</FormStep>
+                <FormStep number=1 title="Type" progress=Progress::Done chosen=title side=change>
+                    <span></span>
+                </FormStep>
                 <AgentStep making/>
                 <FormStep number=3 title="Details" progress=Progress::Now><Details making/></FormStep>
                 <FormStep number=4 title="Test" progress=tested><TestStep making/></FormStep>
@@ -96,7 +101,8 @@ fn TestStep(making: Making) -> impl IntoView {
 /// The place to read in a test: the first picked outlet, when there is one.
 fn send_target(making: Making) -> Option<serde_json::Value> {
     let saved = untrack(|| making.saved_id());
-    let pick = making.picks.with_untracked(|picks| picks.iter().find(|pick| pick.endpoint == saved).cloned())?;
+    let pick =
+        making.picks.with_untracked(|picks| picks.iter().find(|pick| pick.endpoint == saved).cloned())?;
     let field = making.outlet_field()?;
     Some(serde_json::json!({ field: pick.outlet }))
 }
