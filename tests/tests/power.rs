@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 fn state(job: &Value) -> (&str, &str) {
-    (job["state"].as_str().unwrap(), job["reason"].as_str().unwrap())
+    (job["state"].as_str().unwrap_or_default(), job["reason"].as_str().unwrap_or_default())
 }
 
 fn count(machine: &Machine, what: &EffectKind) -> usize {

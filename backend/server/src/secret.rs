@@ -90,6 +90,7 @@ fn only_owner(file: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_master_key_is_made_once_and_only_for_its_owner() {
@@ -97,7 +98,6 @@ mod tests {
         let file = folder.path().join("master.key");
         let made = master_key(&file).unwrap().fingerprint();
         assert_eq!(master_key(&file).unwrap().fingerprint(), made);
-        use std::os::unix::fs::PermissionsExt;
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o400);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
         assert!(master_key(&file).is_err());
