@@ -31,6 +31,10 @@ impl Dice {
         self.0 % sides
     }
 
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[usize::try_from(self.roll(from.len() as u64)).unwrap()]
+    }
+
     fn one_in(&mut self, sides: u64) -> bool {
         self.roll(sides) == 0
     }
@@ -114,8 +118,7 @@ impl World {
             return Err(Fault::unreachable(""));
         }
         if self.nasty && self.dice.one_in(8) {
-            let code =
-                [FaultCode::Busy, FaultCode::State, FaultCode::Unsupported][self.dice.roll(3) as usize];
+            let code = self.dice.pick(&[FaultCode::Busy, FaultCode::State, FaultCode::Unsupported]);
             return Err(Fault::new(code, Reason::Busy, ""));
         }
         let arrives = !self.loses();
@@ -186,7 +189,7 @@ fn plan(what: PowerAction, outlets: usize) -> Plan {
 /// Runs one script to its end; every step goes through storage, as a restart would.
 fn play(seed: u64) -> (World, Run, super::Verdict) {
     let mut world = World::new(seed);
-    let what = PowerAction::ALL[world.dice.roll(6) as usize];
+    let what = world.dice.pick(&PowerAction::ALL);
     let mut run = Run::start(plan(what, world.outlets.len()), 0);
     let cancel_at = world.dice.roll(60);
     let mut now = 0;
