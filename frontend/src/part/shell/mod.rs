@@ -120,12 +120,16 @@ fn SideBar(around: Around, open: RwSignal<bool>, on_sign_out: Callback<()>) -> i
     }
 }
 
-fn link<V: IntoView + 'static>(place: Place, count: impl Fn() -> V + Send + Sync + 'static) -> impl IntoView {
+fn link<V: IntoView + 'static>(
+    place: Place,
+    count: impl Fn() -> V + Clone + Send + Sync + 'static,
+) -> impl IntoView {
+    // Cloned, because the link may draw its inside more than once.
     view! {
         <A href=place.href>
             <Icon name=place.icon/>
             <span>{place.label}</span>
-            {count()}
+            {live(count.clone())}
         </A>
     }
 }
