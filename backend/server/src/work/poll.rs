@@ -5,7 +5,7 @@
 
 use rackhand_store::{Result, Scope, connections, endpoints, fresh_id, jobs, now};
 use rackhand_wire::{
-    Answer, Fault, Feature, Operation, Role,
+    Answer, Fault, FaultCode, Feature, Operation, Role,
     api::{connection::Connection, event::Severity, live::Object, page::ListQuery},
     id::{CommandId, EndpointId},
     power::OutletReading,
@@ -129,6 +129,7 @@ pub async fn look(app: &App, id: EndpointId) -> Result<bool> {
         match command::send(app, CommandId(fresh_id()), &to, Operation::Identify, None).await {
             Ok(Answer::Identity(identity)) => Some(identity),
             Ok(_) => None,
+            Err(fault) if fault.code == FaultCode::Exec => return Ok(false),
             Err(fault) => {
                 store(app, &reach.name, id, Err(&fault), None).await?;
                 for connection in &connections {
@@ -174,6 +175,7 @@ async fn outlets(
             Ok(true)
         }
         Ok(_) => Ok(false),
+        Err(fault) if fault.code == FaultCode::Exec => Ok(false),
         Err(fault) => {
             store(app, name, id, Err(&fault), None).await?;
             for connection in connections {
@@ -204,6 +206,10 @@ async fn controllers(
         let to = Destination { endpoint: id, target: connection.target.clone(), agent: connection.agent_id };
         let answer = command::send(app, CommandId(fresh_id()), &to, Operation::ReadPower, None).await;
         if let Err(fault) = &answer {
+            if fault.code == FaultCode::Exec {
+                // The agent was too busy to ask: that says nothing about the device.
+                return Ok(false);
+            }
             status = Err(fault.clone());
         }
         let answer = answer.and_then(power);
