@@ -4,11 +4,12 @@
 //! that were cut switched on again. Feeding goes on past a dead outlet, because one live feed is
 //! better than none, and says what is missing.
 
-use rackhand_wire::{Fault, FaultCode, OutletState, power::Switch};
+use rackhand_wire::{Fault, OutletState, power::Switch};
 use serde::{Deserialize, Serialize};
 
 use super::{
     effect::{Effect, OutletSeen, Phase, Signal, Step},
+    outlet::{Attempt, Outcome, advance},
     plan::Rhythm,
 };
 
@@ -98,44 +99,6 @@ enum At {
     /// Between two outlets.
     Spacing { list: Vec<usize>, at: usize, dead: Vec<usize>, why: Why },
 }
-
-/// Progress with one outlet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Attempt {
-    doing: Doing,
-    since: u64,
-    sends: u32,
-    fault: Option<Fault>,
-    last_read_failed: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Doing {
-    Sending,
-    Reading,
-    Pausing,
-}
-
-impl Attempt {
-    fn start(now: u64) -> Self {
-        Self { doing: Doing::Sending, since: now, sends: 1, fault: None, last_read_failed: false }
-    }
-}
-
-/// What came of one outlet.
-enum Outcome {
-    Continue(Effect, &'static str),
-    There,
-    /// Refused or nothing delivered: it is as it was.
-    Untouched(Option<Fault>),
-    /// Read, and not there.
-    Stuck,
-    /// Nobody knows.
-    Unknown(Option<Fault>),
-}
-
-/// How often one outlet is written before it counts as stuck.
-const SENDS: u32 = 2;
 
 /// Progress with the group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -439,84 +402,4 @@ fn stopped(culprit: Option<usize>) -> End {
 
 fn step(phase: Phase, reason: &str, effect: Effect) -> Step {
     Step { phase, reason: reason.into(), effect }
-}
-
-/// Writes one outlet, reads it back until it follows, writes once more, gives up.
-fn advance(
-    attempt: &mut Attempt,
-    outlet: usize,
-    to: Switch,
-    resend: &Effect,
-    signal: &Signal,
-    now: u64,
-    rhythm: &Rhythm,
-) -> Option<Outcome> {
-    match (attempt.doing, signal) {
-        (Doing::Sending, Signal::Switched(answer)) => Some(sent(attempt, outlet, answer)),
-        (Doing::Pausing, Signal::Waited) => {
-            attempt.doing = Doing::Reading;
-            Some(Outcome::Continue(Effect::ReadOutlet { outlet }, "switched counts only when read"))
-        }
-        (Doing::Reading, Signal::Outlet(answer)) => Some(read(attempt, to, resend, answer, now, rhythm)),
-        (Doing::Sending | Doing::Pausing | Doing::Reading, _) => None,
-    }
-}
-
-fn sent(attempt: &mut Attempt, outlet: usize, answer: &Result<(), Fault>) -> Outcome {
-    if let Err(fault) = answer {
-        let untouched = match fault.code {
-            FaultCode::Auth
-            | FaultCode::Config
-            | FaultCode::State
-            | FaultCode::Unsupported
-            | FaultCode::Updating => true,
-            // An answer that never came may still have switched it: only a read can tell.
-            FaultCode::Busy
-            | FaultCode::Unreach
-            | FaultCode::Lost
-            | FaultCode::Dup
-            | FaultCode::Proto
-            | FaultCode::Exec => false,
-        };
-        if untouched && attempt.sends == 1 {
-            return Outcome::Untouched(Some(fault.clone()));
-        }
-        attempt.fault = Some(fault.clone());
-    }
-    attempt.doing = Doing::Reading;
-    Outcome::Continue(Effect::ReadOutlet { outlet }, "switched counts only when read")
-}
-
-fn read(
-    attempt: &mut Attempt,
-    to: Switch,
-    resend: &Effect,
-    answer: &Result<OutletSeen, Fault>,
-    now: u64,
-    rhythm: &Rhythm,
-) -> Outcome {
-    let wanted = match to {
-        Switch::On => OutletState::On,
-        Switch::Off => OutletState::Off,
-    };
-    match answer {
-        Ok(seen) if seen.state == wanted => return Outcome::There,
-        Ok(_) => attempt.last_read_failed = false,
-        Err(fault) => {
-            attempt.last_read_failed = true;
-            attempt.fault = Some(fault.clone());
-        }
-    }
-    if now.saturating_sub(attempt.since) < rhythm.outlet_read_back {
-        attempt.doing = Doing::Pausing;
-        return Outcome::Continue(Effect::Wait { ms: rhythm.outlet_poll }, "not there yet");
-    }
-    // Switching on is worth a second try even blind: it can only help.
-    if attempt.sends < SENDS && (!attempt.last_read_failed || to == Switch::On) {
-        attempt.sends += 1;
-        attempt.since = now;
-        attempt.doing = Doing::Sending;
-        return Outcome::Continue(resend.clone(), "it did not follow: once more");
-    }
-    if attempt.last_read_failed { Outcome::Unknown(attempt.fault.clone()) } else { Outcome::Stuck }
 }
