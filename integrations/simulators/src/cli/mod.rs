@@ -51,9 +51,18 @@ struct Start {
     /// Number of servers
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     servers: u16,
-    /// Servers in one rack; each rack has a pair of PDUs
+    /// Servers in one rack
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=60))]
     per_rack: u16,
+    /// PDUs in one rack
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=8))]
+    pdus_per_rack: u16,
+    /// Power supplies of one server, spread over the PDUs of its rack
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=8))]
+    feeds: u16,
+    /// Servers that share one chassis and its outlets
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    per_chassis: u16,
     /// Outlets of each PDU
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=60))]
     outlets: u16,
@@ -190,10 +199,13 @@ fn allow_many_sockets() {
 
 fn config(start: Start) -> FarmConfig {
     let usual = FarmConfig::default();
-    FarmConfig {
+    let mut config = FarmConfig {
         servers: start.servers,
         per_rack: start.per_rack,
-        outlets: start.outlets.max(start.per_rack),
+        pdus_per_rack: start.pdus_per_rack,
+        feeds: start.feeds,
+        per_chassis: start.per_chassis,
+        outlets: start.outlets,
         models: if start.models.is_empty() { usual.models.clone() } else { start.models },
         timings: match start.pace {
             Pace::Realistic => WorldTimings::realistic(),
@@ -205,7 +217,9 @@ fn config(start: Start) -> FarmConfig {
             Plan::Free => Addresses::Free,
         },
         ..usual
-    }
+    };
+    config.outlets = config.outlets.max(config.outlets_needed());
+    config
 }
 
 /// Prints an answer; a reader that went away (`| head`) is no failure.

@@ -13,9 +13,15 @@ use crate::world::WorldTimings;
 pub struct FarmConfig {
     /// Number of servers.
     pub servers: u16,
-    /// Servers in one rack; each rack has a pair of PDUs and each server hangs on both.
+    /// Servers in one rack.
     pub per_rack: u16,
-    /// Outlets of each PDU, at least one for every server of a rack.
+    /// PDUs in one rack.
+    pub pdus_per_rack: u16,
+    /// Power supplies of one server, each on an outlet of its own, spread over the PDUs of the rack.
+    pub feeds: u16,
+    /// Servers that share one chassis and so the outlets that feed it; 1 for servers of their own.
+    pub per_chassis: u16,
+    /// Outlets of each PDU, enough for every feed that hangs on it.
     pub outlets: u16,
     /// Models of the PDUs, used in turn.
     pub models: Vec<PduModel>,
@@ -29,12 +35,27 @@ pub struct FarmConfig {
     pub bmc_account: Account,
 }
 
+impl FarmConfig {
+    /// Counts the outlets that each PDU needs for a full rack.
+    #[must_use]
+    pub fn outlets_needed(&self) -> u16 {
+        self.per_rack.div_ceil(self.per_chassis.max(1)).saturating_mul(self.feeds_on_one_pdu())
+    }
+
+    pub(super) fn feeds_on_one_pdu(&self) -> u16 {
+        self.feeds.div_ceil(self.pdus_per_rack.max(1))
+    }
+}
+
 impl Default for FarmConfig {
     /// 24 servers in two racks on four PDUs of different makes, as fast as tests like it, on free ports.
     fn default() -> FarmConfig {
         FarmConfig {
             servers: 24,
             per_rack: 12,
+            pdus_per_rack: 2,
+            feeds: 2,
+            per_chassis: 1,
             outlets: 24,
             models: vec![PduModel::ApcRpdu2, PduModel::RaritanPx2, PduModel::EatonG3, PduModel::ApcRpdu],
             timings: WorldTimings::quick(),

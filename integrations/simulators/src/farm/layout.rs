@@ -15,7 +15,7 @@ pub(super) struct Layout {
 pub(super) struct Place {
     pub name: String,
     pub rack: String,
-    pub feeds: [OutletId; 2],
+    pub feeds: Vec<OutletId>,
 }
 
 /// Where one PDU hangs.
@@ -30,30 +30,47 @@ pub(super) struct PduPlace {
 /// # Errors
 /// When the numbers do not fit together.
 pub(super) fn place(config: &FarmConfig) -> Result<Layout, FarmError> {
+    check(config)?;
+    let width = config.servers.to_string().len().max(2);
+    let racks = config.servers.div_ceil(config.per_rack);
+    let pdus = (0..racks).flat_map(|rack| {
+        (0..config.pdus_per_rack).map(move |side| PduPlace {
+            name: pdu_name(rack * config.pdus_per_rack + side),
+            rack: rack_name(rack),
+        })
+    });
+    let servers = (0..config.servers).map(|index| {
+        let (rack, slot) = (index / config.per_rack, index % config.per_rack / config.per_chassis);
+        Place {
+            name: format!("srv-{:0width$}", index + 1),
+            rack: rack_name(rack),
+            feeds: (0..config.feeds).map(|feed| outlet(config, rack, slot, feed)).collect(),
+        }
+    });
+    Ok(Layout { servers: servers.collect(), pdus: pdus.collect() })
+}
+
+fn check(config: &FarmConfig) -> Result<(), FarmError> {
     let shape = |text: &str| Err(FarmError::Shape(text.to_owned()));
-    if config.servers == 0 || config.per_rack == 0 {
-        return shape("a farm needs at least one server, and a rack room for one");
+    if config.servers == 0 || config.per_rack == 0 || config.per_chassis == 0 {
+        return shape("a farm needs at least one server, and a rack and a chassis room for one");
     }
-    if config.outlets < config.per_rack {
-        return shape("a PDU needs an outlet for every server of its rack");
+    if config.feeds == 0 || config.pdus_per_rack == 0 {
+        return shape("a server needs at least one feed, and a rack a PDU to hang it on");
+    }
+    if config.outlets < config.outlets_needed() {
+        return shape("a PDU needs an outlet for every server of its rack that hangs on it");
     }
     if config.models.is_empty() {
         return shape("a farm needs at least one model of PDU");
     }
-    let width = config.servers.to_string().len().max(2);
-    let racks = config.servers.div_ceil(config.per_rack);
-    let pdus = (0..racks).flat_map(|rack| {
-        [0, 1].map(|side| PduPlace { name: pdu_name(rack * 2 + side), rack: rack_name(rack) })
-    });
-    let servers = (0..config.servers).map(|index| {
-        let (rack, outlet) = (index / config.per_rack, index % config.per_rack + 1);
-        Place {
-            name: format!("srv-{:0width$}", index + 1),
-            rack: rack_name(rack),
-            feeds: [0, 1].map(|side| OutletId::new(&pdu_name(rack * 2 + side), outlet)),
-        }
-    });
-    Ok(Layout { servers: servers.collect(), pdus: pdus.collect() })
+    Ok(())
+}
+
+/// Feeds go round the PDUs of the rack, so that one dead PDU takes as few of them as possible.
+fn outlet(config: &FarmConfig, rack: u16, slot: u16, feed: u16) -> OutletId {
+    let (round, side) = (feed / config.pdus_per_rack, feed % config.pdus_per_rack);
+    OutletId::new(&pdu_name(rack * config.pdus_per_rack + side), slot * config.feeds_on_one_pdu() + round + 1)
 }
 
 fn rack_name(index: u16) -> String {
@@ -90,6 +107,21 @@ mod tests {
         let last = layout.servers.last().unwrap();
         assert_eq!((last.name.as_str(), last.rack.as_str()), ("srv-24", "R2"));
         assert_eq!(last.feeds, [OutletId::new("pdu-c", 12), OutletId::new("pdu-d", 12)]);
+    }
+
+    #[test]
+    fn many_feeds_go_round_the_pdus_of_the_rack() {
+        let layout = place(&FarmConfig { feeds: 4, pdus_per_rack: 3, ..config(2) }).unwrap();
+        let feeds: Vec<String> = layout.servers[1].feeds.iter().map(ToString::to_string).collect();
+        assert_eq!(feeds, ["pdu-a/3", "pdu-b/3", "pdu-c/3", "pdu-a/4"]);
+    }
+
+    #[test]
+    fn servers_of_one_chassis_share_their_outlets() {
+        let layout = place(&FarmConfig { per_chassis: 4, ..config(8) }).unwrap();
+        let feeds: Vec<_> = layout.servers.iter().map(|server| &server.feeds).collect();
+        assert!(feeds[..4].iter().all(|of| *of == feeds[0]) && feeds[4..].iter().all(|of| *of == feeds[4]));
+        assert_ne!(feeds[0], feeds[4]);
     }
 
     #[test]
