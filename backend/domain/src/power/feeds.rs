@@ -22,11 +22,18 @@ pub enum Goal {
     Off,
     /// All off, a pause, all on.
     Cycle,
+    /// As it is: only read.
+    Look,
 }
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
+    /// All were read, nothing was written.
+    Looked {
+        /// All are off.
+        dark: bool,
+    },
     /// All outlets are on; `switched` tells whether any had to be.
     Fed {
         /// Outlets that do not feed.
@@ -174,7 +181,7 @@ impl Feeds {
     fn looked(&mut self, at: usize, answer: &Result<OutletSeen, Fault>, now: u64, rhythm: &Rhythm) -> Next {
         match (answer, self.goal) {
             (Ok(seen), _) => self.seen.push(Some(seen.clone())),
-            (Err(_), Goal::On) => self.seen.push(None),
+            (Err(_), Goal::On | Goal::Look) => self.seen.push(None),
             (Err(fault), Goal::Off | Goal::Cycle) => {
                 return Next::End(End::Refused {
                     outlet: at,
@@ -189,6 +196,10 @@ impl Feeds {
             return Next::Do(step(Phase::CheckFeeds, "every outlet is read before any is switched", effect));
         }
         match self.goal {
+            Goal::Look => {
+                let dark = (0..self.count).all(|outlet| self.is(outlet, OutletState::Off));
+                Next::End(End::Looked { dark })
+            }
             Goal::On => {
                 let off: Vec<usize> = (0..self.count).filter(|&o| !self.is(o, OutletState::On)).collect();
                 if off.is_empty() {
@@ -306,7 +317,7 @@ impl Feeds {
                 self.at = At::Keep;
                 Next::Do(step(Phase::CutFeeds, "off is proven on all outlets", Effect::KeepOff))
             }
-            Goal::Cycle | Goal::On => {
+            Goal::Cycle | Goal::On | Goal::Look => {
                 self.at = At::Discharge;
                 let effect = Effect::Wait { ms: rhythm.discharge };
                 Next::Do(step(Phase::Hold, "the power supplies discharge", effect))

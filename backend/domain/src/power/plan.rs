@@ -47,6 +47,8 @@ pub struct Plan {
     pub cut_refusal: Option<Refusal>,
     /// At least one outlet was read off at the last look: `on` restores the feeds first.
     pub feeds_missing: bool,
+    /// All outlets were read off at the last look: they are asked before a BMC that has no power.
+    pub feeds_dark: bool,
     /// Durations.
     pub rhythm: Rhythm,
 }

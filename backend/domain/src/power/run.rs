@@ -31,6 +31,8 @@ enum State {
 /// Why outlets are switched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Purpose {
+    /// All outlets were off at the last look: if they still are, so is the server, whatever its BMC would say.
+    Look,
     /// Missing feeds are restored before the controller is asked to switch on.
     Prelude,
     /// The controller is unreachable, or a person forced it.
@@ -130,14 +132,34 @@ impl Run {
         if self.plan.action.via == Via::Outlets {
             return self.by_outlets("asked for by a person", now);
         }
-        let feeds_first = matches!(self.action, PowerAction::On) && self.plan.feeds_missing;
-        if feeds_first && !self.plan.outlets.is_empty() {
-            let why = "an outlet is off: feeds come before the controller";
-            let (feeds, step) = Feeds::start(feeds::Goal::On, self.plan.outlets.len(), why);
-            self.state = State::Feeding { feeds, purpose: Purpose::Prelude };
-            return step;
+        if self.plan.outlets.is_empty() || self.plan.controllers.is_empty() {
+            return self.control(0, "the controller knows the machine", now);
         }
-        self.control(0, "the controller knows the machine", now)
+        match self.action {
+            PowerAction::On if self.plan.feeds_missing => self.feed(
+                feeds::Goal::On,
+                Purpose::Prelude,
+                "an outlet is off: feeds come before the controller",
+            ),
+            // Outlets that do not feed everything prove nothing.
+            PowerAction::Off | PowerAction::Cycle
+                if self.plan.feeds_dark && self.plan.cut_refusal.is_none() =>
+            {
+                self.feed(feeds::Goal::Look, Purpose::Look, "all outlets were off at the last look")
+            }
+            PowerAction::On
+            | PowerAction::Off
+            | PowerAction::Cycle
+            | PowerAction::Reset
+            | PowerAction::Shutdown
+            | PowerAction::Nmi => self.control(0, "the controller knows the machine", now),
+        }
+    }
+
+    fn feed(&mut self, goal: feeds::Goal, purpose: Purpose, why: &str) -> Step {
+        let (feeds, step) = Feeds::start(goal, self.plan.outlets.len(), why);
+        self.state = State::Feeding { feeds, purpose };
+        step
     }
 
     fn advance(&mut self, signal: &Signal, now: u64) -> Option<Step> {
@@ -350,21 +372,24 @@ impl Run {
             let verdict = verdict::cut_refused(refusal);
             return self.finish(verdict);
         }
-        let (feeds, step) = Feeds::start(goal, self.plan.outlets.len(), why);
-        self.state = State::Feeding { feeds, purpose: Purpose::Action { goal } };
-        step
+        self.feed(goal, Purpose::Action { goal }, why)
     }
 
     fn fed(&mut self, end: feeds::End, purpose: &Purpose, now: u64) -> Step {
         match (end, purpose) {
-            (feeds::End::Fed { dead, was_dark, .. }, Purpose::Prelude) => {
+            (feeds::End::Looked { dark: true }, _) if self.action == PowerAction::Cycle => {
+                self.action = PowerAction::On;
+                self.feed(feeds::Goal::On, Purpose::Prelude, "it was off: a cycle is on")
+            }
+            (feeds::End::Looked { dark: false }, _) => self.control(0, "an outlet feeds again", now),
+            (feeds::End::Fed { dead, was_dark, .. }, Purpose::Prelude | Purpose::Look) => {
                 self.dead_feeds.clone_from(&dead);
                 if was_dark && !self.plan.controllers.is_empty() {
                     return self.warm_up(dead, now);
                 }
                 self.control(0, "the feeds are on", now)
             }
-            (feeds::End::NothingFeeds { .. }, Purpose::Prelude) => {
+            (feeds::End::NothingFeeds { .. }, Purpose::Prelude | Purpose::Look) => {
                 // Perhaps the outlets feed something else: the controller decides.
                 self.dead_feeds = (0..self.plan.outlets.len()).collect();
                 self.control(0, "no outlet could be switched on", now)
@@ -380,7 +405,9 @@ impl Run {
                 }
                 self.warm_up(dead, now)
             }
-            (feeds::End::Dark, _) => self.finish(verdict::dark(self.plan.outlets.len())),
+            (feeds::End::Dark | feeds::End::Looked { dark: true }, _) => {
+                self.finish(verdict::dark(self.plan.outlets.len()))
+            }
             (feeds::End::NothingFeeds { .. }, Purpose::Action { goal }) => {
                 self.finish(verdict::nothing_feeds(*goal))
             }

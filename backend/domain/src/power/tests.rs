@@ -44,6 +44,7 @@ struct World {
     dice: Dice,
     on: bool,
     outlets: Vec<bool>,
+    began: Vec<bool>,
     stuck: Vec<bool>,
     dead_pdu: Vec<bool>,
     bmc_silent: bool,
@@ -58,12 +59,19 @@ impl World {
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let outlets = usize::try_from(dice.roll(5)).unwrap();
         let nasty = dice.one_in(2);
+        let feeds: Vec<bool> = match dice.roll(8) {
+            0 => vec![false; outlets],
+            1 => (0..outlets).map(|_| dice.one_in(2)).collect(),
+            _ => vec![true; outlets],
+        };
+        let fed = outlets == 0 || feeds.contains(&true);
         let each = |dice: &mut Dice, sides| (0..outlets).map(|_| dice.one_in(sides)).collect();
         Self {
-            on: dice.one_in(2),
+            on: fed && dice.one_in(2),
             stuck: each(&mut dice, if nasty { 6 } else { 1000 }),
             dead_pdu: each(&mut dice, if nasty { 8 } else { 1000 }),
-            outlets: vec![true; outlets],
+            began: feeds.clone(),
+            outlets: feeds,
             bmc_silent: dice.one_in(2),
             nasty,
             resets: 0,
@@ -182,6 +190,7 @@ fn plan(what: PowerAction, outlets: usize) -> Plan {
         fallback_refusal: None,
         cut_refusal: None,
         feeds_missing: false,
+        feeds_dark: false,
         rhythm: Rhythm::from(&Timings::default()),
     }
 }
@@ -190,7 +199,16 @@ fn plan(what: PowerAction, outlets: usize) -> Plan {
 fn play(seed: u64) -> (World, Run, super::Verdict) {
     let mut world = World::new(seed);
     let what = world.dice.pick(&PowerAction::ALL);
-    let mut run = Run::start(plan(what, world.outlets.len()), 0);
+    let mut plan = plan(what, world.outlets.len());
+    plan.feeds_missing = world.outlets.contains(&false);
+    plan.feeds_dark = !world.outlets.contains(&true);
+    if world.dice.one_in(6) {
+        plan.action.via = Via::Outlets;
+    }
+    if world.dice.one_in(8) {
+        plan.controllers.clear();
+    }
+    let mut run = Run::start(plan, 0);
     let cancel_at = world.dice.roll(60);
     let mut now = 0;
     for step in 0..2000 {
@@ -215,7 +233,7 @@ fn no_script_makes_the_machine_lie_or_leave_mixed_feeds() {
     for seed in 1..=2000 {
         let (world, run, verdict) = play(seed);
         let what = run.plan().action.what;
-        let all_on = world.outlets.iter().all(|on| *on);
+        let all_on = world.began.iter().zip(&world.outlets).all(|(began, on)| *on || !*began);
         assert!(world.resets <= 1, "seed {seed}: {} resets", world.resets);
         match (verdict.state, what) {
             (JobState::Succeeded, PowerAction::Off | PowerAction::Shutdown) => {
@@ -266,6 +284,33 @@ fn only_silence_falls_back() {
     let mut run = Run::start(plan(PowerAction::Off, 2), 0);
     run.step(&Signal::Read(Err(Fault::unreachable(""))), 10);
     assert_eq!(run.pending().effect, Effect::CheckGates);
+}
+
+#[test]
+fn dark_outlets_prove_off_without_a_write_and_make_a_cycle_an_on() {
+    let off = || Signal::Outlet(Ok(OutletSeen { state: OutletState::Off, locked: None }));
+    let mut dark = plan(PowerAction::Off, 2);
+    dark.feeds_dark = true;
+    let mut run = Run::start(dark.clone(), 0);
+    assert_eq!(run.pending().effect, Effect::ReadOutlet { outlet: 0 });
+    run.step(&off(), 10);
+    run.step(&off(), 20);
+    let Effect::Finish(verdict) = &run.pending().effect else { panic!("{:?}", run.pending()) };
+    assert_eq!((verdict.state, verdict.proof), (JobState::Succeeded, Some(Proof::Feeds)));
+
+    dark.action.what = PowerAction::Cycle;
+    let mut run = Run::start(dark.clone(), 0);
+    run.step(&off(), 10);
+    run.step(&off(), 20);
+    run.step(&off(), 30);
+    run.step(&off(), 40);
+    let on = Effect::SwitchOutlet { outlet: 0, to: Switch::On, restore_after_ms: None };
+    assert_eq!(run.pending().effect, on, "nothing is cut: the feeds come back");
+
+    let mut run = Run::start(dark, 0);
+    run.step(&off(), 10);
+    run.step(&Signal::Outlet(Ok(OutletSeen { state: OutletState::On, locked: None })), 20);
+    assert_eq!(run.pending().effect, Effect::Read { controller: 0 }, "one feeds: the controller knows");
 }
 
 fn evidence(role: Role, state: Option<PathState>, at: DateTime<Utc>) -> PathEvidence {

@@ -47,6 +47,7 @@ pub async fn blueprint(app: &App, scope: &Scope, id: ServerId, request: &StartPo
     if let Some(seconds) = request.deadline_s {
         timings.soft_deadline = std::time::Duration::from_secs(seconds.into()).mul_f64(app.config.time_scale);
     }
+    let feeds = || server.power.paths.iter().filter(|path| path.role == Role::Feed);
     let plan = Plan {
         action: Action {
             what: request.action,
@@ -58,7 +59,8 @@ pub async fn blueprint(app: &App, scope: &Scope, id: ServerId, request: &StartPo
         outlets: outlets.iter().map(|connection| path(connection)).collect(),
         fallback_refusal: fallback_refusal(app, &server, mismatch),
         cut_refusal: cut_refusal(&server, &shared_with, request),
-        feeds_missing: server.power.paths.iter().any(|path| path.state == Some(PathState::FeedOff)),
+        feeds_missing: feeds().any(|path| path.state == Some(PathState::FeedOff)),
+        feeds_dark: feeds().all(|path| path.state == Some(PathState::FeedOff)),
         rhythm: Rhythm::from(&timings),
     };
     let destinations = powered.iter().map(|connection| (connection.id, destination(connection))).collect();
