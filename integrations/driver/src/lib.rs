@@ -7,6 +7,7 @@
 mod endpoint;
 mod integration;
 mod perform;
+mod place;
 
 pub mod capability;
 pub mod check;
@@ -15,3 +16,4 @@ pub mod conformance;
 pub use endpoint::{Device, Endpoint};
 pub use integration::{Integration, Opening, Suggestion};
 pub use perform::perform;
+pub use place::Place;

@@ -55,3 +55,38 @@ pub fn decide(facts: &Facts) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fine() -> Facts {
+        Facts {
+            neighbour_answered: true,
+            controllers_in_subnet: 20,
+            unreachable_in_subnet: 1,
+            servers_in_rack: 40,
+            cuts: true,
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn each_gate_closes_for_its_own_reason() {
+        for (facts, expected) in [
+            (fine(), None),
+            (Facts { maintenance: true, ..fine() }, Some("maintenance")),
+            (Facts { neighbour_answered: false, ..fine() }, Some("path_unproven")),
+            (Facts { unreachable_in_subnet: 5, ..fine() }, None),
+            (Facts { unreachable_in_subnet: 6, ..fine() }, Some("subnet_breaker")),
+            (Facts { unreachable_in_subnet: 2, controllers_in_subnet: 2, ..fine() }, None),
+            (Facts { unreachable_in_subnet: 3, controllers_in_subnet: 3, ..fine() }, Some("subnet_breaker")),
+            (Facts { recent_cuts_in_rack: 1, ..fine() }, None),
+            (Facts { recent_cuts_in_rack: 2, ..fine() }, Some("rack_limit")),
+            (Facts { recent_cuts_in_rack: 1, servers_in_rack: 3, ..fine() }, Some("rack_limit")),
+            (Facts { recent_cuts_in_rack: 9, cuts: false, ..fine() }, None),
+        ] {
+            assert_eq!(decide(&facts).err().map(|refusal| refusal.code).as_deref(), expected, "{facts:?}");
+        }
+    }
+}

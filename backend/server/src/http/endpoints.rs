@@ -17,7 +17,7 @@ use rackhand_wire::{
 use serde_json::{Value, json};
 
 use super::{
-    body::Body, caller::Caller, check::Check, kinds, once::Once, people::commit, problem::Refused,
+    body::Body, caller::Caller, check::Check, hosts, kinds, once::Once, people::commit, problem::Refused,
     query::Query,
 };
 use crate::{app::App, audit, work};
@@ -84,6 +84,7 @@ pub async fn prepare(
     let secrets = kinds::wrap(new.secrets.clone());
     let params = kinds::checked(prefix, integration, &new.params, &secrets)?;
     kinds::known_agent(app, caller, new.agent_id).await?;
+    hosts::known(app, prefix, integration, &params, new.agent_id).await?;
     let address = integration.address(&params);
     let default = format!("{} {}", integration.descriptor().title, address.as_deref().unwrap_or_default());
     let name = new.name.clone().filter(|name| !name.trim().is_empty()).unwrap_or(default);
@@ -139,6 +140,10 @@ pub async fn change(
     }
     let params = change.params.clone().unwrap_or(reach.endpoint.params);
     let params = kinds::checked("", integration, &params, &secrets)?;
+    if change.params.is_some() {
+        let agent = change.agent_id.unwrap_or(reach.endpoint.agent_id);
+        hosts::known(&app, "", integration, &params, agent).await?;
+    }
     let detail = json!({
         "name": change.name, "params": change.params, "agent_id": change.agent_id,
         "secrets_changed": change.secrets.keys().collect::<Vec<_>>(), "accept_identity": change.accept_identity,
@@ -272,5 +277,6 @@ async fn trial(app: &App, caller: &Caller, asked: TestEndpoint) -> Result<work::
         Some(_) | None => None,
     };
     let agent = asked.agent_id.or_else(|| saved.as_ref().and_then(|saved| saved.endpoint.agent_id));
+    hosts::known(app, "", integration, &params, agent).await?;
     Ok(work::Trial { endpoint: asked.endpoint_id, kind, params, secrets, agent, target })
 }

@@ -6,6 +6,7 @@ mod check;
 mod connections;
 mod endpoints;
 mod health;
+mod hosts;
 mod kinds;
 pub mod limit;
 mod live;

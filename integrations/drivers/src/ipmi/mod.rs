@@ -7,7 +7,6 @@ mod descriptor;
 mod device;
 mod fault;
 mod guid;
-mod resolve;
 mod session;
 mod settings;
 mod vendor;

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rackhand_driver::Place;
 use rackhand_protocols::ipmi::{
     Request, Response,
     client::{Client, Failure, Settings},
@@ -18,7 +19,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{fault, resolve::Place};
+use super::fault;
 
 /// Longest datagram of IPMI over LAN, with room to spare.
 const LONGEST: usize = 1024;

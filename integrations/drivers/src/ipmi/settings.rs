@@ -1,6 +1,6 @@
 //! Reads what was entered in the form.
 
-use rackhand_driver::Opening;
+use rackhand_driver::{Opening, Place};
 use rackhand_protocols::ipmi::{
     Level, MAX_KG, MAX_LEGACY_PASSWORD, Suite,
     client::{Cipher, LegacyUse, Pace, Settings, Wanted},
@@ -9,7 +9,7 @@ use rackhand_wire::{Fault, FieldError, Reason, Secrets, Timings};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{PORT, guid, resolve::Place};
+use super::{PORT, guid};
 
 /// Longest key as entered: `0x` and two digits per byte.
 pub(super) const MAX_KG_TEXT: usize = 2 + 2 * MAX_KG;

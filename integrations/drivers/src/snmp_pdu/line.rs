@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_snmp::{
     Auth, Client, EngineCache, Error, ErrorStatus, Oid, Retry, UdpClient, UsmConfig, Value, oid,
 };
+use rackhand_driver::Place;
 use rackhand_wire::{Fault, FaultCode, Reason, Timings};
 
 use super::fault;
 use super::settings::{Access, Settings};
-
-/// An address that resolved is used again for this long while the resolver is silent.
-const LAST_GOOD: Duration = Duration::from_hours(24);
 
 /// Objects asked for in one request; the library asks in smaller parts where that is too big.
 const OBJECTS: usize = 20;
@@ -35,7 +33,7 @@ pub(super) struct Line {
     timings: Timings,
     engines: Arc<EngineCache>,
     clients: Option<Clients>,
-    last_good: Option<(SocketAddr, Instant)>,
+    place: Place,
     /// The device has answered these credentials before, so silence is silence.
     has_answered: bool,
 }
@@ -58,7 +56,8 @@ enum Knock {
 impl Line {
     pub(super) fn new(settings: Settings, timings: &Timings) -> Line {
         let engines = Arc::new(EngineCache::new());
-        Line { settings, timings: *timings, engines, clients: None, last_good: None, has_answered: false }
+        let place = Place::new(&settings.host, settings.port);
+        Line { settings, timings: *timings, engines, clients: None, place, has_answered: false }
     }
 
     /// Tells whether the line is open; it closes when the device falls silent.
@@ -163,8 +162,8 @@ impl Line {
 
     /// Asks a silent device of version 3 without credentials. Such devices drop what is signed with a wrong
     /// password, but say by a report whether they know the user.
-    async fn knock(&self, user: &UsmConfig) -> Knock {
-        let Some((address, _)) = self.last_good else { return Knock::Silent };
+    async fn knock(&mut self, user: &UsmConfig) -> Knock {
+        let Ok(address) = self.find().await else { return Knock::Silent };
         let bare = Auth::from(UsmConfig::new(user.username().clone()));
         let Ok(client) = self.client(address, bare, self.timings.snmp_retries).await else {
             return Knock::Silent;
@@ -184,7 +183,7 @@ impl Line {
         if let Some(clients) = &self.clients {
             return Ok(clients.clone());
         }
-        let address = self.resolve().await?;
+        let address = self.find().await?;
         let access = self.settings.access.clone();
         let retries = self.timings.snmp_retries;
         let read = self.client(address, access.read(), retries).await?;
@@ -214,29 +213,8 @@ impl Line {
             .map_err(|error| broken(error.to_string()))
     }
 
-    /// Resolves the host. A name that does not exist is a wrong setting; a silent resolver is none.
-    async fn resolve(&mut self) -> Result<SocketAddr, Fault> {
-        let name = (self.settings.host.as_str(), self.settings.port);
-        let error = match tokio::net::lookup_host(name).await {
-            Ok(mut addresses) => match addresses.next() {
-                Some(address) => {
-                    self.last_good = Some((address, Instant::now()));
-                    return Ok(address);
-                }
-                None => return Err(Fault::config(Reason::HostNotFound, self.settings.host.clone())),
-            },
-            Err(error) => error.to_string(),
-        };
-        if !error.contains("emporary failure") {
-            return Err(Fault::config(Reason::HostNotFound, self.settings.host.clone()));
-        }
-        match self.last_good {
-            Some((address, at)) if at.elapsed() < LAST_GOOD => Ok(address),
-            Some(_) | None => {
-                let detail = format!("{}: the resolver does not answer", self.settings.host);
-                Err(Fault::new(FaultCode::Exec, Reason::HostNotFound, detail))
-            }
-        }
+    async fn find(&mut self) -> Result<SocketAddr, Fault> {
+        self.place.find(self.timings.unreachable_after).await
     }
 
     fn address(&self) -> String {

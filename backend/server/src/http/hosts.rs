@@ -1,0 +1,42 @@
+//! Whether the names that were entered exist.
+//!
+//! A name is looked up where it will be used: by the embedded agent, which shares this machine's resolver.
+//! Only a resolver that says "there is no such name" refuses; one that is silent may answer tomorrow.
+
+use rackhand_driver::{Integration, Place};
+use rackhand_wire::{FaultCode, FieldError, field::Input, id::AgentId};
+use serde_json::Value;
+use std::time::Duration;
+
+use super::problem::Refused;
+use crate::app::App;
+
+/// Longest wait for the resolver while a person waits for the form.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Refuses a name that does not exist, at its field under `prefix`.
+///
+/// # Errors
+/// A field error for every such name.
+pub async fn known(
+    app: &App,
+    prefix: &str,
+    integration: &dyn Integration,
+    params: &Value,
+    agent: Option<AgentId>,
+) -> Result<(), Refused> {
+    if app.embedded.is_none() || app.agent_for(agent) != app.embedded {
+        return Ok(());
+    }
+    let mut errors = Vec::new();
+    for field in integration.descriptor().endpoint_fields.iter().filter(|field| field.input == Input::Host) {
+        let Some(host) = params.get(&field.name).and_then(Value::as_str) else { continue };
+        let found = Place::new(host, 0).find(PATIENCE).await;
+        if found.is_err_and(|fault| fault.code == FaultCode::Config) {
+            let why = format!("There is no host named “{host}”.");
+            let error = FieldError::new(&field.name, "host_not_found", why).under("params");
+            errors.push(if prefix.is_empty() { error } else { error.under(prefix) });
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Refused::Invalid(errors)) }
+}
