@@ -12,7 +12,7 @@ use rackhand_wire::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Set,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
     sea_query::{Expr, ExprTrait},
 };
 use serde_json::Value;
@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::{
     Error, Result, Scope,
     entity::{
+        connection,
         job::{ActiveModel, Column, Entity, Model},
         server,
     },
@@ -217,8 +218,6 @@ pub struct Progress {
     pub run: Option<Value>,
     /// It begins now.
     pub begins: bool,
-    /// An automatic cut begins now.
-    pub cuts: bool,
 }
 
 /// Stores progress.
@@ -235,9 +234,6 @@ pub async fn progress(db: &impl ConnectionTrait, id: JobId, progress: Progress) 
     }
     if progress.begins {
         model.started_at = Set(Some(millis(now())));
-    }
-    if progress.cuts {
-        model.cut_at = Set(Some(millis(now())));
     }
     let update =
         Entity::update_many().set(model).col_expr(Column::Version, Expr::col(Column::Version).add(1));
@@ -301,6 +297,28 @@ pub async fn request_cancel(db: &impl ConnectionTrait, scope: &Scope, id: JobId)
     Ok(true)
 }
 
+/// Reserves the place of an automatic cut among the others: from now on it counts.
+///
+/// # Errors
+/// When the database fails.
+pub async fn reserve_cut(db: &impl ConnectionTrait, id: JobId) -> Result<()> {
+    set_cut_at(db, id, Some(millis(now()))).await
+}
+
+/// Gives a reserved cut up: the job ended without cutting anything.
+///
+/// # Errors
+/// When the database fails.
+pub async fn give_cut_up(db: &impl ConnectionTrait, id: JobId) -> Result<()> {
+    set_cut_at(db, id, None).await
+}
+
+async fn set_cut_at(db: &impl ConnectionTrait, id: JobId, at: Option<i64>) -> Result<()> {
+    let model = ActiveModel { cut_at: Set(at), ..Default::default() };
+    Entity::update_many().set(model).filter(Column::Id.eq(id.0)).exec(db).await?;
+    Ok(())
+}
+
 /// Counts automatic cuts since `since` on servers with the same rack label.
 ///
 /// # Errors
@@ -312,7 +330,6 @@ pub async fn cuts_in_rack(
     since: chrono::DateTime<chrono::Utc>,
     except: JobId,
 ) -> Result<u64> {
-    use sea_orm::QueryTrait;
     let servers = server::Entity::find()
         .select_only()
         .column(server::Column::Id)
@@ -324,6 +341,29 @@ pub async fn cuts_in_rack(
         .add(Column::Id.ne(except.0))
         .add(Column::ServerId.in_subquery(servers));
     Ok(Entity::find().filter(which).count(db).await?)
+}
+
+/// Finds when a server that hangs on one of these PDUs was last cut automatically, since `since`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last_cut_on(
+    db: &impl ConnectionTrait,
+    pdus: &[EndpointId],
+    since: chrono::DateTime<chrono::Utc>,
+    except: JobId,
+) -> Result<Option<chrono::DateTime<chrono::Utc>>> {
+    let servers = connection::Entity::find()
+        .select_only()
+        .column(connection::Column::ServerId)
+        .filter(connection::Column::EndpointId.is_in(pdus.iter().map(|id| id.0)))
+        .into_query();
+    let which = Condition::all()
+        .add(Column::CutAt.gte(millis(since)))
+        .add(Column::Id.ne(except.0))
+        .add(Column::ServerId.in_subquery(servers));
+    let last = Entity::find().filter(which).order_by_desc(Column::CutAt).one(db).await?;
+    Ok(last.and_then(|row| row.cut_at).map(from_millis))
 }
 
 async fn job(db: &impl ConnectionTrait, row: Model) -> Result<Job> {

@@ -11,9 +11,9 @@ use rackhand_wire::{
         endpoint::{Endpoint, EndpointState},
         page::ListQuery,
     },
-    id::{CommandId, JobId},
+    id::{CommandId, EndpointId, JobId, TenantId},
 };
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use super::{
     command::{self, Destination},
@@ -43,23 +43,49 @@ pub async fn check(app: &App, job: JobId, blueprint: &Blueprint) -> Result<std::
     let controllers: Vec<&&Endpoint> =
         near.iter().filter(|other| own.as_ref().is_some_and(|own| own.kind == other.kind)).collect();
     let silent = controllers.iter().filter(|other| is_silent(other)).count();
-    let window = chrono::TimeDelta::from_std(app.timings().rack_window).unwrap_or_default();
-    let recent = jobs::cuts_in_rack(app.db.reader(), tenant, &server.rack, now() - window, job).await?;
-    let rack = if server.rack.is_empty() {
-        1
-    } else {
-        servers::in_rack(app.db.reader(), tenant, &server.rack).await?
-    };
+    // Servers without a label are one rack: nobody has said that they are not.
+    let rack = servers::in_rack(app.db.reader(), tenant, &server.rack).await?;
     let facts = Facts {
         neighbour_answered: answered(app, &near).await,
         controllers_in_subnet: controllers.len() + 1,
         unreachable_in_subnet: silent + 1,
         maintenance: server.maintenance,
         servers_in_rack: usize::try_from(rack).unwrap_or(usize::MAX),
-        recent_cuts_in_rack: usize::try_from(recent).unwrap_or(usize::MAX),
+        recent_cuts_in_rack: 0,
         cuts: blueprint.plan.action.what != PowerAction::On,
     };
-    Ok(decide(&facts))
+    turn(app, job, (tenant, &server.rack), blueprint, facts).await
+}
+
+/// Decides, and takes the job's place among the automatic cuts in the same transaction, so that two jobs
+/// never both find the last free place. Cuts on one PDU keep a distance: a job waits for its turn.
+async fn turn(
+    app: &App,
+    job: JobId,
+    (tenant, rack): (TenantId, &str),
+    blueprint: &Blueprint,
+    mut facts: Facts,
+) -> Result<std::result::Result<(), Refusal>> {
+    let delta = |duration| chrono::TimeDelta::from_std(duration).unwrap_or_default();
+    let (window, spacing) = (delta(app.timings().rack_window), delta(app.timings().cut_spacing));
+    let pdus: Vec<EndpointId> = blueprint.plan.outlets.iter().map(|path| path.endpoint).collect();
+    loop {
+        let tx = app.db.begin().await?;
+        let recent = jobs::cuts_in_rack(&tx, tenant, rack, now() - window, job).await?;
+        facts.recent_cuts_in_rack = usize::try_from(recent).unwrap_or(usize::MAX);
+        let decision = decide(&facts);
+        if decision.is_err() || !facts.cuts {
+            return Ok(decision);
+        }
+        let Some(last) = jobs::last_cut_on(&tx, &pdus, now() - spacing, job).await? else {
+            jobs::reserve_cut(&tx, job).await?;
+            tx.commit().await?;
+            return Ok(decision);
+        };
+        drop(tx);
+        let left = (last + spacing - now()).to_std().unwrap_or_default();
+        tokio::time::sleep(left.max(Duration::from_millis(1))).await;
+    }
 }
 
 async fn neighbours(app: &App) -> Result<Vec<Endpoint>> {

@@ -102,8 +102,7 @@ impl Worker<'_> {
 
     async fn begin(&self) -> Result<()> {
         let run = Some(serde_json::to_value(&self.stored)?);
-        let progress =
-            jobs::Progress { state: Some(JobState::Running), run, begins: true, ..Default::default() };
+        let progress = jobs::Progress { state: Some(JobState::Running), run, begins: true };
         jobs::progress(self.app.db.writer(), self.job, progress).await?;
         self.app.live.tell(Object::Job, self.job);
         self.app.live.tell(Object::Server, self.server);
@@ -143,8 +142,7 @@ impl Worker<'_> {
     async fn intend(&mut self, step: &Step) -> Result<(StepId, CommandId, u64)> {
         self.seq += 1;
         let command = fresh_command();
-        let cuts = matches!(step.effect, Effect::SwitchOutlet { to: Switch::Off, .. });
-        if cuts {
+        if matches!(step.effect, Effect::SwitchOutlet { to: Switch::Off, .. }) {
             self.stored.cuts.push(command);
         }
         let (title, path) = words::step(&self.stored.run, &step.effect);
@@ -161,7 +159,7 @@ impl Worker<'_> {
         let tx = self.app.db.begin().await?;
         let id = steps::begin(&tx, intent).await?;
         let run = Some(serde_json::to_value(&self.stored)?);
-        jobs::progress(&tx, self.job, jobs::Progress { run, cuts, ..Default::default() }).await?;
+        jobs::progress(&tx, self.job, jobs::Progress { run, ..Default::default() }).await?;
         tx.commit().await?;
         self.app.live.tell(Object::Job, self.job);
         Ok((id, command, 0))
@@ -341,6 +339,9 @@ impl Worker<'_> {
         let tx = self.app.db.begin().await?;
         jobs::end(&tx, self.job, ending).await?;
         locks::release(&tx, self.job).await?;
+        if self.stored.cuts.is_empty() {
+            jobs::give_cut_up(&tx, self.job).await?;
+        }
         let event = events::add(&tx, work.tenant, event).await?;
         let object = ("server", self.server, name.as_str());
         crate::audit::by_system(&tx, work.tenant, "server.power.result", object, detail).await?;
