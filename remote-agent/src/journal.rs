@@ -213,6 +213,7 @@ mod tests {
             expires_in_ms: None,
             restore_after_ms: Some(1000),
             fence: 0,
+            urgency: rackhand_wire::command::Urgency::Awaited,
         };
         Cut { command, due_at: 5 }
     }

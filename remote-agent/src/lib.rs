@@ -13,5 +13,8 @@ mod link;
 mod restore;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use agent::{Agent, Config};
 pub use link::{Delivery, Link, SecretSource};

@@ -2,10 +2,13 @@
 
 use rackhand_driver::{Endpoint, Opening, perform};
 use rackhand_wire::{
-    Answer, Command, Fault, FaultCode, Operation, Reason, Secrets, Timings, frame::ToBackend, power::Switch,
+    Answer, Command, Fault, FaultCode, Operation, Reason, Secrets, Timings, command::Urgency,
+    frame::ToBackend, power::Switch,
 };
 use sha2::{Digest, Sha256};
 use std::{
+    collections::VecDeque,
+    io,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -47,28 +50,83 @@ struct Opened {
 }
 
 /// Serves one device until its queue closes or it is idle.
-pub async fn serve(shared: Arc<Shared>, mut queue: mpsc::Receiver<Task>) {
+pub async fn serve(shared: Arc<Shared>, queue: mpsc::Receiver<Task>) {
     let mut opened: Option<Opened> = None;
-    while let Ok(Some(task)) = tokio::time::timeout(IDLE, queue.recv()).await {
-        one(&shared, &mut opened, task).await;
-    }
-    // What was queued while the time ran out is still served.
-    queue.close();
-    while let Some(task) = queue.recv().await {
-        one(&shared, &mut opened, task).await;
+    let mut line = Line::new(queue);
+    while let Some(task) = line.next().await {
+        if !gives_way(&task) {
+            one(&shared, &mut opened, &task).await;
+            continue;
+        }
+        tokio::select! {
+            biased;
+            () = one(&shared, &mut opened, &task) => {}
+            // Whoever waits does not wait for the silence of a device to be certain.
+            () = line.awaited() => answer(&shared, &task, Err(Fault::new(FaultCode::Exec, Reason::GaveWay, "")), 0).await,
+        }
     }
     if let Some(opened) = opened {
         opened.endpoint.close().await;
     }
 }
 
-async fn one(shared: &Shared, opened: &mut Option<Opened>, task: Task) {
+fn gives_way(task: &Task) -> bool {
+    task.command.urgency == Urgency::Background && !task.command.operation.is_write() && !task.restores
+}
+
+/// What waits for one device: first what is awaited, then the rest, each in its order.
+struct Line {
+    queue: mpsc::Receiver<Task>,
+    awaited: VecDeque<Task>,
+    background: VecDeque<Task>,
+}
+
+impl Line {
+    fn new(queue: mpsc::Receiver<Task>) -> Self {
+        Self { queue, awaited: VecDeque::new(), background: VecDeque::new() }
+    }
+
+    /// Takes the next task; none when the device was idle for long or the agent ends.
+    async fn next(&mut self) -> Option<Task> {
+        while let Ok(task) = self.queue.try_recv() {
+            self.put(task);
+        }
+        if let Some(task) = self.awaited.pop_front().or_else(|| self.background.pop_front()) {
+            return Some(task);
+        }
+        if let Ok(task) = tokio::time::timeout(IDLE, self.queue.recv()).await {
+            return task;
+        }
+        // What was queued while the time ran out is still served.
+        self.queue.close();
+        self.queue.recv().await
+    }
+
+    /// Returns once something that is awaited has arrived.
+    async fn awaited(&mut self) {
+        while self.awaited.is_empty() {
+            match self.queue.recv().await {
+                Some(task) => self.put(task),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn put(&mut self, task: Task) {
+        if gives_way(&task) { self.background.push_back(task) } else { self.awaited.push_back(task) }
+    }
+}
+
+async fn one(shared: &Shared, opened: &mut Option<Opened>, task: &Task) {
     let begun = Instant::now();
-    let id = task.command.id;
-    let restores = task.restores;
-    let result = run(shared, opened, &task).await;
+    let result = run(shared, opened, task).await;
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let frame = if restores {
+    answer(shared, task, result, took_ms).await;
+}
+
+async fn answer(shared: &Shared, task: &Task, result: Result<Answer, Fault>, took_ms: u64) {
+    let id = task.command.id;
+    let frame = if task.restores {
         ToBackend::Restored { cut: id, result: result.map(|_| ()) }
     } else {
         ToBackend::Finished { command: id, result, took_ms }
@@ -107,14 +165,12 @@ async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Resul
     begin(shared, command)?;
     shared.out.send(ToBackend::Started { command: command.id }).await.ok();
     let result = perform(endpoint.as_ref(), &command.target, &command.operation).await;
-    let mut journal = shared.journal();
-    if let Err(error) = journal.done(command.id, &result) {
-        tracing::error!(%error, command = %command.id, "the outcome could not be journaled");
-    }
+    end(shared, command, &result);
     result
 }
 
-/// Journals a write. Switching an outlet on settles every cut of it.
+/// Journals a write, and the time after which its cut is undone. A fresh cut takes the place of older
+/// ones: what they meant to restore is decided anew.
 fn begin(shared: &Shared, command: &Command) -> Result<(), Fault> {
     let mut journal = shared.journal();
     let cut = command.restore_after_ms.map(|after| Cut {
@@ -124,19 +180,37 @@ fn begin(shared: &Shared, command: &Command) -> Result<(), Fault> {
             .saturating_add(i64::try_from(after).unwrap_or(i64::MAX)),
     });
     let mut write = || {
-        if (command.operation == Operation::SetOutlet { to: Switch::On }) {
-            for old in journal.cuts() {
-                if same_outlet(&old.command, command) {
-                    journal.settle(old.command.id)?;
-                }
-            }
-        }
-        journal.start(command.id, cut.clone())
+        journal.start(command.id, cut.clone())?;
+        if cut.is_some() { settle_others(&mut journal, command) } else { Ok(()) }
     };
     write().map_err(|error| {
         let detail = format!("the journal cannot be written: {error}");
         Fault::new(FaultCode::Exec, Reason::Internal, detail)
     })
+}
+
+/// Journals how a write ended. An outlet that took the order to switch on needs no restoring any more; one
+/// that did not still does.
+fn end(shared: &Shared, command: &Command, result: &Result<Answer, Fault>) {
+    let mut journal = shared.journal();
+    let mut write = || {
+        if result.is_ok() && (command.operation == Operation::SetOutlet { to: Switch::On }) {
+            settle_others(&mut journal, command)?;
+        }
+        journal.done(command.id, result)
+    };
+    if let Err(error) = write() {
+        tracing::error!(%error, command = %command.id, "the outcome could not be journaled");
+    }
+}
+
+fn settle_others(journal: &mut Journal, command: &Command) -> io::Result<()> {
+    for old in journal.cuts() {
+        if old.command.id != command.id && same_outlet(&old.command, command) {
+            journal.settle(old.command.id)?;
+        }
+    }
+    Ok(())
 }
 
 async fn restore(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Result<Answer, Fault> {

@@ -27,6 +27,20 @@ pub struct Command {
     pub restore_after_ms: Option<u64>,
     /// A command of an older epoch for the same device is refused.
     pub fence: u64,
+    /// Whether somebody waits for it.
+    #[serde(default)]
+    pub urgency: Urgency,
+}
+
+/// Whether somebody waits for a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Urgency {
+    /// A person or a job does.
+    #[default]
+    Awaited,
+    /// A look that can be had later: a read that gives way to whatever is awaited of the same device.
+    Background,
 }
 
 /// How to reach a device, without its credentials.

@@ -171,6 +171,8 @@ reasons! {
     AgentOffline => "The agent is offline",
     /// The command grew too old before it could run.
     Expired => "The command expired before it could run",
+    /// A look gave way to what somebody waits for.
+    GaveWay => "It gave way to a command that somebody waits for",
     /// The agent stopped while it ran.
     Interrupted => "The agent was interrupted while it ran",
     /// The agent does not know this kind of device.

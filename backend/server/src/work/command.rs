@@ -1,9 +1,9 @@
 //! Makes commands and sends them to the right agent.
 
-use rackhand_store::{Scope, endpoints};
+use rackhand_store::{Scope, endpoints, fresh_id};
 use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Operation, Reason,
-    command::EndpointSpec,
+    command::{EndpointSpec, Urgency},
     id::{AgentId, CommandId, EndpointId},
     power::Switch,
 };
@@ -22,6 +22,11 @@ pub struct Destination {
     pub agent: Option<AgentId>,
 }
 
+/// Asks something that nobody waits for.
+pub async fn look(app: &App, to: &Destination, operation: Operation) -> Result<Answer, Fault> {
+    dispatch(app, CommandId(fresh_id()), to, operation, None, Urgency::Background).await
+}
+
 /// Has an operation executed. Repeating it with the same id never repeats its effect.
 pub async fn send(
     app: &App,
@@ -29,6 +34,17 @@ pub async fn send(
     to: &Destination,
     operation: Operation,
     restore_after_ms: Option<u64>,
+) -> Result<Answer, Fault> {
+    dispatch(app, id, to, operation, restore_after_ms, Urgency::Awaited).await
+}
+
+async fn dispatch(
+    app: &App,
+    id: CommandId,
+    to: &Destination,
+    operation: Operation,
+    restore_after_ms: Option<u64>,
+    urgency: Urgency,
 ) -> Result<Answer, Fault> {
     let reach = match endpoints::reach(&app.db, &Scope::provider(), to.endpoint).await {
         Ok(reach) => reach,
@@ -60,6 +76,7 @@ pub async fn send(
         expires_in_ms: (!safe).then_some(expiry),
         restore_after_ms,
         fence: 1,
+        urgency,
     };
     app.roster.execute(agent, command, reach.secrets).await
 }

@@ -3,11 +3,11 @@
 //! A PDU is read once for all its servers. A device that does not answer is asked less and less often,
 //! up to an hour apart; people's actions are never held up by that.
 
-use rackhand_store::{Result, Scope, connections, endpoints, fresh_id, jobs, now};
+use rackhand_store::{Result, Scope, connections, endpoints, jobs, now};
 use rackhand_wire::{
     Answer, Fault, FaultCode, Feature, Operation, Role,
     api::{connection::Connection, event::Severity, live::Object, page::ListQuery},
-    id::{CommandId, EndpointId},
+    id::EndpointId,
     power::OutletReading,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -113,7 +113,7 @@ async fn refresh(app: &App, dues: &mut HashMap<EndpointId, Due>, poll: Duration)
     }
 }
 
-/// Looks at one endpoint and stores what it said. Says whether it answered.
+/// Looks at one endpoint and stores what it said. Says whether to ask again as usual.
 pub async fn look(app: &App, id: EndpointId) -> Result<bool> {
     let reach = match endpoints::get(app.db.reader(), &Scope::provider(), id).await {
         Err(rackhand_store::Error::NotFound) => return Ok(true),
@@ -126,10 +126,11 @@ pub async fn look(app: &App, id: EndpointId) -> Result<bool> {
         .collect();
     let identity = if reach.status.identity.is_none() {
         let to = Destination { endpoint: id, target: serde_json::json!({}), agent: None };
-        match command::send(app, CommandId(fresh_id()), &to, Operation::Identify, None).await {
+        match command::look(app, &to, Operation::Identify).await {
             Ok(Answer::Identity(identity)) => Some(identity),
             Ok(_) => None,
-            Err(fault) if fault.code == FaultCode::Exec => return Ok(false),
+            // The agent did not ask: that says nothing of the device, and is no reason to ask less often.
+            Err(fault) if fault.code == FaultCode::Exec => return Ok(true),
             Err(fault) => {
                 store(app, &reach.name, id, Err(&fault), None).await?;
                 for connection in &connections {
@@ -158,7 +159,7 @@ async fn outlets(
     connections: &[Connection],
 ) -> Result<bool> {
     let to = Destination { endpoint: id, target: serde_json::json!({}), agent: None };
-    let answer = command::send(app, CommandId(fresh_id()), &to, Operation::ReadOutlets, None).await;
+    let answer = command::look(app, &to, Operation::ReadOutlets).await;
     match answer {
         Ok(Answer::Outlets { outlets }) => {
             store(app, name, id, Ok(identity), Some(outlets.clone())).await?;
@@ -175,7 +176,7 @@ async fn outlets(
             Ok(true)
         }
         Ok(_) => Ok(false),
-        Err(fault) if fault.code == FaultCode::Exec => Ok(false),
+        Err(fault) if fault.code == FaultCode::Exec => Ok(true),
         Err(fault) => {
             store(app, name, id, Err(&fault), None).await?;
             for connection in connections {
@@ -204,11 +205,10 @@ async fn controllers(
             continue;
         }
         let to = Destination { endpoint: id, target: connection.target.clone(), agent: connection.agent_id };
-        let answer = command::send(app, CommandId(fresh_id()), &to, Operation::ReadPower, None).await;
+        let answer = command::look(app, &to, Operation::ReadPower).await;
         if let Err(fault) = &answer {
             if fault.code == FaultCode::Exec {
-                // The agent was too busy to ask: that says nothing about the device.
-                return Ok(false);
+                return Ok(true);
             }
             status = Err(fault.clone());
         }

@@ -8,7 +8,7 @@ use rackhand_wire::{
         job::{JobState, StepOutcome},
         live::Object,
     },
-    command::EndpointSpec,
+    command::{EndpointSpec, Urgency},
     id::{AgentId, CommandId, EndpointId, JobId},
     power::Switch,
 };
@@ -122,6 +122,7 @@ async fn ask(
         expires_in_ms: None,
         restore_after_ms: None,
         fence: 1,
+        urgency: Urgency::Awaited,
     };
     let answer = match app.agent_for(trial.agent) {
         Some(agent) => app.roster.execute(agent, command, trial.secrets.clone()).await,

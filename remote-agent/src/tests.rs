@@ -1,0 +1,90 @@
+//! The agent before devices that stay silent.
+
+use async_trait::async_trait;
+use rackhand_wire::{
+    Command, Fault, FaultCode, Operation, Reason, Secret, Secrets, Timings,
+    command::{EndpointSpec, Urgency},
+    frame::{ToAgent, ToBackend},
+    id::{AgentId, CommandId, EndpointId},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::net::UdpSocket;
+
+use crate::{Agent, Config, Delivery, Link, SecretSource};
+
+/// Longer than any step of a test may take, shorter than the silence that would otherwise pass.
+const SOON: Duration = Duration::from_secs(30);
+
+struct Nobody;
+
+#[async_trait]
+impl SecretSource for Nobody {
+    async fn find(&self, _: EndpointId) -> Option<Secrets> {
+        None
+    }
+}
+
+fn agent(folder: &tempfile::TempDir) -> Link {
+    let timings = Timings { unreachable_after: Duration::from_mins(10), ..Timings::default() };
+    let journal = folder.path().join("journal");
+    Agent::start(Config { id: AgentId(id(1)), journal, timings, secrets: Arc::new(Nobody) }).unwrap()
+}
+
+fn id(n: u128) -> uuid::Uuid {
+    uuid::Uuid::from_u128(n)
+}
+
+/// Reads the power of a BMC at a socket.
+fn read(n: u128, device: &UdpSocket, urgency: Urgency) -> Delivery {
+    let port = device.local_addr().unwrap().port();
+    let command = Command {
+        id: CommandId(id(n)),
+        endpoint: EndpointSpec {
+            id: Some(EndpointId(id(7))),
+            kind: "ipmi".into(),
+            params: serde_json::json!({"host": "127.0.0.1", "port": port, "user": "admin"}),
+            pinned: None,
+        },
+        target: serde_json::json!({}),
+        operation: Operation::ReadPower,
+        expires_in_ms: None,
+        restore_after_ms: None,
+        fence: 1,
+        urgency,
+    };
+    let mut secrets = Secrets::default();
+    secrets.set("password", Secret::new("secret"));
+    Delivery { frame: ToAgent::Execute(command), secrets }
+}
+
+async fn finished(link: &mut Link) -> (CommandId, Result<(), Fault>) {
+    loop {
+        let frame = tokio::time::timeout(SOON, link.from_agent.recv()).await.expect("nothing ends").unwrap();
+        if let ToBackend::Finished { command, result, .. } = frame {
+            return (command, result.map(|_| ()));
+        }
+    }
+}
+
+async fn is_asked(device: &UdpSocket) {
+    tokio::time::timeout(SOON, device.recv(&mut [0; 512])).await.expect("the device is not asked").unwrap();
+}
+
+#[tokio::test]
+async fn a_look_gives_way_to_what_somebody_waits_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut link = agent(&folder);
+    let device = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    link.to_agent.send(read(1, &device, Urgency::Background)).await.ok().unwrap();
+    is_asked(&device).await;
+    link.to_agent.send(read(2, &device, Urgency::Background)).await.ok().unwrap();
+    link.to_agent.send(read(3, &device, Urgency::Awaited)).await.ok().unwrap();
+    let (command, result) = finished(&mut link).await;
+    let fault = result.unwrap_err();
+    assert_eq!((command, fault.code, fault.reason), (CommandId(id(1)), FaultCode::Exec, Reason::GaveWay));
+    is_asked(&device).await;
+    // What is awaited is now under way; another one waits for it, as one device has one writer.
+    link.to_agent.send(read(4, &device, Urgency::Awaited)).await.ok().unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(300), link.from_agent.recv()).await;
+    assert!(early.is_err(), "an awaited command was interrupted: {early:?}");
+}
