@@ -152,7 +152,11 @@ async fn listen(app: Arc<App>, mut inbox: mpsc::Receiver<Told>) {
                 }
                 app.live.tell(Object::Agent, hello.agent);
             }
-            Told::Restored { cut, result } => crate::work::restored(&app, cut, result).await,
+            Told::Restored { cut, result } => {
+                if let Err(error) = crate::work::restored(&app, cut, result).await {
+                    tracing::error!(%error, %cut, "could not note that an agent restored an outlet");
+                }
+            }
         }
     }
 }

@@ -115,6 +115,19 @@ pub async fn find_open(db: &impl ConnectionTrait, job: JobId) -> Result<Option<O
     }))
 }
 
+/// Finds the job and the path that a command belonged to. Only asked when an agent acted by itself, so
+/// no index serves it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_by_command(
+    db: &impl ConnectionTrait,
+    command: CommandId,
+) -> Result<Option<(JobId, Option<String>)>> {
+    let row = Entity::find().filter(Column::CommandId.eq(command.0)).one(db).await?;
+    Ok(row.map(|row| (JobId(row.job_id), row.path)))
+}
+
 /// Counts the steps of a job.
 ///
 /// # Errors

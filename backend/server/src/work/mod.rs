@@ -13,7 +13,7 @@ mod words;
 
 pub mod weigh;
 
-use rackhand_store::{events, jobs};
+use rackhand_store::{events, jobs, steps};
 use rackhand_wire::{
     Fault,
     api::{event::Severity, job::JobKind, live::Object},
@@ -122,22 +122,35 @@ async fn next(app: &Arc<App>, server: ServerId) -> rackhand_store::Result<()> {
     Ok(())
 }
 
-/// Notes that an agent restored an outlet by itself.
-pub async fn restored(app: &App, cut: CommandId, result: Result<(), Fault>) {
+/// Notes that an agent restored an outlet by itself, in the history of the server that it feeds.
+///
+/// # Errors
+/// When the database fails.
+pub async fn restored(app: &App, cut: CommandId, result: Result<(), Fault>) -> rackhand_store::Result<()> {
+    let found = steps::find_by_command(app.db.reader(), cut).await?;
+    let outlet = found.as_ref().and_then(|(_, path)| path.clone()).unwrap_or_else(|| "an outlet".to_owned());
     let (severity, message) = match result {
         Ok(()) => {
-            (Severity::Warning, "The agent switched an outlet on again, because nobody else did.".to_owned())
+            (Severity::Warning, format!("The agent switched {outlet} on again, because nobody else did."))
         }
-        Err(fault) => (Severity::Alarm, format!("The agent could not switch an outlet on again: {fault}.")),
+        Err(fault) => (Severity::Alarm, format!("The agent could not switch {outlet} on again: {fault}.")),
     };
     tracing::warn!(%cut, message, "outlet restored by the agent");
-    let event = events::New {
+    let mut event = events::New {
         kind: "outlet.restored".into(),
         severity: Some(severity),
         message,
         ..Default::default()
     };
-    tell(app, TenantId::PROVIDER, event).await;
+    let mut tenant = TenantId::PROVIDER;
+    if let Some((job, _)) = found {
+        let work = jobs::work(app.db.reader(), job).await?;
+        tenant = work.tenant;
+        event.job_id = Some(job);
+        event.server = work.job.server.map(|server| (server.id, server.name));
+    }
+    tell(app, tenant, event).await;
+    Ok(())
 }
 
 /// Stores an event and tells open pages.
