@@ -87,6 +87,21 @@ impl Backend {
         self.wait_ready();
     }
 
+    /// Asks it to stop, as a service manager does, and waits until it has.
+    pub fn stop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "SIGTERM does not stop it:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert!(status.success(), "{status}:\n{}", self.log());
+    }
+
     fn wait_ready(&self) {
         let begun = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
@@ -176,7 +191,13 @@ impl Lab {
     /// Starts `servers` machines in one rack with two PDUs, all added with BMC and both outlets, and
     /// waits until each was read once.
     pub async fn start(servers: u16) -> Self {
-        let mut lab = Self::bare(servers).await;
+        Self::wired(rack_of(servers)).await
+    }
+
+    /// The same with racks of another shape.
+    pub async fn wired(config: FarmConfig) -> Self {
+        let servers = config.servers;
+        let mut lab = Self::with_farm(config).await;
         let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
         let mut pdus = Vec::new();
         for pdu in inventory["pdus"].as_array().unwrap() {
@@ -196,8 +217,10 @@ impl Lab {
 
     /// Starts the server and the machines without making them known to each other.
     pub async fn bare(servers: u16) -> Self {
-        let config =
-            FarmConfig { servers, per_rack: servers, outlets: servers.max(8), ..FarmConfig::default() };
+        Self::with_farm(rack_of(servers)).await
+    }
+
+    async fn with_farm(config: FarmConfig) -> Self {
         let farm = Farm::start(config).await.unwrap();
         for machine in farm.world().machines() {
             if !machine.is_on() {
@@ -327,6 +350,12 @@ impl Lab {
             outlet.is_some_and(|outlet| outlet.is_on)
         })
     }
+}
+
+/// One rack of so many servers on two PDUs.
+#[must_use]
+pub fn rack_of(servers: u16) -> FarmConfig {
+    FarmConfig { servers, per_rack: servers, outlets: servers.max(8), ..FarmConfig::default() }
 }
 
 /// Body that adds a simulated PDU.

@@ -1,6 +1,6 @@
 //! Bad input gets a clear error with code, field and sentence, and changes nothing.
 
-use rackhand_tests::{Lab, bmc_body, pdu_body};
+use rackhand_tests::{Lab, bmc_body, pdu_body, rack_of};
 use serde_json::{Value, json};
 
 /// Asserts status, field and code of a refusal, and that it has a sentence and a request id.
@@ -41,6 +41,9 @@ async fn every_wrong_value_is_named_and_nothing_changes() {
         (with("/params/host", "".into()), "params.host", "required"),
         (with("/params/port", 99999.into()), "params.port", "out_of_range"),
         (with("/params/user", "seventeen-letters".into()), "params.user", "too_long"),
+        (with("/params/host", "no-such-bmc.invalid".into()), "params.host", "host_not_found"),
+        (with("/params/user", "".into()), "params.user", "required"),
+        (with("/secrets/password", "".into()), "secrets.password", "required"),
         (with("/secrets/password", "twenty-one-characters".into()), "secrets.password", "too_long"),
         (with("/secrets", json!({"password": "x", "oops": "x"})), "secrets.oops", "unknown_field"),
     ] {
@@ -129,16 +132,68 @@ async fn no_secret_is_ever_answered_or_logged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_audit_record_is_found() {
-    let lab = Lab::start(1).await;
-    let verify = || {
+    let mut lab = Lab::start(1).await;
+    let verify = |lab: &Lab| {
         std::process::Command::new(rackhand_tests::binary("rackhand"))
             .args(["audit", "verify", "--json", "--data-dir"])
             .arg(lab.backend.folder())
             .output()
             .unwrap()
     };
-    let good = verify();
+    let good = verify(&lab);
     assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
     let chains: Value = serde_json::from_slice(&good.stdout).unwrap();
     assert!(chains[0]["records"].as_u64().unwrap() > 3);
+
+    // A clean stop moves everything into the database file; there one record is changed behind its back.
+    lab.backend.stop();
+    let file = lab.backend.folder().join("rackhand.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let (word, forged) = (b"endpoint.add", b"endpoint.axx");
+    let at = bytes.windows(word.len()).position(|window| window == word).unwrap();
+    bytes[at..at + word.len()].copy_from_slice(forged);
+    std::fs::write(&file, bytes).unwrap();
+    let bad = verify(&lab);
+    assert_eq!(bad.status.code(), Some(1));
+    let chains: Value = serde_json::from_slice(&bad.stdout).unwrap();
+    assert!(!chains[0]["broken"].is_null(), "{chains}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_as_long_as_ipmi_allows_work() {
+    for password in ["sixteen-bytes-16", "exactly-twenty-bytes"] {
+        let mut farm = rack_of(1);
+        farm.bmc_account.password = password.into();
+        let lab = Lab::wired(farm).await;
+        let power = lab.get(&format!("/servers/{}/power", lab.id("srv-01"))).await.ok();
+        assert_eq!(power["value"], "on", "{} bytes: {power:#}", password.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_json_or_comes_from_the_past_is_refused() {
+    let lab = Lab::bare(1).await;
+    let url = format!("{}/api/v1/servers", lab.backend.url().replace("localhost", "127.0.0.1"));
+    for (text, media) in [
+        ("{\"name\":", "application/json"),
+        ("", "application/json"),
+        ("[1,2", "application/json"),
+        ("{\"name\": \"a\"}", "text/plain"),
+    ] {
+        let request = reqwest::Client::new().post(&url).body(text).header("content-type", media);
+        let reply = request.bearer_auth(&lab.backend.token).send().await.unwrap();
+        assert!(reply.status().is_client_error(), "{text}: {}", reply.status());
+        let problem: Value = reply.json().await.unwrap();
+        assert!(problem["code"].is_string() && problem["title"].is_string(), "{problem}");
+    }
+    let negative = json!({"name": "late", "expires_in_days": -1});
+    refused(&lab, "/tokens", &negative, (422, "expires_in_days", "wrong_type")).await;
+    refused(
+        &lab,
+        "/tokens",
+        &json!({"name": "late", "expires_in_days": 0}),
+        (422, "expires_in_days", "out_of_range"),
+    )
+    .await;
+    assert_eq!(lab.get("/servers").await.ok()["items"], json!([]));
 }

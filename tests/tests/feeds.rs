@@ -1,0 +1,230 @@
+//! Outlets as one group: order, sharing, limits, and what is put back when everything goes wrong.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a broken bench stops the test")]
+
+use rackhand_simulators::{
+    farm::FarmConfig,
+    world::{EffectKind, Machine, OutletCommand, OutletFault, OutletId, PduEffectKind, PduFaults},
+};
+use rackhand_tests::{Lab, SCALE, rack_of};
+use rackhand_wire::Timings;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// One server with so many power supplies on three PDUs.
+fn server_with(feeds: u16) -> FarmConfig {
+    FarmConfig { feeds, pdus_per_rack: 3, ..rack_of(1) }
+}
+
+fn state(job: &Value) -> (&str, &str) {
+    (job["state"].as_str().unwrap_or_default(), job["reason"].as_str().unwrap_or_default())
+}
+
+fn mute(machine: &Machine) {
+    machine.change_bmc_faults(|faults| faults.link.mute = true);
+}
+
+fn unmute(machine: &Machine) {
+    machine.change_bmc_faults(|faults| faults.link.mute = false);
+}
+
+/// When the relays of a server's outlets moved that way.
+fn moved(lab: &Lab, machine: &Machine, what: PduEffectKind) -> Vec<Instant> {
+    let mut moments = Vec::new();
+    for feed in machine.feeds() {
+        let effects = lab.farm.world().pdu(feed.pdu()).unwrap().effects();
+        let own = effects.iter().filter(|effect| effect.outlet == feed.number() && effect.what == what);
+        moments.extend(own.map(|effect| effect.at));
+    }
+    moments.sort();
+    moments
+}
+
+fn phases<'a>(job: &'a Value, name: &str) -> Vec<(usize, &'a Value)> {
+    let steps = job["steps"].as_array().unwrap();
+    steps.iter().enumerate().filter(|(_, step)| step["phase"] == name).collect()
+}
+
+/// Somebody switches an outlet off at the PDU itself.
+fn switch_off(lab: &Lab, feed: &OutletId) {
+    let command = OutletCommand::Off(Duration::ZERO);
+    lab.farm.world().pdu(feed.pdu()).unwrap().switch(feed.number(), command).unwrap();
+}
+
+fn break_outlet(lab: &Lab, feed: &OutletId, fault: OutletFault) {
+    lab.farm.world().pdu(feed.pdu()).unwrap().set_outlet_fault(feed.number(), Some(fault)).unwrap();
+}
+
+async fn feed_seen_off(lab: &Lab) {
+    lab.wait_until("the dark feed was noticed", async |lab: &Lab| {
+        let power = lab.get(&format!("/servers/{}/power", lab.id("srv-01"))).await.ok();
+        power["paths"].as_array().unwrap().iter().any(|path| path["state"] == "feed_off")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_feed_is_proven_off_before_any_is_on_again() {
+    let discharge = Timings::default().scaled(SCALE).discharge;
+    for feeds in 1..=6 {
+        let lab = Lab::wired(server_with(feeds)).await;
+        let machine = lab.machine("srv-01");
+        mute(&machine);
+        let job = lab.start_power("srv-01", json!({"action": "cycle"})).await;
+        lab.wait_until("all feeds are cut", async |lab: &Lab| {
+            moved(lab, &machine, PduEffectKind::SwitchedOff).len() == usize::from(feeds)
+        })
+        .await;
+        unmute(&machine);
+        let job = lab.finish(job["id"].as_str().unwrap()).await;
+        assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "{feeds} feeds: {job:#}");
+        let off = moved(&lab, &machine, PduEffectKind::SwitchedOff);
+        let on = moved(&lab, &machine, PduEffectKind::SwitchedOn);
+        assert_eq!((off.len(), on.len()), (usize::from(feeds), usize::from(feeds)), "each once");
+        assert!(on[0] - off[off.len() - 1] >= discharge, "{feeds} feeds: the supplies discharged");
+        let (cuts, restores) = (phases(&job, "Cut feeds"), phases(&job, "Restore feeds"));
+        assert!(cuts.last().unwrap().0 < restores.first().unwrap().0, "{job:#}");
+        let proven = cuts.iter().rev().take(usize::from(feeds));
+        assert!(
+            proven.clone().all(|(_, step)| step["title"].as_str().unwrap().starts_with("Read")),
+            "all are read together after the last cut: {job:#}"
+        );
+        assert!(machine.is_on() && lab.fully_fed("srv-01"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_brings_back_the_feed_that_was_missing() {
+    let lab = Lab::start(1).await;
+    let machine = lab.machine("srv-01");
+    lab.power("srv-01", json!({"action": "off"})).await;
+    let missing = machine.feeds().pop().unwrap();
+    switch_off(&lab, &missing);
+    feed_seen_off(&lab).await;
+    let job = lab.power("srv-01", json!({"action": "on"})).await;
+    assert_eq!(state(&job).0, "succeeded", "{job:#}");
+    assert!(machine.is_on() && lab.fully_fed("srv-01"));
+
+    lab.power("srv-01", json!({"action": "off"})).await;
+    switch_off(&lab, &missing);
+    break_outlet(&lab, &missing, OutletFault::IgnoresOn);
+    feed_seen_off(&lab).await;
+    let job = lab.power("srv-01", json!({"action": "on"})).await;
+    assert_eq!(state(&job).0, "succeeded_degraded", "one feed of two is not success: {job:#}");
+    assert!(machine.is_on());
+    let alarms = lab.get("/events?q=severity:alarm").await.ok();
+    assert!(!alarms["items"].as_array().unwrap().is_empty(), "lost redundancy is said aloud");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outlet_that_feeds_four_is_cut_only_when_all_four_are_named() {
+    let lab = Lab::wired(FarmConfig { per_chassis: 4, ..rack_of(4) }).await;
+    let others: Vec<&str> = ["srv-02", "srv-03", "srv-04"].iter().map(|name| lab.id(name)).collect();
+    let path = format!("/servers/{}/power", lab.id("srv-01"));
+    let body = |named: &[&str]| json!({"action": "off", "via": "outlets", "confirm_name": "srv-01", "shared_with": named});
+    for named in 0..others.len() {
+        let refused = lab.post(&path, &body(&others[..named])).await;
+        assert_eq!((refused.status, refused.code()), (409, "shared_outlet"), "{}", refused.body);
+    }
+    mute(&lab.machine("srv-01"));
+    let job = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("failed", "shared_outlet"), "nor by itself: {job:#}");
+    assert_eq!(lab.feed_changes("srv-01"), 0);
+
+    let job = lab.power("srv-01", body(&others)).await;
+    assert_eq!(state(&job).0, "succeeded", "{job:#}");
+    for server in ["srv-01", "srv-02", "srv-03", "srv-04"] {
+        assert!(!lab.machine(server).is_on(), "{server} hangs on the same outlets");
+        let query = format!("/audit?q=object:server/{} action:server.power.off", lab.id(server));
+        let records = lab.get(&query).await.ok();
+        assert!(!records["items"].as_array().unwrap().is_empty(), "{server} has it in its history");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_after_the_first_cut_leaves_no_feed_off() {
+    for feeds in 1..=6 {
+        let mut lab = Lab::wired(server_with(feeds)).await;
+        let machine = lab.machine("srv-01");
+        let forced = json!({"action": "cycle", "via": "outlets", "confirm_name": "srv-01"});
+        let job = lab.start_power("srv-01", forced).await;
+        lab.wait_until("a feed is cut", async |lab: &Lab| {
+            !moved(lab, &machine, PduEffectKind::SwitchedOff).is_empty()
+        })
+        .await;
+        lab.backend.kill_and_restart();
+        let job = lab.finish(job["id"].as_str().unwrap()).await;
+        assert!(lab.fully_fed("srv-01"), "{feeds} feeds: {job:#}");
+        assert_eq!((state(&job).0, machine.is_on()), ("succeeded", true), "{feeds} feeds: {job:#}");
+        let dark = machine.count(&EffectKind::PoweredOff);
+        assert_eq!(dark, 1, "{feeds} feeds: the machine went off once, not for each feed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agent_restores_a_feed_whose_pdu_was_away_when_it_was_due() {
+    let lab = Lab::start(2).await;
+    let machine = lab.machine("srv-01");
+    let first = machine.feeds().into_iter().min_by_key(|feed| feed.pdu().to_owned()).unwrap();
+    let pdu = lab.farm.world().pdu(first.pdu()).unwrap();
+    let forced = json!({"action": "cycle", "via": "outlets", "confirm_name": "srv-01"});
+    let job = lab.start_power("srv-01", forced).await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    lab.wait_until("the supplies discharge", async |lab: &Lab| {
+        let seen = lab.get(&path).await.ok();
+        seen["steps"].as_array().unwrap().last().is_some_and(|step| step["phase"] == "Hold")
+    })
+    .await;
+    pdu.change_faults(|faults| faults.link.mute = true);
+    let job = lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!(state(&job).0, "succeeded_degraded", "{job:#}");
+    assert!(!lab.fully_fed("srv-01"));
+    pdu.change_faults(|faults| *faults = PduFaults::default());
+    lab.wait_until("the agent has restored it", async |lab: &Lab| lab.fully_fed("srv-01")).await;
+    lab.wait_until("it is in the server's history", async |lab: &Lab| {
+        let events = lab.get(&format!("/events?q=server:{}", lab.id("srv-01"))).await.ok();
+        events["items"].as_array().unwrap().iter().any(|event| {
+            event["kind"] == "outlet.restored" && event["message"].as_str().unwrap().contains(first.pdu())
+        })
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_silent_bmcs_of_one_rack_get_one_automatic_cut() {
+    let lab = Lab::start(4).await;
+    let servers = ["srv-01", "srv-02"];
+    for server in servers {
+        mute(&lab.machine(server));
+    }
+    let off = || json!({"action": "off"});
+    let (a, b) = tokio::join!(lab.power(servers[0], off()), lab.power(servers[1], off()));
+    let mut ends = [state(&a), state(&b)];
+    ends.sort_unstable();
+    assert_eq!(ends, [("failed", "rack_limit"), ("succeeded", "done_by_outlets")], "{a:#}\n{b:#}");
+    let cut = servers.iter().filter(|server| lab.feed_changes(server) > 0).count();
+    assert_eq!(cut, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn automatic_cuts_on_one_pdu_keep_their_distance() {
+    let lab = Lab::start(4).await;
+    let servers = ["srv-01", "srv-02"];
+    for server in servers {
+        // Racks of their own, so that the limit per rack does not come first.
+        let path = format!("/servers/{}", lab.id(server));
+        lab.patch(&path, &json!({"rack": format!("rack of {server}")})).await.ok();
+        mute(&lab.machine(server));
+    }
+    let off = || json!({"action": "off"});
+    let (a, b) = tokio::join!(lab.power(servers[0], off()), lab.power(servers[1], off()));
+    let passed = [&a, &b].map(|job| {
+        assert_eq!(state(job), ("succeeded", "done_by_outlets"), "{job:#}");
+        let gate = phases(job, "Fallback")[0].1;
+        chrono::DateTime::parse_from_rfc3339(gate["finished_at"].as_str().unwrap()).unwrap()
+    });
+    let apart = (passed[0] - passed[1]).abs().to_std().unwrap();
+    let spacing = Timings::default().scaled(SCALE).cut_spacing;
+    assert!(apart >= spacing / 2, "{apart:?} apart, {spacing:?} wanted");
+    assert!(apart < Duration::from_secs(10));
+}
