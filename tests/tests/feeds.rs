@@ -4,7 +4,9 @@
 
 use rackhand_simulators::{
     farm::FarmConfig,
-    world::{EffectKind, Machine, OutletCommand, OutletFault, OutletId, PduEffectKind, PduFaults},
+    world::{
+        EffectKind, Machine, OutletCommand, OutletFault, OutletId, PduEffectKind, PduFaults, RestorePolicy,
+    },
 };
 use rackhand_tests::{Lab, SCALE, rack_of};
 use rackhand_wire::Timings;
@@ -114,6 +116,45 @@ async fn on_brings_back_the_feed_that_was_missing() {
     assert!(machine.is_on());
     let alarms = lab.get("/events?q=severity:alarm").await.ok();
     assert!(!alarms["items"].as_array().unwrap().is_empty(), "lost redundancy is said aloud");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_after_a_cut_feeds_first_awaits_the_bmc_and_ends_on_under_every_policy() {
+    for policy in [RestorePolicy::AlwaysOff, RestorePolicy::Previous, RestorePolicy::AlwaysOn] {
+        let lab = Lab::start(1).await;
+        let machine = lab.machine("srv-01");
+        machine.set_restore_policy(policy);
+        let forced = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"});
+        let job = lab.power("srv-01", forced).await;
+        assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "{policy:?} {job:#}");
+        lab.wait_until("the supplies are empty", async |_: &Lab| !machine.bmc_answers()).await;
+        let boots = machine.bmc_boot_count();
+        let job = lab.power("srv-01", json!({"action": "on"})).await;
+        assert_eq!(state(&job).0, "succeeded", "{policy:?} {job:#}");
+        assert_eq!(job["proof"], "controller", "{policy:?}: the BMC was awaited");
+        assert!(machine.is_on() && lab.fully_fed("srv-01"), "{policy:?}");
+        assert!(machine.bmc_boot_count() >= boots && machine.bmc_answers(), "{policy:?}");
+        let steps = job["steps"].as_array().unwrap();
+        assert!(steps[0]["title"].as_str().unwrap().contains("outlet"), "feeds come first: {job:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_reaches_nothing_cuts_nothing() {
+    let lab = Lab::start(2).await;
+    for server in ["srv-01", "srv-02"] {
+        mute(&lab.machine(server));
+    }
+    for pdu in lab.farm.world().pdus() {
+        pdu.change_faults(|faults| faults.link.mute = true);
+    }
+    for action in ["off", "cycle"] {
+        let job = lab.power("srv-01", json!({"action": action})).await;
+        let (end, reason) = state(&job);
+        // Within a minute of its last answer a neighbour still proves the path; then the outlets do not answer.
+        assert!(end == "failed" && ["path_unproven", "outlet_not_ready"].contains(&reason), "{job:#}");
+    }
+    assert_eq!(lab.feed_changes("srv-01"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

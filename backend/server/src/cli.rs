@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     Failure,
-    config::{Config, Options},
+    config::{Config, Options, Storage},
     http, logging, secret, serve,
 };
 
@@ -51,7 +51,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum UserCommand {
-    /// Add a user; the password is read from standard input
+    /// Add a user; the password is asked for, or read from standard input
     Add {
         /// Name to sign in with
         #[arg(long)]
@@ -89,10 +89,16 @@ enum AuditCommand {
 #[derive(Args)]
 struct Printed {
     #[command(flatten)]
-    options: Options,
+    storage: Storage,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+impl Printed {
+    fn config(&self) -> Result<Config, Failure> {
+        Config::load(&Options::from(&self.storage))
+    }
 }
 
 /// Runs what the command line says.
@@ -113,21 +119,21 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve(options) => serve::run(Config::load(&options)?).await?,
         Command::Migrate(printed) => {
-            let db = serve::open(&Config::load(&printed.options)?).await?;
+            let db = serve::open(&printed.config()?).await?;
             let steps = serve::migrate(&db).await?;
             let text = if steps.is_empty() { "nothing to do".to_owned() } else { steps.join("\n") };
             print(&printed, &json!({"steps": steps}), &text)?;
         }
         Command::User(UserCommand::Add { name, printed }) => {
-            let db = serve::open_current(&Config::load(&printed.options)?).await?;
+            let db = serve::open_current(&printed.config()?).await?;
             add_user(&db, &name, &printed).await?;
         }
         Command::Token(TokenCommand::Add { user, expires, name, printed }) => {
-            let db = serve::open_current(&Config::load(&printed.options)?).await?;
+            let db = serve::open_current(&printed.config()?).await?;
             add_token(&db, &user, AddToken { name, expires_in_days: expires }, &printed).await?;
         }
         Command::Audit(AuditCommand::Verify(printed)) => {
-            let db = serve::open_current(&Config::load(&printed.options)?).await?;
+            let db = serve::open_current(&printed.config()?).await?;
             return verify(&db, &printed).await;
         }
         Command::Openapi => {
@@ -146,23 +152,30 @@ async fn add_user(db: &Db, name: &str, printed: &Printed) -> Result<(), Failure>
     if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
         return Err(refuse("the name must have 1 to 100 printable characters"));
     }
-    if io::stdin().is_terminal() {
-        write!(io::stderr(), "Password for {name} (it is shown as you type): ").ok();
-    }
-    let mut password = String::new();
-    let read = io::stdin().lock().read_line(&mut password);
-    read.map_err(|error| Failure::new("read the password", error))?;
-    let password = password.trim_end_matches(['\r', '\n']);
+    let password = read_password(name)?;
     if !(12..=200).contains(&password.chars().count()) {
         return Err(refuse("the password must have 12 to 200 characters"));
     }
-    let hash = secret::hash_password(password)?;
+    let hash = secret::hash_password(&password)?;
     let tx = db.begin().await?;
     let user = users::add(&tx, TenantId::PROVIDER, name, hash).await?;
     record(&tx, "user.add", ("user", &user.id.to_string(), &user.name)).await?;
     tx.commit().await.map_err(|error| Failure::from(rackhand_store::Error::from(error)))?;
     let text = format!("added user {}", user.name);
     print(printed, &user, &text)
+}
+
+/// Reads a password without showing it, twice, from a terminal; else the first line of the input.
+fn read_password(name: &str) -> Result<String, Failure> {
+    let failed = |error: io::Error| Failure::new("read the password", error);
+    if !io::stdin().is_terminal() {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map_err(failed)?;
+        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    let password = rpassword::prompt_password(format!("Password for {name}: ")).map_err(failed)?;
+    let again = rpassword::prompt_password("The same again: ").map_err(failed)?;
+    if password == again { Ok(password) } else { Err(Failure::new("add the user", "the passwords differ")) }
 }
 
 async fn add_token(db: &Db, user: &str, new: AddToken, printed: &Printed) -> Result<(), Failure> {

@@ -11,9 +11,10 @@ use std::{
 use crate::Failure;
 
 #[expect(clippy::doc_markdown, reason = "these comments are the help text")]
-/// Options of `rackhand serve`; each is also an environment variable and a key of the file.
+/// Where everything is kept: what every command needs. Each option is also an environment variable and a
+/// key of the file.
 #[derive(Args, Debug, Clone, Default)]
-pub struct Options {
+pub struct Storage {
     /// Configuration file [default: DATA_DIR/rackhand.toml, else /etc/rackhand/rackhand.toml]
     #[arg(long, value_name = "FILE", env = "RACKHAND_CONFIG")]
     pub config: Option<PathBuf>,
@@ -21,6 +22,21 @@ pub struct Options {
     /// [default: /var/lib/rackhand as root, else $XDG_DATA_HOME/rackhand]
     #[arg(long, value_name = "DIR", env = "RACKHAND_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+    /// sqlite://FILE or postgres://USER@HOST/NAME [default: sqlite://DATA_DIR/rackhand.db]
+    #[arg(long, value_name = "URL", env = "RACKHAND_DATABASE_URL")]
+    pub database_url: Option<String>,
+    /// File with the 32 bytes that seal every secret [default: DATA_DIR/master.key, made when missing]
+    #[arg(long, value_name = "FILE", env = "RACKHAND_MASTER_KEY_FILE")]
+    pub master_key_file: Option<PathBuf>,
+}
+
+#[expect(clippy::doc_markdown, reason = "these comments are the help text")]
+/// Options of `rackhand serve`.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Options {
+    /// Where everything is kept.
+    #[command(flatten)]
+    pub storage: Storage,
     /// Address and port to listen on [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "RACKHAND_LISTEN")]
     pub listen: Option<SocketAddr>,
@@ -28,15 +44,9 @@ pub struct Options {
     /// [default: http://localhost:8080]
     #[arg(long, value_name = "URL", env = "RACKHAND_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// sqlite://FILE or postgres://USER@HOST/NAME [default: sqlite://DATA_DIR/rackhand.db]
-    #[arg(long, value_name = "URL", env = "RACKHAND_DATABASE_URL")]
-    pub database_url: Option<String>,
     /// Addresses of proxies whose X-Forwarded-For counts, separated by commas
     #[arg(long, value_name = "IP", value_delimiter = ',', env = "RACKHAND_TRUSTED_PROXIES")]
     pub trusted_proxies: Option<Vec<IpAddr>>,
-    /// File with the 32 bytes that seal every secret [default: DATA_DIR/master.key, made when missing]
-    #[arg(long, value_name = "FILE", env = "RACKHAND_MASTER_KEY_FILE")]
-    pub master_key_file: Option<PathBuf>,
     /// Whether this process also touches devices itself
     #[arg(long, value_name = "on|off", env = "RACKHAND_EMBEDDED_AGENT", value_parser = on_off)]
     pub embedded_agent: Option<bool>,
@@ -49,6 +59,12 @@ pub struct Options {
     /// Multiplies every duration of the power engine; for demonstrations and tests against simulators
     #[arg(long, value_name = "FACTOR", env = "RACKHAND_TIME_SCALE", hide = true)]
     pub time_scale: Option<f64>,
+}
+
+impl From<&Storage> for Options {
+    fn from(storage: &Storage) -> Self {
+        Self { storage: storage.clone(), ..Self::default() }
+    }
 }
 
 /// Variables that have a meaning; others that begin with RACKHAND_ are warned about.
@@ -113,11 +129,11 @@ impl Config {
     /// When the file cannot be read or understood, or the result is unsafe.
     pub fn load(options: &Options) -> Result<Self, Failure> {
         warn_unknown_variables();
-        let data_dir = match &options.data_dir {
+        let data_dir = match &options.storage.data_dir {
             Some(dir) => dir.clone(),
             None => default_data_dir()?,
         };
-        let file = read_file(options.config.as_deref(), &data_dir)?;
+        let file = read_file(options.storage.config.as_deref(), &data_dir)?;
         let listen =
             options.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
         let default_url = format!("http://localhost:{}", listen.port());
@@ -125,12 +141,14 @@ impl Config {
             listen,
             public_url: options.public_url.clone().or(file.public_url).unwrap_or(default_url),
             database_url: options
+                .storage
                 .database_url
                 .clone()
                 .or(file.database_url)
                 .unwrap_or_else(|| format!("sqlite://{}", data_dir.join("rackhand.db").display())),
             trusted_proxies: options.trusted_proxies.clone().or(file.trusted_proxies).unwrap_or_default(),
             master_key_file: options
+                .storage
                 .master_key_file
                 .clone()
                 .or(file.master_key_file)
@@ -229,7 +247,8 @@ mod tests {
     fn options(folder: &Path, file: &str) -> Options {
         let path = folder.join("rackhand.toml");
         std::fs::write(&path, file).unwrap();
-        Options { config: Some(path), data_dir: Some(folder.to_owned()), ..Options::default() }
+        let storage = Storage { config: Some(path), data_dir: Some(folder.to_owned()), ..Storage::default() };
+        Options { storage, ..Options::default() }
     }
 
     #[test]
