@@ -11,6 +11,7 @@ mod m20261124_090000_people;
 mod m20261124_091000_fleet;
 mod m20261124_092000_work;
 mod m20261124_093000_record;
+mod m20261125_190000_idle_watts;
 
 /// Every step, in order.
 pub struct Migrator;
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_091000_fleet::Migration),
             Box::new(m20261124_092000_work::Migration),
             Box::new(m20261124_093000_record::Migration),
+            Box::new(m20261125_190000_idle_watts::Migration),
         ]
     }
 }

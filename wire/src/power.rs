@@ -271,6 +271,9 @@ pub struct ServerPower {
     pub since: Option<DateTime<Utc>>,
     /// When a path last answered.
     pub checked_at: Option<DateTime<Utc>>,
+    /// Watts that it draws at least while it runs, learnt while a controller said so and all feeds were
+    /// metered; absent until learnt.
+    pub idle_watts: Option<f64>,
     /// One entry per connection with power ticked.
     pub paths: Vec<PathEvidence>,
 }

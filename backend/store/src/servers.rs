@@ -267,6 +267,7 @@ pub async fn add(db: &impl ConnectionTrait, tenant: TenantId, new: AddServer) ->
         attention: false,
         power_since: None,
         checked_at: None,
+        idle_watts: None,
         search: String::new(),
         version: 1,
         created_at: millis(now()),
@@ -365,6 +366,7 @@ pub async fn set_power(db: &impl ConnectionTrait, id: ServerId, power: &ServerPo
         attention: Set(power.flags.iter().any(|flag| *flag != PowerFlag::Transition)),
         power_since: Set(power.since.map(millis)),
         checked_at: Set(power.checked_at.map(millis)),
+        idle_watts: Set(power.idle_watts),
         mismatch_seen: Set(old.mismatch_seen || mismatch),
         ..Default::default()
     };
@@ -410,6 +412,7 @@ async fn server(db: &impl ConnectionTrait, row: Model) -> Result<Server> {
             flags: serde_json::from_value(row.flags).unwrap_or_default(),
             since: row.power_since.map(from_millis),
             checked_at: row.checked_at.map(from_millis),
+            idle_watts: row.idle_watts,
             paths: connections::evidence(db, id).await?,
         },
         feeds_complete: row.feeds_complete,

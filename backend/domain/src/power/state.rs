@@ -1,8 +1,8 @@
 //! What is shown, weighed from what the paths say.
 //!
-//! The published table (BMC × outlets) with two refinements: outlets that are on while nothing tells
-//! of the machine show `fed`, never `on`; and a BMC that answers after its outlets were read off
-//! proves a wrong mapping.
+//! The published table (BMC × outlets) with three refinements: outlets that are on while nothing tells
+//! of the machine show `fed`, never `on`; unless they are metered and the machine draws what it never
+//! draws while it is off; and a BMC that answers after its outlets were read off proves a wrong mapping.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rackhand_wire::{
@@ -48,6 +48,7 @@ pub fn weigh(paths: Vec<PathEvidence>, context: &Context, before: &ServerPower) 
         (Feeds::AllOff, Some((value, _))) if mismatch && value == PowerValue::On => value,
         (Feeds::AllOff, _) if context.feeds_complete => PowerValue::Off,
         (_, Some((value, _))) => value,
+        (Feeds::AllOn | Feeds::Partial, None) if draws_as_if_on(&paths, before) => PowerValue::On,
         (Feeds::AllOn | Feeds::Partial, None) => PowerValue::Fed,
         (Feeds::AllOff | Feeds::Unknown | Feeds::None, None) => PowerValue::Unknown,
     };
@@ -57,7 +58,44 @@ pub fn weigh(paths: Vec<PathEvidence>, context: &Context, before: &ServerPower) 
     let confidence = confidence(&paths, value, mismatch, checked_at, context);
     let since =
         if value == before.value && before.since.is_some() { before.since } else { Some(context.now) };
-    ServerPower { value, confidence, flags, since, checked_at, paths }
+    let idle_watts = idle_watts(&paths, feeds, controller.map(|(value, _)| value), context, before);
+    ServerPower { value, confidence, flags, since, checked_at, idle_watts, paths }
+}
+
+/// A machine that is off draws its standby power only: far less than this part of what it idles at.
+const RUNS_FROM: f64 = 0.6;
+
+/// What was learnt too low (a meter's hiccup) is forgotten by this factor per look.
+const FORGETTING: f64 = 1.001;
+
+fn draws_as_if_on(paths: &[PathEvidence], before: &ServerPower) -> bool {
+    let (drawn, _) = drawn(paths);
+    before.idle_watts.is_some_and(|idle| drawn > idle * RUNS_FROM)
+}
+
+/// Adds up what the outlets that feed deliver; says whether each of them is metered.
+fn drawn(paths: &[PathEvidence]) -> (f64, bool) {
+    let feeding = || paths.iter().filter(|path| path.state == Some(PathState::FeedOn));
+    (feeding().filter_map(|path| path.watts).sum(), feeding().all(|path| path.watts.is_some()))
+}
+
+/// Learns the least draw of the running machine. Not before it has run for a while: outlets are read less
+/// often than the controller, and their watts may still be those of a machine that was off.
+fn idle_watts(
+    paths: &[PathEvidence],
+    feeds: Feeds,
+    controller: Option<PowerValue>,
+    context: &Context,
+    before: &ServerPower,
+) -> Option<f64> {
+    let known = before.idle_watts;
+    let runs = controller == Some(PowerValue::On) && before.value == PowerValue::On;
+    let settled = before.since.is_some_and(|since| context.now - since >= context.stale_after);
+    let (watts, metered) = drawn(paths);
+    if !(runs && settled && feeds == Feeds::AllOn && metered && watts > 0.0) {
+        return known;
+    }
+    Some(known.map_or(watts, |idle| watts.min(idle * FORGETTING)))
 }
 
 fn group(paths: &[PathEvidence]) -> Feeds {

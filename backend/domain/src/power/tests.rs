@@ -375,3 +375,36 @@ fn the_published_table_holds() {
     ];
     assert!(weigh(partial, &context, &ServerPower::default()).flags.contains(&PowerFlag::Degraded));
 }
+
+#[test]
+fn a_metered_feed_tells_a_running_machine_once_its_idle_draw_is_learnt() {
+    let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+    let context = Context {
+        now,
+        feeds_complete: true,
+        fallback_enabled: true,
+        mismatch_seen: false,
+        stale_after: TimeDelta::seconds(180),
+        hold_up: TimeDelta::seconds(10),
+    };
+    let look = |controller: Option<PathState>, watts: f64, before: &ServerPower| {
+        let feed = PathEvidence { watts: Some(watts), ..evidence(Role::Feed, Some(PathState::FeedOn), now) };
+        weigh(vec![evidence(Role::Controller, controller, now), feed.clone(), feed], &context, before)
+    };
+    let on = Some(PathState::On);
+    let fresh = ServerPower { since: Some(now), value: PowerValue::On, ..ServerPower::default() };
+    assert_eq!(look(on, 4.0, &fresh).idle_watts, None, "its meter may still show it off");
+    let settled = ServerPower { since: Some(now - TimeDelta::seconds(200)), ..fresh };
+    let learnt = look(on, 100.0, &settled);
+    assert_eq!(learnt.idle_watts, Some(200.0));
+    let busy = look(on, 300.0, &learnt).idle_watts.unwrap();
+    assert!((200.0..201.0).contains(&busy), "a busy machine does not idle higher: {busy}");
+    assert_eq!(look(None, 90.0, &learnt).value, PowerValue::On);
+    assert_eq!(look(None, 4.0, &learnt).value, PowerValue::Fed, "standby power proves nothing");
+    assert_eq!(look(None, 90.0, &settled).value, PowerValue::Fed, "nothing was learnt yet");
+    assert_eq!(
+        look(Some(PathState::Off), 90.0, &learnt).value,
+        PowerValue::Off,
+        "the controller knows better"
+    );
+}
