@@ -2,13 +2,13 @@
 
 use gloo_timers::future::TimeoutFuture;
 use leptos::{ev, prelude::*, task::spawn_local};
-use leptos_router::{NavigateOptions, hooks::use_navigate};
 use rackhand_wire::api::search::{Hit, HitKind, SearchResult};
 use wasm_bindgen::JsCast;
 
 use crate::{
     api,
     part::palette::{Entry, Palette},
+    route,
 };
 
 /// Waits for a pause in typing.
@@ -66,8 +66,7 @@ pub fn SearchPalette(open: RwSignal<bool>) -> impl IntoView {
         });
     });
     let entries = Signal::derive(move || entries(&text.get(), &hits.get()));
-    let navigate = use_navigate();
-    let go = Callback::new(move |href: String| navigate(&href, NavigateOptions::default()));
+    let go = Callback::new(|href: String| route::go(&href));
     view! { <Palette open text entries on_go=go/> }
 }
 

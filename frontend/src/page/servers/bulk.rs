@@ -1,7 +1,6 @@
 //! One power action on many servers: what would happen to each, then one after the other.
 
 use leptos::{prelude::*, task::spawn_local};
-use leptos_router::components::A;
 use rackhand_wire::{
     PowerAction,
     api::{
@@ -179,7 +178,7 @@ fn line(row: ServerRow, report: Report) -> impl IntoView {
         }
         Progress::Refused(why) => view! { <span class="ink">{why}</span> }.into_any(),
         Progress::Sending => view! { <span class="meta">"starting…"</span> }.into_any(),
-        Progress::Started(job) => view! { <A href=format!("/jobs/{job}")>"See the job"</A> }.into_any(),
+        Progress::Started(job) => view! { <a href=format!("/jobs/{job}")>"See the job"</a> }.into_any(),
     };
     view! {
         <li data-tone=tone class="bulk-line">

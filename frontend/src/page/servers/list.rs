@@ -1,7 +1,6 @@
 //! The table of servers.
 
 use leptos::prelude::*;
-use leptos_router::components::A;
 use rackhand_wire::{
     api::{
         page::Page,
@@ -14,6 +13,7 @@ use rackhand_wire::{
 use super::{Look, Picked};
 use crate::{
     draw::live,
+    held::{Held, Slot},
     load::{faces, load},
     part::{
         Tone,
@@ -31,10 +31,10 @@ use crate::{
 /// The rows with heads that sort.
 #[component]
 pub fn List(
-    page: Signal<Page<ServerRow>>,
+    page: Held<Page<ServerRow>>,
     look: Look,
     picked: Picked,
-    tally: RwSignal<Option<Tally>>,
+    tally: Slot<Tally>,
     adding: RwSignal<bool>,
 ) -> impl IntoView {
     let some = Memo::new(move |_| page.with(|page| !page.items.is_empty()));
@@ -70,12 +70,7 @@ fn nothing(look: Look, adding: RwSignal<bool>) -> AnyView {
 }
 
 #[component]
-fn Table(
-    page: Signal<Page<ServerRow>>,
-    look: Look,
-    picked: Picked,
-    tally: RwSignal<Option<Tally>>,
-) -> impl IntoView {
+fn Table(page: Held<Page<ServerRow>>, look: Look, picked: Picked, tally: Slot<Tally>) -> impl IntoView {
     let sort = Signal::derive(move || look.sort.get());
     let on_sort = Callback::new(move |sort: String| look.go.run((look.q.get_untracked(), sort)));
     let all = Memo::new(move |_| {
@@ -140,7 +135,7 @@ fn Table(
 }
 
 #[component]
-fn Row(id: ServerId, row: Signal<ServerRow>, picked: Picked) -> impl IntoView {
+fn Row(id: ServerId, row: Held<ServerRow>, picked: Picked) -> impl IntoView {
     let ticked = move || picked.with(|picked| picked.contains_key(&id));
     let tick = move |_| {
         let row = row.get_untracked();
@@ -163,7 +158,7 @@ fn Row(id: ServerId, row: Signal<ServerRow>, picked: Picked) -> impl IntoView {
                 />
             </td>
             <td data-m="title">
-                <A href=format!("/servers/{id}") attr:class="name">{live(move || row.get().name)}</A>
+                <a href=format!("/servers/{id}") class="name">{live(move || row.get().name)}</a>
             </td>
             <td data-m="end"><State id row/></td>
             <td class="break"></td>
@@ -202,7 +197,7 @@ fn paths(paths: Vec<PathBrief>) -> impl IntoView {
 
 /// The chip; its evidence is fetched when it is opened.
 #[component]
-fn State(id: ServerId, row: Signal<ServerRow>) -> impl IntoView {
+fn State(id: ServerId, row: Held<ServerRow>) -> impl IntoView {
     let open = RwSignal::new(false);
     let shown = Memo::new(move |_| {
         let row = row.get();
@@ -233,7 +228,7 @@ fn State(id: ServerId, row: Signal<ServerRow>) -> impl IntoView {
 #[component]
 fn Paths(id: ServerId) -> impl IntoView {
     let power = load::<ServerPower>(move || Some(format!("servers/{id}/power")), |_| false);
-    let draw = |power: Signal<ServerPower>| {
+    let draw = |power: Held<ServerPower>| {
         let none = move || {
             power
                 .with(|power| power.paths.is_empty())

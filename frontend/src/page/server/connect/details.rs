@@ -60,7 +60,7 @@ pub fn Details(making: Making) -> impl IntoView {
 fn ChooseSaved(making: Making) -> impl IntoView {
     let kind = making.kind.with_value(|kind| kind.descriptor.kind.clone());
     let known = load::<Page<Endpoint>>(
-        move || Some(format!("endpoints?limit=500&kind={}", api::encode(&kind))),
+        move || Some(format!("endpoints?limit=500&q={}", api::encode(&format!("kind:{kind}")))),
         |_| false,
     );
     // The first known device is the likeliest; a new one is a choice beside it.
