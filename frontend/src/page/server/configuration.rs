@@ -84,12 +84,11 @@ pub fn Configuration(scene: Scene) -> impl IntoView {
 }
 
 /// As they are tried: controllers before feeds.
-fn in_order(mut connections: Vec<Connection>) -> Vec<Connection> {
-    connections.sort_by_key(|connection| match connection.role {
-        Role::Controller => 0,
-        Role::Feed => 1,
-    });
-    connections
+fn in_order(connections: Vec<Connection>) -> Vec<Connection> {
+    let (mut all, feeds): (Vec<_>, Vec<_>) =
+        connections.into_iter().partition(|connection| connection.role == Role::Controller);
+    all.extend(feeds);
+    all
 }
 
 fn one(

@@ -197,7 +197,7 @@ fn line(connection: &Connection) -> impl IntoView + use<> {
         Role::Controller => "cpu",
         Role::Feed => "plug",
     };
-    let features: Vec<_> = connection.features.iter().map(|feature| feature.title().to_lowercase()).collect();
+    let features: Vec<_> = connection.features.iter().map(|feature| feature.title().to_ascii_lowercase()).collect();
     let label = connection.label.clone();
     let badge = status_badge(&connection.status);
     view! {

@@ -101,7 +101,10 @@ fn servers(count: usize) -> String {
 #[component]
 fn Plan(action: PowerAction, picked: Picked, open: RwSignal<bool>) -> impl IntoView {
     let rows: Vec<ServerRow> = picked.get_untracked().into_values().collect();
-    let report: Report = RwSignal::new(rows.iter().map(|row| (row.id, Progress::Asking)).collect());
+    let report: Report = RwSignal::new(BTreeMap::new());
+    for row in &rows {
+        note(report, row.id, Progress::Asking);
+    }
     let running = RwSignal::new(false);
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     ask_all(action, ids.clone(), report);
