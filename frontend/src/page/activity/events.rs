@@ -81,7 +81,10 @@ pub fn event_line(event: &Event) -> impl IntoView + use<> {
     };
     let at = event.at;
     let server = event.server_name.clone();
-    let (message, actor) = (event.message.clone(), event.actor.clone());
+    let actor = event.actor.clone();
+    // The name stands in front already.
+    let bare = server.as_deref().and_then(|name| event.message.strip_prefix(name));
+    let message = bare.unwrap_or(&event.message).trim_start().to_owned();
     view! {
         <a href=href data-tone=tone.map(Tone::word)>
             <Icon name=icon/>

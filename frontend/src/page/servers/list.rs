@@ -164,7 +164,7 @@ fn Row(id: ServerId, row: Held<ServerRow>, picked: Picked) -> impl IntoView {
             <td class="break"></td>
             <td data-m="line" class="mono">{live(move || row.get().rack)}</td>
             <td data-p="1" data-m="line">{live(move || row.get().site_name)}</td>
-            <td data-p="2">{live(move || paths(row.get().paths))}</td>
+            <td data-p="2">{live(move || row.with(|row| paths(&row.paths, &row.name)))}</td>
             <td data-p="3">{live(move || tags(row.get().tags))}</td>
             <td data-p="1" class="num dim">{live(age)}</td>
         </tr>
@@ -177,8 +177,8 @@ fn tags(tags: Vec<String>) -> impl IntoView {
     view! { <span>{chips}</span> }
 }
 
-fn paths(paths: Vec<PathBrief>) -> impl IntoView {
-    let draw = |path: PathBrief| {
+fn paths(paths: &[PathBrief], server: &str) -> impl IntoView + use<> {
+    let draw = |path: &PathBrief| {
         let (tone, icon, said) = match path.ok {
             Some(true) => (None, None, "answers"),
             Some(false) => (Some(Tone::Danger), Some("warning"), "does not answer"),
@@ -188,11 +188,21 @@ fn paths(paths: Vec<PathBrief>) -> impl IntoView {
         view! {
             <span class="path" data-tone=tone.map(Tone::word) title=title>
                 {icon.map(|icon| view! { <Icon name=icon/> })}
-                {path.label}
+                {brief(&path.label, server)}
             </span>
         }
     };
-    view! { <span class="paths">{paths.into_iter().map(draw).collect::<Vec<_>>()}</span> }
+    view! { <span class="paths">{paths.iter().map(draw).collect::<Vec<_>>()}</span> }
+}
+
+/// A path in as few letters as tell it: `pdu-a 3` for `outlet 3 on pdu-a`, `BMC` for the server's own.
+fn brief(label: &str, server: &str) -> String {
+    if let Some((place, device)) = label.split_once(" on ") {
+        let number = place.rsplit(' ').next().unwrap_or(place);
+        return format!("{device} {number}");
+    }
+    let own = label.strip_suffix(server).map(|own| own.trim_end().trim_end_matches(" of"));
+    own.filter(|own| !own.is_empty()).unwrap_or(label).to_owned()
 }
 
 /// The chip; its evidence is fetched when it is opened.

@@ -89,8 +89,8 @@ pub fn proves(path: &PathEvidence) -> String {
         return fault.to_string();
     }
     match path.state {
-        Some(PathState::On) => "The machine runs. Source of record.",
-        Some(PathState::Off) => "The machine does not run. Source of record.",
+        Some(PathState::On) => "Machine is on. Source of record.",
+        Some(PathState::Off) => "Machine is off. Source of record.",
         Some(PathState::FeedOn) => "This feed is live",
         Some(PathState::FeedOff) => "This feed is cut",
         Some(PathState::Unclear) => "It answers without telling",
