@@ -130,7 +130,7 @@ fn Timeline(
         };
     view! {
         {live(lanes)}
-        <section class="card" aria-label="Steps" aria-live="polite">
+        <section class="card" aria-label="Steps">
             <header class="card-head"><h2>"Steps"</h2>{live(note)}</header>
             <JobSteps steps start/>
             {live(none)}

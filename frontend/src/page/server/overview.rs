@@ -52,7 +52,7 @@ fn Power(scene: Scene) -> impl IntoView {
             .map_or_else(|| "Never read".to_owned(), |at| format!("Read {} ago", time::age(at)));
         view! {
             {agreement(&server.power)}
-            <span class="meta push" title=since>{read}</span>
+            <span class="meta push only-wide" title=since>{read}</span>
         }
     };
     let rest = move || {
@@ -197,7 +197,8 @@ fn line(connection: &Connection) -> impl IntoView + use<> {
         Role::Controller => "cpu",
         Role::Feed => "plug",
     };
-    let features: Vec<_> = connection.features.iter().map(|feature| feature.title().to_ascii_lowercase()).collect();
+    let features: Vec<_> =
+        connection.features.iter().map(|feature| feature.title().to_ascii_lowercase()).collect();
     let label = connection.label.clone();
     let badge = status_badge(&connection.status);
     view! {

@@ -214,13 +214,15 @@ pub fn Plan(#[prop(into)] plan: Held<PowerPlan>) -> impl IntoView {
     let steps =
         move || plan.with(|plan| plan.steps.clone()).into_iter().enumerate().map(step).collect::<Vec<_>>();
     let fallback = move || {
-        plan.with(|plan| plan.fallback.clone().map(|text| (text, plan.fallback_possible))).map(|(text, possible)| {
-            if possible {
-                view! { <Callout title="If the controller cannot be reached" text tone=Tone::Degraded icon="plug"/> }
-            } else {
-                view! { <Callout title="No fallback to the outlets" text icon="info"/> }
-            }
-        })
+        plan.with(|plan| plan.fallback.clone().map(|text| (text, plan.fallback_possible))).map(
+            |(text, possible)| {
+                if possible {
+                    view! { <Callout title="Fallback" text tone=Tone::Degraded icon="plug"/> }
+                } else {
+                    view! { <Callout title="No fallback to the outlets" text icon="info"/> }
+                }
+            },
+        )
     };
     let refusal = move || {
         plan.with(|plan| plan.refusal.clone().filter(|_| !plan.allowed))

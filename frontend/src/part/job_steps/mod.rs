@@ -15,7 +15,10 @@ use crate::time;
 #[component]
 pub fn JobSteps(#[prop(into)] steps: Signal<Vec<Step>>, #[prop(into)] start: Signal<i64>) -> impl IntoView {
     let groups = move || steps.with(|steps| grouped(steps));
+    // Spoken once per step; the list itself changes every second.
+    let newest = Memo::new(move |_| steps.with(|steps| steps.last().map(|step| step.title.clone())));
     view! {
+        <p class="hide" role="status">{live(move || newest.get())}</p>
         <ol class="job-steps">
             {table::follow(groups, |group: &Group| group.seq, move |_, group| view! { <Line group start/> })}
         </ol>

@@ -2,8 +2,9 @@
 
 use crate::draw::live;
 use leptos::prelude::*;
+use std::time::Duration;
 
-use crate::route;
+use crate::{focus, route};
 
 use super::{
     Tone, avatar::Avatar, callout::Callout, crumbs::Crumbs, icon::Icon, icon_button::IconButton,
@@ -55,6 +56,8 @@ pub fn Shell(
     Effect::new(move |_| {
         here.track();
         open.set(false);
+        // The pressed link may be gone with its page; the keyboard goes on at the new one.
+        set_timeout(focus_page, Duration::ZERO);
     });
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
@@ -129,6 +132,13 @@ fn link<V: IntoView + 'static>(place: Place, count: impl Fn() -> V + Send + 'sta
             <span>{place.label}</span>
             {live(count)}
         </a>
+    }
+}
+
+fn focus_page() {
+    let lost = focus::active().is_none_or(|element| element.tag_name() == "BODY");
+    if lost && let Some(page) = web_sys::window().and_then(|window| window.document()) {
+        focus::give(page.get_element_by_id("main"));
     }
 }
 

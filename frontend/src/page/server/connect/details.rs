@@ -197,11 +197,12 @@ fn Picked(making: Making) -> impl IntoView {
         }
     };
     let hint = move || {
-        (making.picks.with(Vec::len) == 1)
-            .then_some("A second supply on another PDU? Choose that device above and tick its outlet too.")
+        (making.picks.with(Vec::len) == 1).then(|| view! {
+            <p class="meta">"A second supply on another PDU? Choose that device above and tick its outlet too."</p>
+        })
     };
     view! {
         <div class="row" data-wrap="" aria-live="polite">{live(move || making.picks.get().into_iter().map(draw).collect::<Vec<_>>())}</div>
-        <p class="meta">{live(hint)}</p>
+        {live(hint)}
     }
 }
