@@ -1,11 +1,6 @@
 //! Routes, and what stands around every page.
 
 use leptos::prelude::*;
-use leptos_router::{
-    components::{FlatRoutes, Redirect, Route, Router},
-    hooks::use_navigate,
-    path,
-};
 use rackhand_wire::api::{
     job::Job,
     live::Object,
@@ -15,14 +10,18 @@ use rackhand_wire::api::{
 };
 
 use crate::{
-    live,
+    draw, live,
     load::load,
     page::{activity, agents, devices, gate, job, search, server, servers, settings},
     part::{
+        button::Button,
+        crumbs,
         empty::{Empty, Failed},
+        page_head::PageHead,
         shell::{Around, Shell},
         toast::Toasts,
     },
+    route,
     session::{self, State},
     theme, time,
 };
@@ -31,6 +30,7 @@ use crate::{
 #[component]
 pub fn App() -> impl IntoView {
     time::start();
+    route::start();
     let state = session::start();
     // Another name or token alone must not build the page anew.
     let kind = Memo::new(move |_| std::mem::discriminant(&state.get()));
@@ -48,7 +48,7 @@ pub fn App() -> impl IntoView {
         }
     };
     view! {
-        <Router>{draw}</Router>
+        {draw::live(draw)}
         <Toasts/>
     }
 }
@@ -89,32 +89,68 @@ fn Inside(user: String) -> impl IntoView {
     }
 }
 
-#[component]
-fn Pages() -> impl IntoView {
-    view! {
-        <FlatRoutes fallback=NotFound>
-            <Route path=path!("/") view=|| view! { <Redirect path="/servers"/> }/>
-            <Route path=path!("/setup") view=|| view! { <Redirect path="/servers"/> }/>
-            <Route path=path!("/servers") view=servers::ServersPage/>
-            <Route path=path!("/servers/:id/:tab?") view=server::ServerPage/>
-            <Route path=path!("/jobs/:id") view=job::JobPage/>
-            <Route path=path!("/devices") view=devices::DevicesPage/>
-            <Route path=path!("/devices/:id") view=devices::DevicePage/>
-            <Route path=path!("/agents") view=agents::AgentsPage/>
-            <Route path=path!("/activity/:tab?") view=activity::ActivityPage/>
-            <Route path=path!("/settings/:tab?") view=settings::SettingsPage/>
-        </FlatRoutes>
+/// A page and what it is about. Another server is another page: nothing of the one before may be acted on.
+#[derive(Debug, Clone, PartialEq)]
+enum Place {
+    Start,
+    Servers,
+    Server(String),
+    Job(String),
+    Devices,
+    Device(String),
+    Agents,
+    Activity,
+    Settings,
+    Nowhere,
+}
+
+impl Place {
+    fn of(path: &str) -> Self {
+        let words: Vec<&str> = path.split('/').filter(|word| !word.is_empty()).collect();
+        match *words.as_slice() {
+            [] | ["setup"] => Self::Start,
+            ["servers"] => Self::Servers,
+            ["servers", id] | ["servers", id, _] => Self::Server(id.to_owned()),
+            ["jobs", id] => Self::Job(id.to_owned()),
+            ["devices"] => Self::Devices,
+            ["devices", id] => Self::Device(id.to_owned()),
+            ["agents"] => Self::Agents,
+            ["activity"] | ["activity", _] => Self::Activity,
+            ["settings"] | ["settings", _] => Self::Settings,
+            _ => Self::Nowhere,
+        }
     }
 }
 
 #[component]
+fn Pages() -> impl IntoView {
+    let place = Memo::new(|_| Place::of(&route::path()));
+    draw::live(move || match place.get() {
+        Place::Start => {
+            route::replace("/servers");
+            ().into_any()
+        }
+        Place::Servers => view! { <servers::ServersPage/> }.into_any(),
+        Place::Server(id) => view! { <server::ServerPage id/> }.into_any(),
+        Place::Job(id) => view! { <job::JobPage id/> }.into_any(),
+        Place::Devices => view! { <devices::DevicesPage/> }.into_any(),
+        Place::Device(id) => view! { <devices::DevicePage id/> }.into_any(),
+        Place::Agents => view! { <agents::AgentsPage/> }.into_any(),
+        Place::Activity => view! { <activity::ActivityPage/> }.into_any(),
+        Place::Settings => view! { <settings::SettingsPage/> }.into_any(),
+        Place::Nowhere => view! { <NotFound/> }.into_any(),
+    })
+}
+
+#[component]
 fn NotFound() -> impl IntoView {
-    let go = use_navigate();
-    let home = Callback::new(move |()| go("/servers", leptos_router::NavigateOptions::default()));
+    crumbs::stand(|| (Vec::new(), "Not found".to_owned()));
+    let home = Callback::new(|()| route::go("/servers"));
     view! {
+        <PageHead title="There is no such page".to_owned()/>
         <div class="card">
-            <Empty icon="search" title="There is no such page" text="The address may be old or mistyped.">
-                <crate::part::button::Button label="Go to the servers".to_owned() on_click=home/>
+            <Empty icon="search" title="Nothing stands at this address" text="It may be old or mistyped.">
+                <Button label="Go to the servers".to_owned() on_click=home/>
             </Empty>
         </div>
     }

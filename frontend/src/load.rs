@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use crate::{
     api,
+    held::{Held, Slot, Thing},
     live::{self, Notice},
     part::empty::Failed,
 };
@@ -16,23 +17,23 @@ use crate::{
 /// Changes that come within this are fetched together.
 const GATHER_MS: u32 = 120;
 
-/// Something fetched.
-pub struct Load<T: Send + Sync + 'static> {
+/// Something fetched. Copy; lives with its page.
+pub struct Load<T> {
     /// The last good answer.
-    pub value: RwSignal<Option<T>>,
+    pub value: Slot<T>,
     /// Why the last fetch failed, when it did.
     pub problem: RwSignal<Option<Problem>>,
     /// Fetches again.
     pub again: Callback<()>,
 }
 
-impl<T: Send + Sync + 'static> Clone for Load<T> {
+impl<T> Clone for Load<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T: Send + Sync + 'static> Copy for Load<T> {}
+impl<T> Copy for Load<T> {}
 
 /// One fetch at a time. Not generic: what an answer means is behind `settle`.
 struct Flight {
@@ -50,33 +51,41 @@ pub fn load<T>(
     concerns: impl Fn(&Change) -> bool + 'static,
 ) -> Load<T>
 where
-    T: DeserializeOwned + Send + Sync + 'static,
+    T: DeserializeOwned + Clone + PartialEq + Send + Sync + 'static,
 {
-    let value = RwSignal::new(None);
+    let value = Slot::new();
+    let (problem, again) = watch(Box::new(path), Box::new(concerns), value.thing(), decode::<T>);
+    Load { value, problem, again }
+}
+
+fn decode<T>(text: &str) -> Result<Thing, Problem>
+where
+    T: DeserializeOwned + PartialEq + Send + Sync + 'static,
+{
+    api::decode::<T>(text).map(Thing::new)
+}
+
+/// Keeps fetching for as long as the calling component lives. Not generic: compiled once.
+fn watch(
+    path: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    concerns: Box<dyn Fn(&Change) -> bool>,
+    value: RwSignal<Option<Thing>>,
+    decode: fn(&str) -> Result<Thing, Problem>,
+) -> (RwSignal<Option<Problem>>, Callback<()>) {
     let problem = RwSignal::new(None);
     // The same text means the same value: nothing is read or drawn anew then.
     let last = StoredValue::new(String::new());
     let settle = move |answer: Result<String, Problem>| {
         let failure = match answer {
             Ok(text) if last.try_with_value(|last| *last == text).unwrap_or(true) => None,
-            Ok(text) => api::decode::<T>(&text)
-                .map(|new| _ = value.try_set(Some(new)))
-                .map(|()| last.set_value(text))
-                .err(),
+            Ok(text) => {
+                decode(&text).map(|new| _ = value.try_set(Some(new))).map(|()| last.set_value(text)).err()
+            }
             Err(failure) => Some(failure),
         };
         tell(failure, problem);
     };
-    let again = watch(Box::new(path), Box::new(concerns), Rc::new(settle));
-    Load { value, problem, again }
-}
-
-/// Keeps fetching for as long as the calling component lives.
-fn watch(
-    path: Box<dyn Fn() -> Option<String> + Send + Sync>,
-    concerns: Box<dyn Fn(&Change) -> bool>,
-    settle: Rc<dyn Fn(Result<String, Problem>)>,
-) -> Callback<()> {
+    let settle = Rc::new(settle);
     let pilot = StoredValue::new_local(Flight { path: None, up: false, dirty: false, settle });
     let path = Memo::new(move |_| path());
     Effect::new(move |_| {
@@ -93,7 +102,7 @@ fn watch(
             fly(pilot);
         }
     });
-    Callback::new(move |()| fly(pilot))
+    (problem, Callback::new(move |()| fly(pilot)))
 }
 
 /// Starts a fetch, or notes that one more is due after the present one.
@@ -143,41 +152,45 @@ enum Face {
     Filled,
 }
 
-/// Draws the loading, failed or filled face. `filled` is built once and follows its signal.
+/// Draws the loading, failed or filled face. `filled` is built once and follows what it is given.
 pub fn faces<T>(
     load: Load<T>,
     shape: impl Fn() -> AnyView + Send + 'static,
-    filled: impl Fn(Signal<T>) -> AnyView + Send + 'static,
+    filled: impl Fn(Held<T>) -> AnyView + Send + 'static,
 ) -> AnyView
 where
-    T: Clone + Send + Sync + 'static,
+    T: Clone + PartialEq + Send + Sync + 'static,
 {
-    let there = Signal::derive(move || load.value.with(Option::is_some));
-    let filled = move || {
-        let first = load.value.get_untracked()?;
-        Some(filled(Signal::derive(move || load.value.get().unwrap_or_else(|| first.clone()))))
-    };
-    choose(there, load.problem, load.again, Box::new(shape), Box::new(filled))
+    choose(
+        load.value.thing(),
+        load.problem,
+        load.again,
+        Box::new(shape),
+        Box::new(move |thing| filled(Held::new(thing))),
+    )
 }
 
 /// Not generic: compiled once for every page.
 fn choose(
-    there: Signal<bool>,
+    value: RwSignal<Option<Thing>>,
     problem: RwSignal<Option<Problem>>,
     again: Callback<()>,
     shape: Box<dyn Fn() -> AnyView + Send>,
-    filled: Box<dyn Fn() -> Option<AnyView> + Send>,
+    filled: Box<dyn Fn(Signal<Thing>) -> AnyView + Send>,
 ) -> AnyView {
+    let there = Signal::derive(move || value.with(Option::is_some));
     let face =
         Memo::new(
             move |_| {
                 if there.get() { Face::Filled } else { problem.get().map_or(Face::Loading, Face::Failed) }
             },
         );
-    let draw = move || match face.get() {
-        Face::Loading => shape(),
-        Face::Failed(problem) => view! { <Failed problem again/> }.into_any(),
-        Face::Filled => filled().unwrap_or_else(&shape),
+    let draw = move || match (face.get(), value.get_untracked()) {
+        (Face::Failed(problem), _) => view! { <Failed problem again/> }.into_any(),
+        (Face::Loading, _) | (Face::Filled, None) => shape(),
+        (Face::Filled, Some(first)) => {
+            filled(Signal::derive(move || value.get().unwrap_or_else(|| first.clone())))
+        }
     };
     crate::draw::live(draw)
 }

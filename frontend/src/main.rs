@@ -7,12 +7,15 @@
 mod api;
 mod app;
 mod draw;
+mod focus;
 mod form;
+mod held;
 mod json;
 mod live;
 mod load;
 mod page;
 mod part;
+mod route;
 mod session;
 mod theme;
 mod time;

@@ -17,6 +17,8 @@ use wasm_bindgen_cli_support::Bindgen;
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "wasm-release";
 const STAMP: &str = ".inputs";
+/// What a first visit may load at most, in bytes after brotli.
+const LIMIT: usize = 400_000;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -35,8 +37,8 @@ pub enum Outcome {
 /// Builds `frontend/dist` of the workspace at `root` unless it is up to date.
 ///
 /// # Errors
-/// When the wasm target is missing and cannot be added, when the code does not compile, or when
-/// files cannot be read or written.
+/// When the wasm target is missing and cannot be added, when the code does not compile, when a first
+/// visit would load too much, or when files cannot be read or written.
 pub fn build(root: &Path) -> Result<Outcome> {
     let dist = root.join("frontend/dist");
     let stamp = inputs(root)?;
@@ -46,6 +48,12 @@ pub fn build(root: &Path) -> Result<Outcome> {
     ensure_target()?;
     let wasm = compile(root)?;
     let brotli = assemble(root, &dist, &wasm)?;
+    if brotli > LIMIT {
+        return Err(format!(
+            "A first visit would load {brotli} bytes; the UI must stay within {LIMIT}. See what grew: each type behind a signal and each closure in a view brings its own copy of the machinery."
+        )
+        .into());
+    }
     fs::write(dist.join(STAMP), stamp)?;
     Ok(Outcome::Built { brotli })
 }
@@ -106,8 +114,7 @@ fn compile(root: &Path) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .current_dir(root)
-        // Leptos then hides each view behind one type instead of nesting them, which halves the code.
-        .env("RUSTFLAGS", "--cfg=erase_components")
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(root)?.join("\u{1f}"))
         .args(["build", "--package", "rackhand-frontend", "--target", TARGET, "--profile", PROFILE])
         .status()?;
     if !status.success() {
@@ -115,6 +122,26 @@ fn compile(root: &Path) -> Result<PathBuf> {
     }
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
     Ok(target.join(TARGET).join(PROFILE).join("rackhand-frontend.wasm"))
+}
+
+/// Leptos hides each view behind one type instead of nesting them, which halves the code; and the
+/// messages of panics name files without the folders of the machine that built them.
+fn flags(root: &Path) -> Result<Vec<String>> {
+    let mut flags = vec!["--cfg=erase_components".to_owned()];
+    let home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let mut folders = vec![root.to_owned()];
+    if let Some(home) = home {
+        let sources = home.join("registry/src");
+        folders.push(home);
+        // Later ones win, so the folders inside come behind the one that holds them.
+        for registry in fs::read_dir(sources).into_iter().flatten() {
+            folders.push(registry?.path());
+        }
+    }
+    flags.extend(folders.iter().map(|folder| format!("--remap-path-prefix={}=", folder.display())));
+    Ok(flags)
 }
 
 /// Writes the whole of `dist` anew and counts the brotli bytes.

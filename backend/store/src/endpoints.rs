@@ -115,7 +115,8 @@ pub async fn reach(db: &Db, scope: &Scope, id: EndpointId) -> Result<Reach> {
     Ok(Reach { endpoint: endpoint(db.reader(), row).await?, tenant, pinned, secrets })
 }
 
-/// Lists endpoints by name. Tokens: `kind:snmp_pdu`, `status:failing`.
+/// Lists endpoints by name. Tokens: `kind:snmp_pdu`, any of several as `kind:snmp_pdu,ipmi`, and
+/// `status:failing`.
 ///
 /// # Errors
 /// A field error for a bad query.
@@ -129,7 +130,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
                 Condition::any().add(contains(Column::NameKey, word)).add(contains(Column::Address, word))
             }
             Term::Token(key, value) => match key.as_str() {
-                "kind" => Condition::all().add(Column::Kind.eq(value.as_str())),
+                "kind" => Condition::all().add(Column::Kind.is_in(value.split(','))),
                 "status" => Condition::all().add(Column::Status.eq(value.as_str())),
                 _ => return Err(Error::Field(page::unknown_token(key))),
             },

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{app::App, audit, work};
 
-/// Lists endpoints. Tokens of `q`: `kind:snmp_pdu`, `status:failing`.
+/// Lists endpoints. Tokens of `q`: `kind:snmp_pdu`, any of several kinds as `kind:snmp_pdu,ipmi`, and `status:failing`.
 #[utoipa::path(tag = "endpoints", params(ListQuery), responses((status = 200, body = Page<Endpoint>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[get("/endpoints")]
 pub async fn list(

@@ -6,6 +6,7 @@ use rackhand_wire::api::{audit::AuditRecord, live::Object, page::Page};
 use crate::{
     api,
     draw::live,
+    held::Held,
     load::{faces, load},
     part::{
         empty::Empty,
@@ -26,7 +27,7 @@ pub fn Audit() -> impl IntoView {
         Some(format!("audit?limit=50{cursor}"))
     };
     let list = load::<Page<AuditRecord>>(path, |change| change.object == Object::Event);
-    let draw = move |list: Signal<Page<AuditRecord>>| {
+    let draw = move |list: Held<Page<AuditRecord>>| {
         let none = move || {
             list.with(|list| list.items.is_empty())
                 .then(|| view! { <Empty icon="shield" title="No record yet" text="Every change by a person or a script is kept here, chained by hashes."/> })

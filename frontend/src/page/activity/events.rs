@@ -1,7 +1,6 @@
 //! Events, newest first.
 
 use leptos::prelude::*;
-use leptos_router::{NavigateOptions, components::A, hooks::use_navigate};
 use rackhand_wire::api::{
     event::{Event, Severity},
     live::Object,
@@ -11,6 +10,7 @@ use rackhand_wire::api::{
 use crate::{
     api,
     draw::live,
+    held::Held,
     load::{faces, load},
     part::{
         Tone,
@@ -21,7 +21,7 @@ use crate::{
         skeleton::Skeleton,
         table::follow,
     },
-    time,
+    route, time,
 };
 
 /// The list with its filter.
@@ -39,11 +39,8 @@ pub fn Events(filter: Memo<String>) -> impl IntoView {
         Some(format!("events?limit=50&q={q}{cursor}"))
     };
     let list = load::<Page<Event>>(path, |change| change.object == Object::Event);
-    let navigate = use_navigate();
-    let search = Callback::new(move |q: String| {
-        navigate(&format!("/activity?q={}", api::encode(&q)), NavigateOptions::default());
-    });
-    let draw = move |list: Signal<Page<Event>>| {
+    let search = Callback::new(|q: String| route::go(&format!("/activity?q={}", api::encode(&q))));
+    let draw = move |list: Held<Page<Event>>| {
         let none = move || {
             list.with(|list| list.items.is_empty()).then(|| {
                 view! { <Empty icon="clock" title="Nothing happened yet" text="Changes of power, failing devices and finished jobs appear here."/> }
@@ -64,7 +61,7 @@ pub fn Events(filter: Memo<String>) -> impl IntoView {
         .into_any()
     };
     view! {
-        <FilterBar filter on_change=search placeholder="Filter: server:<id>, severity:warning, kind:job.finished"/>
+        <FilterBar filter on_change=search placeholder="Filter: severity:warning, kind:job.finished"/>
         {faces(list, || view! { <Skeleton lines=8/> }.into_any(), draw)}
     }
 }
@@ -84,9 +81,12 @@ pub fn event_line(event: &Event) -> impl IntoView + use<> {
     };
     let at = event.at;
     let server = event.server_name.clone();
-    let (message, actor) = (event.message.clone(), event.actor.clone());
+    let actor = event.actor.clone();
+    // The name stands in front already.
+    let bare = server.as_deref().and_then(|name| event.message.strip_prefix(name));
+    let message = bare.unwrap_or(&event.message).trim_start().to_owned();
     view! {
-        <A href=href attr:data-tone=tone.map(Tone::word)>
+        <a href=href data-tone=tone.map(Tone::word)>
             <Icon name=icon/>
             <span class="cut flow">
                 {server.clone().map(|name| view! { <span class="strong">{name}</span> " " })}
@@ -94,6 +94,6 @@ pub fn event_line(event: &Event) -> impl IntoView + use<> {
             </span>
             <span class="meta only-wide">{actor.clone()}</span>
             <span class="meta num when" title=time::moment(at)>{live(move || format!("{} ago", time::age(at)))}</span>
-        </A>
+        </a>
     }
 }

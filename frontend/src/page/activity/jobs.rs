@@ -1,7 +1,6 @@
 //! Jobs, newest first.
 
 use leptos::prelude::*;
-use leptos_router::components::A;
 use rackhand_wire::api::{
     job::{Job, JobState},
     live::Object,
@@ -11,6 +10,7 @@ use rackhand_wire::api::{
 use crate::{
     api,
     draw::live,
+    held::Held,
     load::{faces, load},
     part::{
         Tone,
@@ -33,7 +33,7 @@ pub fn Jobs() -> impl IntoView {
         Some(format!("jobs?limit=50{cursor}"))
     };
     let list = load::<Page<Job>>(path, |change| change.object == Object::Job);
-    let draw = move |list: Signal<Page<Job>>| {
+    let draw = move |list: Held<Page<Job>>| {
         let none = move || {
             list.with(|list| list.items.is_empty()).then(|| {
                 view! { <Empty icon="activity" title="No job has run yet" text="Power actions and tests of devices become jobs; each keeps its steps."/> }
@@ -78,7 +78,7 @@ pub fn job_line(job: &Job) -> impl IntoView + use<> {
     let (title, by) = (job.title.clone(), job.requested_by.clone());
     let summary = job.summary.clone().unwrap_or_else(|| word.to_owned());
     view! {
-        <A href=format!("/jobs/{}", job.id) attr:data-tone=tone.word()>
+        <a href=format!("/jobs/{}", job.id) data-tone=tone.word()>
             <Icon name=icon/>
             <span class="cut flow">
                 <span class="strong">{title.clone()}</span>
@@ -87,6 +87,6 @@ pub fn job_line(job: &Job) -> impl IntoView + use<> {
             </span>
             <span class="meta only-wide">{by.clone()}</span>
             <span class="meta num when" title=time::moment(at)>{live(move || format!("{} ago", time::age(at)))}</span>
-        </A>
+        </a>
     }
 }

@@ -5,7 +5,6 @@ mod events;
 mod jobs;
 
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
 
 use crate::draw::live;
 use crate::part::{
@@ -13,6 +12,7 @@ use crate::part::{
     page_head::PageHead,
     tabs::{Tab, Tabs},
 };
+use crate::route;
 
 pub use events::event_line;
 pub use jobs::{job_line, outcome};
@@ -21,10 +21,8 @@ pub use jobs::{job_line, outcome};
 #[component]
 pub fn ActivityPage() -> impl IntoView {
     crumbs::stand(|| (Vec::new(), "Activity".to_owned()));
-    let params = use_params_map();
-    let tab = Memo::new(move |_| params.with(|params| params.get("tab").unwrap_or_default()));
-    let query = use_query_map();
-    let filter = Memo::new(move |_| query.with(|query| query.get("q").unwrap_or_default()));
+    let tab = route::tab("/activity");
+    let filter = route::query("/activity", "q");
     let draw = move || match tab.get().as_str() {
         "audit" => view! { <audit::Audit/> }.into_any(),
         "jobs" => view! { <jobs::Jobs/> }.into_any(),

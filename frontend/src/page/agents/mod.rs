@@ -9,6 +9,7 @@ use rackhand_wire::api::{
 
 use crate::{
     draw::live,
+    held::Held,
     load::{faces, load},
     part::{
         Tone,
@@ -35,7 +36,7 @@ pub fn AgentsPage() -> impl IntoView {
     }
 }
 
-fn table(list: Signal<Page<Agent>>) -> AnyView {
+fn table(list: Held<Page<Agent>>) -> AnyView {
     let none = move || {
         list.with(|list| list.items.is_empty()).then(|| {
             view! { <Empty icon="agent" title="No agent is known" text="The agent inside of this Rackhand appears as soon as it has started."/> }
@@ -67,7 +68,7 @@ fn table(list: Signal<Page<Agent>>) -> AnyView {
     .into_any()
 }
 
-fn row(agent: Signal<Agent>) -> impl IntoView {
+fn row(agent: Held<Agent>) -> impl IntoView {
     move || {
         let agent = agent.get();
         let seen = agent.last_seen_at;

@@ -1,7 +1,6 @@
 //! One device: what it is, its outlets and whom they feed.
 
 use leptos::prelude::*;
-use leptos_router::{components::A, hooks::use_params_map};
 use rackhand_wire::{
     OutletState,
     api::{
@@ -16,6 +15,7 @@ use rackhand_wire::{
 use super::{Task, agent_names, agent_of, dialogs::Dialogs, row::Status};
 use crate::{
     draw::{live, tenths, whole},
+    held::Held,
     load::{faces, load},
     part::{
         Tone,
@@ -34,16 +34,9 @@ use crate::{
     time,
 };
 
-/// The page of the device that the address names.
+/// The page of one device.
 #[component]
-pub fn DevicePage() -> impl IntoView {
-    let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
-    live(move || view! { <One id=id.get()/> })
-}
-
-#[component]
-fn One(id: String) -> impl IntoView {
+pub fn DevicePage(id: String) -> impl IntoView {
     let path = format!("endpoints/{id}");
     let concerns = {
         let id = id.clone();
@@ -71,7 +64,7 @@ fn One(id: String) -> impl IntoView {
 }
 
 #[component]
-fn Head(device: Signal<Endpoint>, kinds: Signal<Vec<Integration>>) -> impl IntoView {
+fn Head(device: Held<Endpoint>, kinds: Signal<Vec<Integration>>) -> impl IntoView {
     let name = Memo::new(move |_| device.with(|device| device.name.clone()));
     crumbs::stand(move || (vec![("Network devices".to_owned(), "/devices".to_owned())], name.get()));
     let task = RwSignal::new(None);
@@ -95,7 +88,7 @@ fn Head(device: Signal<Endpoint>, kinds: Signal<Vec<Integration>>) -> impl IntoV
 }
 
 #[component]
-fn About(device: Signal<Endpoint>) -> impl IntoView {
+fn About(device: Held<Endpoint>) -> impl IntoView {
     let agents = agent_names();
     let facts = move || {
         let device = device.get();
@@ -148,7 +141,7 @@ pub fn unknown() -> Identity {
 }
 
 #[component]
-fn Outlets(outlets: Signal<EndpointOutlets>) -> impl IntoView {
+fn Outlets(outlets: Held<EndpointOutlets>) -> impl IntoView {
     let read = move || outlets.with(|outlets| outlets.checked_at);
     let age = move || {
         let words = move || {
@@ -188,13 +181,13 @@ fn Outlets(outlets: Signal<EndpointOutlets>) -> impl IntoView {
 }
 
 #[component]
-fn OutletRow(outlet: Signal<FedOutlet>) -> impl IntoView {
+fn OutletRow(outlet: Held<FedOutlet>) -> impl IntoView {
     let cells = move || {
         let FedOutlet { reading, servers } = outlet.get();
         let state = state_badge(reading.state, outlet_state(&reading));
         let locked = reading.locked.map(|why| view! { <Badge text=why icon="lock" tone=Tone::Degraded/> });
         let link = |server: rackhand_wire::api::server::ServerBrief| {
-            view! { <A href=format!("/servers/{}", server.id)>{server.name}</A> " " }
+            view! { <a href=format!("/servers/{}", server.id)>{server.name}</a> " " }
         };
         let unit = |value: Option<f64>, draw: fn(f64) -> String, unit| {
             value.map_or_else(|| "—".to_owned(), |value| format!("{} {unit}", draw(value)))

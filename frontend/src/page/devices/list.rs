@@ -1,10 +1,6 @@
 //! The list of network devices, one tab per kind.
 
 use leptos::prelude::*;
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_navigate, use_query_map},
-};
 use rackhand_wire::{
     Group,
     api::{
@@ -14,11 +10,13 @@ use rackhand_wire::{
         page::Page,
     },
 };
+use std::sync::Arc;
 
 use super::{agent_names, dialogs::Dialogs, form::AddDevice, row::Row};
 use crate::{
     api,
     draw::live,
+    held::Held,
     load::{faces, load},
     part::{
         button::{Button, Kind},
@@ -27,10 +25,11 @@ use crate::{
         filter_bar::FilterBar,
         page_head::PageHead,
         pager::{Cursor, Pager},
-        segmented::Segmented,
+        segmented::{self, Choice},
         skeleton::Skeleton,
         table::{SortHead, follow, row_keys},
     },
+    route,
 };
 
 /// The page.
@@ -55,51 +54,53 @@ pub fn DevicesPage() -> impl IntoView {
 
 #[component]
 fn Devices(kinds: Vec<Integration>, adding: RwSignal<bool>) -> impl IntoView {
-    let query = use_query_map();
-    let q = Memo::new(move |_| query.with(|query| query.get("q").unwrap_or_default()));
-    let at = RwSignal::new(0_usize);
-    let names = StoredValue::new(kinds.iter().map(|kind| kind.descriptor.kind.clone()).collect::<Vec<_>>());
+    let q = route::query("/devices", "q");
+    let all = kinds.iter().map(|kind| kind.descriptor.kind.as_str()).collect::<Vec<_>>().join(",");
+    let chosen = RwSignal::new(all.clone());
     let sort = RwSignal::new("name".to_owned());
     let cursor = Cursor::new();
     Effect::new(move |_| {
         q.track();
         sort.track();
-        at.track();
+        chosen.track();
         cursor.reset();
     });
     let path = move || {
-        let kind = names.with_value(|names| names.get(at.get()).cloned())?;
         let cursor =
             cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();
-        let (kind, q, sort) = (api::encode(&kind), api::encode(&q.get()), api::encode(&sort.get()));
-        Some(format!("endpoints?limit=50&kind={kind}&q={q}&sort={sort}{cursor}"))
+        let q = api::encode(&format!("kind:{} {}", chosen.get(), q.get()));
+        Some(format!("endpoints?limit=50&sort={}&q={q}{cursor}", sort.get()))
     };
     let list = load::<Page<Endpoint>>(path, |change: &Change| change.object == Object::Endpoint);
-    let navigate = use_navigate();
-    let search = Callback::new(move |q: String| {
-        navigate(&format!("/devices?q={}", api::encode(&q)), NavigateOptions::default());
-    });
-    let tabs: Vec<_> = kinds.iter().enumerate().map(|(at, kind)| (at, title(kind))).collect();
+    let search = Callback::new(|q: String| route::go(&format!("/devices?q={}", api::encode(&q))));
+    let named = kinds.iter().map(|kind| (kind.descriptor.kind.clone(), kind.descriptor.title.clone()));
+    let tabs: Vec<_> = std::iter::once((all, "All".to_owned()))
+        .chain(named)
+        .map(|(kinds, text)| tab(text, kinds, chosen))
+        .collect();
     let shape = || view! { <Skeleton lines=8/> }.into_any();
     let known = kinds.clone();
     view! {
-        {(tabs.len() > 1).then(|| view! {
-            <div class="row"><Segmented label="Type of device" options=tabs chosen=at on_choose=move |chosen| at.set(chosen)/></div>
-        })}
+        {(tabs.len() > 2).then(|| view! { <div class="row">{segmented::bar("Type of device".to_owned(), tabs)}</div> })}
         <FilterBar filter=q on_change=search placeholder="Filter: name, address, model"/>
         {faces(list, shape, move |page| view! { <Table page kinds=known.clone() cursor sort adding q/> }.into_any())}
         <AddDevice kinds open=adding/>
     }
 }
 
-/// Tabs want text that lives as long as the page; kinds do not change while it runs.
-fn title(kind: &Integration) -> &'static str {
-    Box::leak(kind.descriptor.title.clone().into_boxed_str())
+/// A tab that lists devices of the `kinds` that it names.
+fn tab(text: String, kinds: String, chosen: RwSignal<String>) -> Choice {
+    let same = kinds.clone();
+    Choice {
+        text,
+        pressed: Signal::derive(move || chosen.with(|chosen| *chosen == same)),
+        press: Arc::new(move || chosen.set(kinds.clone())),
+    }
 }
 
 #[component]
 fn Table(
-    page: Signal<Page<Endpoint>>,
+    page: Held<Page<Endpoint>>,
     kinds: Vec<Integration>,
     cursor: Cursor,
     sort: RwSignal<String>,

@@ -1,7 +1,6 @@
 //! One device as a row.
 
 use leptos::prelude::*;
-use leptos_router::components::A;
 use rackhand_wire::{
     Fault, FaultCode,
     api::{
@@ -14,6 +13,7 @@ use rackhand_wire::{
 use super::{Task, agent_of, device::unknown};
 use crate::{
     draw::live,
+    held::Held,
     part::{
         connection_card::status_badge,
         icon::Icon,
@@ -27,7 +27,7 @@ use crate::{
 /// Draws the row.
 #[component]
 pub fn Row(
-    endpoint: Signal<Endpoint>,
+    endpoint: Held<Endpoint>,
     agents: Signal<Vec<Agent>>,
     task: RwSignal<Option<Task>>,
     kinds: Vec<Integration>,
@@ -69,7 +69,7 @@ pub fn Row(
                 <span class="row">
                     <Icon name=icon/>
                     <span>
-                        <A href=format!("/devices/{id}") attr:class="name">{live(name)}</A>
+                        <a href=format!("/devices/{id}") class="name">{live(name)}</a>
                         <span class="under">{title}</span>
                     </span>
                 </span>
@@ -84,7 +84,7 @@ pub fn Row(
 
 /// The status; a failure opens with its exact words on hover, focus or press.
 #[component]
-pub fn Status(endpoint: Signal<Endpoint>) -> impl IntoView {
+pub fn Status(endpoint: Held<Endpoint>) -> impl IntoView {
     let status = Memo::new(move |_| endpoint.with(|endpoint| endpoint.status.clone()));
     live(move || {
         let status = status.get();

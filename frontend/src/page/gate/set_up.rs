@@ -1,10 +1,6 @@
 //! First set-up: makes the first user with the one-time link that the server printed.
 
 use leptos::prelude::*;
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_navigate, use_query_map},
-};
 use rackhand_wire::api::session::{Session, Setup};
 
 use super::Gate;
@@ -17,19 +13,17 @@ use crate::{
         callout::{Callout, ProblemNote},
         field::{self, SecretField, TextField},
     },
-    session,
+    route, session,
 };
 
 /// The page.
 #[component]
 pub fn SetUpPage() -> impl IntoView {
-    let query = use_query_map();
-    let token = RwSignal::new(query.with_untracked(|query| query.get("token").unwrap_or_default()));
+    let token = RwSignal::new(route::query("/setup", "token").get_untracked());
     let came_by_link = token.with_untracked(|token| !token.is_empty());
     let name = RwSignal::new(String::new());
     let password = RwSignal::new(String::new());
     let submit = Submit::new();
-    let navigate = use_navigate();
     let send = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let body = Setup {
@@ -37,10 +31,9 @@ pub fn SetUpPage() -> impl IntoView {
             name: name.get_untracked().trim().to_owned(),
             password: password.get_untracked(),
         };
-        let navigate = navigate.clone();
         submit.run(async move { api::post::<_, Session>("setup", &body).await }, move |session| {
             // The used token must not stay in the history.
-            navigate("/servers", NavigateOptions { replace: true, ..NavigateOptions::default() });
+            route::replace("/servers");
             session::welcome(session);
         });
     };

@@ -1,7 +1,6 @@
 //! One job: its steps as they happen, what it rests on, how to end it.
 
 use leptos::prelude::*;
-use leptos_router::{components::A, hooks::use_params_map};
 use rackhand_wire::api::{
     job::{Job, JobKind, JobState, Proof},
     live::Object,
@@ -12,6 +11,7 @@ use crate::{
     api,
     draw::live,
     form::Submit,
+    held::Held,
     load::{Load, faces, load},
     page::activity::outcome,
     part::{
@@ -35,16 +35,9 @@ use crate::{
     time,
 };
 
-/// The page of the job that the address names.
+/// The page of one job.
 #[component]
-pub fn JobPage() -> impl IntoView {
-    let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
-    live(move || view! { <One id=id.get()/> })
-}
-
-#[component]
-fn One(id: String) -> impl IntoView {
+pub fn JobPage(id: String) -> impl IntoView {
     let path = format!("jobs/{id}");
     let job = load::<Job>(
         move || Some(path.clone()),
@@ -55,7 +48,7 @@ fn One(id: String) -> impl IntoView {
 }
 
 #[component]
-fn Filled(job: Signal<Job>, load: Load<Job>) -> impl IntoView {
+fn Filled(job: Held<Job>, load: Load<Job>) -> impl IntoView {
     let title = Memo::new(move |_| job.with(|job| job.title.clone()));
     crumbs::stand(move || {
         let mut way = vec![("Servers".to_owned(), "/servers".to_owned())];
@@ -84,7 +77,7 @@ fn Filled(job: Signal<Job>, load: Load<Job>) -> impl IntoView {
 }
 
 /// How it stands, with its time.
-fn state(job: Signal<Job>) -> impl IntoView {
+fn state(job: Held<Job>) -> impl IntoView {
     live(move || {
         let job = job.get();
         let (tone, icon, word) = outcome(job.state);
@@ -108,7 +101,7 @@ fn state(job: Signal<Job>) -> impl IntoView {
 
 #[component]
 fn Timeline(
-    job: Signal<Job>,
+    job: Held<Job>,
     steps: Signal<Vec<rackhand_wire::api::job::Step>>,
     start: Signal<i64>,
 ) -> impl IntoView {
@@ -137,7 +130,7 @@ fn Timeline(
         };
     view! {
         {live(lanes)}
-        <section class="card" aria-label="Steps" aria-live="polite">
+        <section class="card" aria-label="Steps">
             <header class="card-head"><h2>"Steps"</h2>{live(note)}</header>
             <JobSteps steps start/>
             {live(none)}
@@ -147,7 +140,7 @@ fn Timeline(
 
 /// How it ended, in a sentence with its consequence.
 #[component]
-fn Outcome(job: Signal<Job>) -> impl IntoView {
+fn Outcome(job: Held<Job>) -> impl IntoView {
     let shown = Memo::new(move |_| {
         job.with(|job| (job.state, job.summary.clone().unwrap_or_default(), job.proof, job.cancel_requested))
     });
@@ -185,7 +178,7 @@ fn Outcome(job: Signal<Job>) -> impl IntoView {
 }
 
 #[component]
-fn Request(job: Signal<Job>) -> impl IntoView {
+fn Request(job: Held<Job>) -> impl IntoView {
     let id = job.with_untracked(|job| job.id.to_string());
     let copied = id.clone();
     view! {
@@ -204,11 +197,11 @@ fn Request(job: Signal<Job>) -> impl IntoView {
 
 fn request_facts(job: Job) -> impl IntoView {
     let server = job.server.map(|server| {
-        fact("Server", view! { <A href=format!("/servers/{}", server.id)>{server.name}</A> }.into_any())
+        fact("Server", view! { <a href=format!("/servers/{}", server.id)>{server.name}</a> }.into_any())
     });
     let device = job
         .endpoint_id
-        .map(|id| fact("Device", view! { <A href=format!("/devices/{id}")>"Open device"</A> }.into_any()));
+        .map(|id| fact("Device", view! { <a href=format!("/devices/{id}")>"Open device"</a> }.into_any()));
     let kind = match job.kind {
         JobKind::Power => "Power",
         JobKind::EndpointTest => "Test of a device",
@@ -243,7 +236,7 @@ fn request_facts(job: Job) -> impl IntoView {
 
 /// Ends the job, after saying what that does.
 #[component]
-fn Cancel(job: Signal<Job>, load: Load<Job>) -> impl IntoView {
+fn Cancel(job: Held<Job>, load: Load<Job>) -> impl IntoView {
     let open = RwSignal::new(false);
     let submit = Submit::new();
     let over = Memo::new(move |_| job.with(|job| job.state.is_over()));

@@ -2,13 +2,13 @@
 
 use gloo_timers::future::TimeoutFuture;
 use leptos::{ev, prelude::*, task::spawn_local};
-use leptos_router::{NavigateOptions, hooks::use_navigate};
 use rackhand_wire::api::search::{Hit, HitKind, SearchResult};
 use wasm_bindgen::JsCast;
 
 use crate::{
     api,
     part::palette::{Entry, Palette},
+    route,
 };
 
 /// Waits for a pause in typing.
@@ -66,8 +66,7 @@ pub fn SearchPalette(open: RwSignal<bool>) -> impl IntoView {
         });
     });
     let entries = Signal::derive(move || entries(&text.get(), &hits.get()));
-    let navigate = use_navigate();
-    let go = Callback::new(move |href: String| navigate(&href, NavigateOptions::default()));
+    let go = Callback::new(|href: String| route::go(&href));
     view! { <Palette open text entries on_go=go/> }
 }
 
@@ -80,8 +79,8 @@ fn is_typing(event: &ev::KeyboardEvent) -> bool {
 
 /// Hits first, then the pages whose name fits.
 fn entries(text: &str, hits: &[Hit]) -> Vec<Entry> {
-    let wanted = text.trim().to_lowercase();
-    let pages = PAGES.into_iter().filter(|(title, _, _)| title.to_lowercase().contains(&wanted)).map(
+    let wanted = text.trim().to_ascii_lowercase();
+    let pages = PAGES.into_iter().filter(|(title, _, _)| title.to_ascii_lowercase().contains(&wanted)).map(
         |(title, icon, href)| Entry {
             group: "Pages",
             icon,
@@ -91,10 +90,12 @@ fn entries(text: &str, hits: &[Hit]) -> Vec<Entry> {
             href: href.to_owned(),
         },
     );
-    let mut found: Vec<_> = hits.iter().map(entry).collect();
     // Same kinds stand together under one heading; the best kind stays first.
-    let order: Vec<_> = found.iter().map(|entry| entry.group).collect();
-    found.sort_by_key(|entry| order.iter().position(|group| *group == entry.group));
+    let mut found: Vec<Entry> = Vec::new();
+    for entry in hits.iter().map(entry) {
+        let last = found.iter().rposition(|other| other.group == entry.group);
+        found.insert(last.map_or(found.len(), |last| last + 1), entry);
+    }
     found.into_iter().chain(pages).collect()
 }
 

@@ -9,6 +9,7 @@ use rackhand_wire::{
 use crate::{
     api,
     draw::live,
+    held::Held,
     load::{faces, load},
     page::activity::{event_line, job_line},
     part::{
@@ -98,7 +99,7 @@ fn shape() -> AnyView {
     view! { <Skeleton lines=8/> }.into_any()
 }
 
-fn card<T>(rows: AnyView, list: Signal<Page<T>>, cursor: Cursor, nothing: &'static str) -> AnyView
+fn card<T>(rows: AnyView, list: Held<Page<T>>, cursor: Cursor, nothing: &'static str) -> AnyView
 where
     T: Clone + Send + Sync + 'static,
 {

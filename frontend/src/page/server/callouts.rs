@@ -1,7 +1,6 @@
 //! What needs a person, each with its remedy.
 
 use leptos::{prelude::*, task::spawn_local};
-use leptos_router::components::A;
 use rackhand_wire::{
     Role,
     api::server::{ChangeServer, Server},
@@ -65,7 +64,7 @@ fn draw(matter: Matter, scene: Scene) -> AnyView {
     };
     let configuration = move || {
         let href = scene.server.with_untracked(|server| format!("/servers/{}/configuration", server.id));
-        view! { <A href=href attr:class="button" attr:data-size="sm">"Open configuration"</A> }
+        view! { <a href=href class="button" data-size="sm">"Open configuration"</a> }
     };
     match matter {
         Matter::Flag(PowerFlag::Degraded) => view! {

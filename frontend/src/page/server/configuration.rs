@@ -1,7 +1,6 @@
 //! The connections of the server, its settings, its removal.
 
 use leptos::{prelude::*, task::spawn_local};
-use leptos_router::{NavigateOptions, hooks::use_navigate};
 use rackhand_wire::{
     Role,
     api::{
@@ -22,6 +21,7 @@ use super::{
 use crate::{
     api,
     draw::live,
+    held::Held,
     load::faces,
     part::{
         button::{Button, Kind, Size},
@@ -37,6 +37,7 @@ use crate::{
         table::follow,
         toast,
     },
+    route,
 };
 
 /// Draws the tab.
@@ -46,7 +47,7 @@ pub fn Configuration(scene: Scene) -> impl IntoView {
     let removing = RwSignal::new(None::<Connection>);
     let add = Callback::new(move |()| scene.adding.set(true));
     let shape = || view! { <Skeleton lines=4/> }.into_any();
-    let draw = move |page: Signal<Page<Connection>>| {
+    let draw = move |page: Held<Page<Connection>>| {
         let none = move || {
             page.with(|page| page.items.is_empty()).then(|| view! {
                 <div class="card">
@@ -83,12 +84,11 @@ pub fn Configuration(scene: Scene) -> impl IntoView {
 }
 
 /// As they are tried: controllers before feeds.
-fn in_order(mut connections: Vec<Connection>) -> Vec<Connection> {
-    connections.sort_by_key(|connection| match connection.role {
-        Role::Controller => 0,
-        Role::Feed => 1,
-    });
-    connections
+fn in_order(connections: Vec<Connection>) -> Vec<Connection> {
+    let (mut all, feeds): (Vec<_>, Vec<_>) =
+        connections.into_iter().partition(|connection| connection.role == Role::Controller);
+    all.extend(feeds);
+    all
 }
 
 fn one(
@@ -253,13 +253,12 @@ fn RemoveServer(scene: Scene, open: RwSignal<bool>) -> impl IntoView {
     let refusal = Signal::derive(move || {
         (typed.get() != name.get()).then(|| "Type the name of the server first.".to_owned())
     });
-    let navigate = use_navigate();
     let go = Callback::new(move |()| {
-        let (path, navigate) = (scene.path(""), navigate.clone());
+        let path = scene.path("");
         submit.run(async move { api::delete(&path).await }, move |()| {
             open.try_set(false);
             toast::done("Server removed");
-            navigate("/servers", NavigateOptions::default());
+            route::go("/servers");
         });
     });
     let title = Signal::derive(move || format!("Remove {}", name.get()));

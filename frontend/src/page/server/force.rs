@@ -13,6 +13,7 @@ use rackhand_wire::{
 use super::power_dialog::{Ask, Plan, Shared, plan_path, request, start};
 use crate::{
     form::Submit,
+    held::Held,
     load::{faces, load},
     part::{
         button::{Button, Kind},
@@ -27,7 +28,7 @@ use crate::{
 
 /// Asks, and starts it.
 #[component]
-pub fn ForceDialog(server: Signal<Server>, open: RwSignal<bool>) -> impl IntoView {
+pub fn ForceDialog(server: Held<Server>, open: RwSignal<bool>) -> impl IntoView {
     let submit = Submit::new();
     let title =
         Signal::derive(move || format!("Force {} via PDU", server.with(|server| server.name.clone())));
@@ -39,7 +40,7 @@ pub fn ForceDialog(server: Signal<Server>, open: RwSignal<bool>) -> impl IntoVie
 }
 
 #[component]
-fn Body(server: Signal<Server>, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
+fn Body(server: Held<Server>, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
     submit.problem.set(None);
     let action = RwSignal::new(PowerAction::Cycle);
     let typed = RwSignal::new(String::new());
@@ -77,7 +78,7 @@ fn Body(server: Signal<Server>, open: RwSignal<bool>, submit: Submit) -> impl In
         };
         start(server, body, open, submit);
     });
-    let verb = Signal::derive(move || plan.value.with(|plan| button(action.get(), plan.as_ref())));
+    let verb = Signal::derive(move || plan.value.with(|plan| button(action.get(), plan)));
     let shown = |field: &str| matches!(field, "confirm_name" | "password");
     let choices =
         vec![(PowerAction::Cycle, "Power cycle"), (PowerAction::Off, "Cut power"), (PowerAction::On, "Feed")];

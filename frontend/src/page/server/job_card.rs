@@ -1,7 +1,6 @@
 //! The job that is under way, step by step, and what became of it.
 
 use leptos::prelude::*;
-use leptos_router::components::A;
 use rackhand_wire::{
     api::{job::Job, live::Object},
     id::JobId,
@@ -46,7 +45,7 @@ fn One(id: JobId, kept: RwSignal<Option<JobId>>) -> impl IntoView {
                     <h2>{live(move || job.with(|job| job.title.clone()))}</h2>
                     {live(move || job.with(state_badge))}
                     <span class="push row">
-                        <A href=format!("/jobs/{id}")>"Open job"</A>
+                        <a href=format!("/jobs/{id}")>"Open job"</a>
                         {live(move || over.get().then(|| view! {
                             <IconButton label="Put away".to_owned() icon="x" small="sm" on_click=move || kept.set(None)/>
                         }))}

@@ -13,11 +13,11 @@ pub mod power_dialog;
 mod verbs;
 
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
 use rackhand_wire::api::{connection::Connection, live::Object, page::Page, server::Server};
 
 use crate::{
     draw::live,
+    held::Held,
     load::{Load, faces, load},
     part::{
         badge::Badge,
@@ -27,42 +27,16 @@ use crate::{
         skeleton::Skeleton,
         tabs::{Tab, Tabs},
     },
+    route,
 };
 
-/// The page of the server that the address names.
+/// The page of one server.
 #[component]
-pub fn ServerPage() -> impl IntoView {
-    let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
-    let tab = Memo::new(move |_| params.with(|params| params.get("tab").unwrap_or_default()));
-    // Another server is another page: nothing of the one before may be acted on.
-    live(move || view! { <One id=id.get() tab/> })
-}
-
-/// What the tabs work with.
-#[derive(Clone, Copy)]
-pub struct Scene {
-    /// The server.
-    pub server: Signal<Server>,
-    /// Its connections.
-    pub connections: Load<Page<Connection>>,
-    /// Fetches both again.
-    pub again: Callback<()>,
-    /// The drawer that adds a connection.
-    pub adding: RwSignal<bool>,
-    /// An address that shall be recognised when that drawer opens next; empty for none.
-    pub pasted: RwSignal<String>,
-}
-
-impl Scene {
-    /// The path of the server below the API, with `rest` behind it.
-    pub fn path(self, rest: &str) -> String {
-        format!("servers/{}{rest}", self.server.with_untracked(|server| server.id))
-    }
-}
-
-#[component]
-fn One(id: String, tab: Memo<String>) -> impl IntoView {
+pub fn ServerPage(id: String) -> impl IntoView {
+    let base = format!("/servers/{id}");
+    let tab = route::tab(&base);
+    // "Add server" hands over the address of its BMC.
+    let pasted = RwSignal::new(route::query(&base, "paste").get_untracked());
     let concerns = |id: &str| {
         let id = id.to_owned();
         move |change: &rackhand_wire::api::live::Change| change.object == Object::Server && change.id == id
@@ -78,15 +52,34 @@ fn One(id: String, tab: Memo<String>) -> impl IntoView {
         server.again.run(());
         connections.again.run(());
     });
-    // "Add server" hands over the address of its BMC.
-    let query = use_query_map();
-    let pasted = RwSignal::new(query.with_untracked(|query| query.get("paste").unwrap_or_default()));
     let adding = RwSignal::new(pasted.with_untracked(|pasted| !pasted.is_empty()));
     let shape = || view! { <Skeleton lines=3/> <Skeleton/> }.into_any();
     faces(server, shape, move |server| {
         let scene = Scene { server, connections, again, adding, pasted };
         view! { <Filled scene tab/> }.into_any()
     })
+}
+
+/// What the tabs work with.
+#[derive(Clone, Copy)]
+pub struct Scene {
+    /// The server.
+    pub server: Held<Server>,
+    /// Its connections.
+    pub connections: Load<Page<Connection>>,
+    /// Fetches both again.
+    pub again: Callback<()>,
+    /// The drawer that adds a connection.
+    pub adding: RwSignal<bool>,
+    /// An address that shall be recognised when that drawer opens next; empty for none.
+    pub pasted: RwSignal<String>,
+}
+
+impl Scene {
+    /// The path of the server below the API, with `rest` behind it.
+    pub fn path(self, rest: &str) -> String {
+        format!("servers/{}{rest}", self.server.with_untracked(|server| server.id))
+    }
 }
 
 #[component]
@@ -140,7 +133,7 @@ pub fn shown(server: &Server) -> Shown {
     }
 }
 
-fn beside_title(server: Signal<Server>) -> impl IntoView {
+fn beside_title(server: Held<Server>) -> impl IntoView {
     let tags = move || {
         server
             .with(|server| server.tags.clone())

@@ -1,7 +1,6 @@
 //! What the server is and how sure that is.
 
 use leptos::prelude::*;
-use leptos_router::components::A;
 use rackhand_wire::{
     Role,
     api::{connection::Connection, job::Job, live::Object, page::Page, server::Server},
@@ -11,6 +10,7 @@ use rackhand_wire::{
 use super::{Scene, job_card::JobCard, verbs};
 use crate::{
     draw::live,
+    held::Held,
     load::{faces, load},
     page::activity::job_line,
     part::{
@@ -52,7 +52,7 @@ fn Power(scene: Scene) -> impl IntoView {
             .map_or_else(|| "Never read".to_owned(), |at| format!("Read {} ago", time::age(at)));
         view! {
             {agreement(&server.power)}
-            <span class="meta push" title=since>{read}</span>
+            <span class="meta push only-wide" title=since>{read}</span>
         }
     };
     let rest = move || {
@@ -121,8 +121,8 @@ fn Recent(scene: Scene) -> impl IntoView {
         move || Some(format!("jobs?limit=5&q=server:{id}")),
         |change| change.object == Object::Job,
     );
-    let all = move || view! { <A href=format!("/servers/{id}/activity")>"All activity"</A> };
-    let draw = |jobs: Signal<Page<Job>>| {
+    let all = move || view! { <a href=format!("/servers/{id}/activity")>"All activity"</a> };
+    let draw = |jobs: Held<Page<Job>>| {
         let none = move || {
             jobs.with(|jobs| jobs.items.is_empty()).then(|| {
                 view! { <Empty icon="activity" title="No job yet" text="Power actions appear here with their steps."/> }
@@ -140,9 +140,9 @@ fn Recent(scene: Scene) -> impl IntoView {
 }
 
 #[component]
-fn About(server: Signal<Server>) -> impl IntoView {
+fn About(server: Held<Server>) -> impl IntoView {
     let id = server.with_untracked(|server| server.id);
-    let edit = move || view! { <A href=format!("/servers/{id}/configuration")>"Change"</A> };
+    let edit = move || view! { <a href=format!("/servers/{id}/configuration")>"Change"</a> };
     let facts = move || {
         let server = server.get();
         let feeds =
@@ -171,8 +171,8 @@ pub fn or_dash(text: String) -> String {
 #[component]
 fn Connections(scene: Scene) -> impl IntoView {
     let id = scene.server.with_untracked(|server| server.id);
-    let manage = move || view! { <A href=format!("/servers/{id}/configuration")>"Manage"</A> };
-    let draw = |page: Signal<Page<Connection>>| {
+    let manage = move || view! { <a href=format!("/servers/{id}/configuration")>"Manage"</a> };
+    let draw = |page: Held<Page<Connection>>| {
         let none = move || {
             page.with(|page| page.items.is_empty())
                 .then(|| view! { <p class="meta card-body">"None yet."</p> })
@@ -197,11 +197,12 @@ fn line(connection: &Connection) -> impl IntoView + use<> {
         Role::Controller => "cpu",
         Role::Feed => "plug",
     };
-    let features: Vec<_> = connection.features.iter().map(|feature| feature.title().to_lowercase()).collect();
+    let features: Vec<_> =
+        connection.features.iter().map(|feature| feature.title().to_ascii_lowercase()).collect();
     let label = connection.label.clone();
     let badge = status_badge(&connection.status);
     view! {
-        <A href=format!("/servers/{}/configuration", connection.server_id)>
+        <a href=format!("/servers/{}/configuration", connection.server_id)>
             <Icon name=glyph/>
             <span class="flow">
                 <span class="strong cut">{label}</span>
@@ -209,6 +210,6 @@ fn line(connection: &Connection) -> impl IntoView + use<> {
                 <span class="meta">{features.join(", ")}</span>
             </span>
             {badge}
-        </A>
+        </a>
     }
 }

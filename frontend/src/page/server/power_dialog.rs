@@ -16,6 +16,7 @@ use crate::{
     api,
     draw::live,
     form::Submit,
+    held::Held,
     live,
     load::{faces, load},
     part::{
@@ -76,7 +77,7 @@ pub fn request(ask: Ask) -> StartPower {
 
 /// Asks before the action and starts it.
 #[component]
-pub fn PowerDialog(server: Signal<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>) -> impl IntoView {
+pub fn PowerDialog(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>) -> impl IntoView {
     let submit = Submit::new();
     let title = Signal::derive(move || {
         format!("{} {}", ask.get().action.title(), server.with(|server| server.name.clone()))
@@ -110,7 +111,7 @@ impl Options {
 }
 
 #[component]
-fn Body(server: Signal<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
+fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
     let options = Options::new();
     submit.problem.set(None);
     let plan = load::<PowerPlan>(
@@ -171,7 +172,7 @@ fn Body(server: Signal<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit
 }
 
 /// Sends the request; the page shows the job from there on.
-pub fn start(server: Signal<Server>, body: StartPower, open: RwSignal<bool>, submit: Submit) {
+pub fn start(server: Held<Server>, body: StartPower, open: RwSignal<bool>, submit: Submit) {
     let (id, name) = server.with_untracked(|server| (server.id, server.name.clone()));
     let title = body.action.title();
     let work = async move { api::post::<_, Job>(&format!("servers/{id}/power"), &body).await };
@@ -204,7 +205,7 @@ fn consequence(action: PowerAction, server: &Server) -> &'static str {
 
 /// Draws a plan: its steps in order, then what fallback would do.
 #[component]
-pub fn Plan(#[prop(into)] plan: Signal<PowerPlan>) -> impl IntoView {
+pub fn Plan(#[prop(into)] plan: Held<PowerPlan>) -> impl IntoView {
     let step = |(at, text): (usize, String)| {
         view! {
             <li><span class="step-mark">{at + 1}</span><div class="step-title">{text}</div></li>
@@ -213,13 +214,15 @@ pub fn Plan(#[prop(into)] plan: Signal<PowerPlan>) -> impl IntoView {
     let steps =
         move || plan.with(|plan| plan.steps.clone()).into_iter().enumerate().map(step).collect::<Vec<_>>();
     let fallback = move || {
-        plan.with(|plan| plan.fallback.clone().map(|text| (text, plan.fallback_possible))).map(|(text, possible)| {
-            if possible {
-                view! { <Callout title="If the controller cannot be reached" text tone=Tone::Degraded icon="plug"/> }
-            } else {
-                view! { <Callout title="No fallback to the outlets" text icon="info"/> }
-            }
-        })
+        plan.with(|plan| plan.fallback.clone().map(|text| (text, plan.fallback_possible))).map(
+            |(text, possible)| {
+                if possible {
+                    view! { <Callout title="Fallback" text tone=Tone::Degraded icon="plug"/> }
+                } else {
+                    view! { <Callout title="No fallback to the outlets" text icon="info"/> }
+                }
+            },
+        )
     };
     let refusal = move || {
         plan.with(|plan| plan.refusal.clone().filter(|_| !plan.allowed))
@@ -234,8 +237,8 @@ pub fn Plan(#[prop(into)] plan: Signal<PowerPlan>) -> impl IntoView {
 
 #[component]
 fn Choices(
-    plan: Signal<PowerPlan>,
-    server: Signal<Server>,
+    plan: Held<PowerPlan>,
+    server: Held<Server>,
     ask: RwSignal<Ask>,
     options: Options,
 ) -> impl IntoView {
@@ -272,7 +275,7 @@ fn Choices(
 
 /// Asks to agree to the loss of power of the servers that share an outlet.
 #[component]
-pub fn Shared(plan: Signal<PowerPlan>, agreed: RwSignal<bool>) -> impl IntoView {
+pub fn Shared(plan: Held<PowerPlan>, agreed: RwSignal<bool>) -> impl IntoView {
     let names = Memo::new(move |_| {
         plan.with(|plan| {
             plan.shared_with.iter().map(|server| server.name.clone()).collect::<Vec<_>>().join(", ")
@@ -291,7 +294,7 @@ pub fn Shared(plan: Signal<PowerPlan>, agreed: RwSignal<bool>) -> impl IntoView 
 
 /// Offers the softer way before one that loses data.
 #[component]
-fn Softer(server: Signal<Server>, ask: RwSignal<Ask>) -> impl IntoView {
+fn Softer(server: Held<Server>, ask: RwSignal<Ask>) -> impl IntoView {
     let offered = Memo::new(move |_| {
         let hard = match ask.get().action {
             PowerAction::Off | PowerAction::Cycle | PowerAction::Reset => true,

@@ -1,7 +1,6 @@
 //! Adding a server, with the shortcut to its BMC.
 
 use leptos::prelude::*;
-use leptos_router::{NavigateOptions, hooks::use_navigate};
 use rackhand_wire::api::{
     live::Object,
     page::Page,
@@ -21,6 +20,7 @@ use crate::{
         field::{Kind, SelectField, TextField},
         toast,
     },
+    route,
 };
 
 /// Takes tags apart at commas and blanks.
@@ -76,11 +76,9 @@ fn Form(open: RwSignal<bool>) -> impl IntoView {
         options.extend(sites.into_iter().map(|site| (site.id.to_string(), site.name)));
         options
     });
-    let navigate = use_navigate();
     let send = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let body = draft.body();
-        let navigate = navigate.clone();
         submit.run(async move { api::post::<_, Server>("servers", &body).await }, move |server| {
             live::announce(Object::Server, server.id);
             toast::done(format!("{} added", server.name));
@@ -91,7 +89,7 @@ fn Form(open: RwSignal<bool>) -> impl IntoView {
             } else {
                 format!("/servers/{}/configuration?paste={}", server.id, api::encode(bmc.trim()))
             };
-            navigate(&href, NavigateOptions::default());
+            route::go(&href);
         });
     };
     let rest = submit.rest(|field| matches!(field, "name" | "rack" | "site_id" | "tags"));

@@ -1,7 +1,6 @@
 //! One power action on many servers: what would happen to each, then one after the other.
 
 use leptos::{prelude::*, task::spawn_local};
-use leptos_router::components::A;
 use rackhand_wire::{
     PowerAction,
     api::{
@@ -102,7 +101,10 @@ fn servers(count: usize) -> String {
 #[component]
 fn Plan(action: PowerAction, picked: Picked, open: RwSignal<bool>) -> impl IntoView {
     let rows: Vec<ServerRow> = picked.get_untracked().into_values().collect();
-    let report: Report = RwSignal::new(rows.iter().map(|row| (row.id, Progress::Asking)).collect());
+    let report: Report = RwSignal::new(BTreeMap::new());
+    for row in &rows {
+        note(report, row.id, Progress::Asking);
+    }
     let running = RwSignal::new(false);
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     ask_all(action, ids.clone(), report);
@@ -179,7 +181,7 @@ fn line(row: ServerRow, report: Report) -> impl IntoView {
         }
         Progress::Refused(why) => view! { <span class="ink">{why}</span> }.into_any(),
         Progress::Sending => view! { <span class="meta">"starting…"</span> }.into_any(),
-        Progress::Started(job) => view! { <A href=format!("/jobs/{job}")>"See the job"</A> }.into_any(),
+        Progress::Started(job) => view! { <a href=format!("/jobs/{job}")>"See the job"</a> }.into_any(),
     };
     view! {
         <li data-tone=tone class="bulk-line">

@@ -1,7 +1,6 @@
 //! The table of servers.
 
 use leptos::prelude::*;
-use leptos_router::components::A;
 use rackhand_wire::{
     api::{
         page::Page,
@@ -14,6 +13,7 @@ use rackhand_wire::{
 use super::{Look, Picked};
 use crate::{
     draw::live,
+    held::{Held, Slot},
     load::{faces, load},
     part::{
         Tone,
@@ -31,10 +31,10 @@ use crate::{
 /// The rows with heads that sort.
 #[component]
 pub fn List(
-    page: Signal<Page<ServerRow>>,
+    page: Held<Page<ServerRow>>,
     look: Look,
     picked: Picked,
-    tally: RwSignal<Option<Tally>>,
+    tally: Slot<Tally>,
     adding: RwSignal<bool>,
 ) -> impl IntoView {
     let some = Memo::new(move |_| page.with(|page| !page.items.is_empty()));
@@ -70,12 +70,7 @@ fn nothing(look: Look, adding: RwSignal<bool>) -> AnyView {
 }
 
 #[component]
-fn Table(
-    page: Signal<Page<ServerRow>>,
-    look: Look,
-    picked: Picked,
-    tally: RwSignal<Option<Tally>>,
-) -> impl IntoView {
+fn Table(page: Held<Page<ServerRow>>, look: Look, picked: Picked, tally: Slot<Tally>) -> impl IntoView {
     let sort = Signal::derive(move || look.sort.get());
     let on_sort = Callback::new(move |sort: String| look.go.run((look.q.get_untracked(), sort)));
     let all = Memo::new(move |_| {
@@ -140,7 +135,7 @@ fn Table(
 }
 
 #[component]
-fn Row(id: ServerId, row: Signal<ServerRow>, picked: Picked) -> impl IntoView {
+fn Row(id: ServerId, row: Held<ServerRow>, picked: Picked) -> impl IntoView {
     let ticked = move || picked.with(|picked| picked.contains_key(&id));
     let tick = move |_| {
         let row = row.get_untracked();
@@ -163,13 +158,13 @@ fn Row(id: ServerId, row: Signal<ServerRow>, picked: Picked) -> impl IntoView {
                 />
             </td>
             <td data-m="title">
-                <A href=format!("/servers/{id}") attr:class="name">{live(move || row.get().name)}</A>
+                <a href=format!("/servers/{id}") class="name">{live(move || row.get().name)}</a>
             </td>
             <td data-m="end"><State id row/></td>
             <td class="break"></td>
             <td data-m="line" class="mono">{live(move || row.get().rack)}</td>
             <td data-p="1" data-m="line">{live(move || row.get().site_name)}</td>
-            <td data-p="2">{live(move || paths(row.get().paths))}</td>
+            <td data-p="2">{live(move || row.with(|row| paths(&row.paths, &row.name)))}</td>
             <td data-p="3">{live(move || tags(row.get().tags))}</td>
             <td data-p="1" class="num dim">{live(age)}</td>
         </tr>
@@ -182,8 +177,8 @@ fn tags(tags: Vec<String>) -> impl IntoView {
     view! { <span>{chips}</span> }
 }
 
-fn paths(paths: Vec<PathBrief>) -> impl IntoView {
-    let draw = |path: PathBrief| {
+fn paths(paths: &[PathBrief], server: &str) -> impl IntoView + use<> {
+    let draw = |path: &PathBrief| {
         let (tone, icon, said) = match path.ok {
             Some(true) => (None, None, "answers"),
             Some(false) => (Some(Tone::Danger), Some("warning"), "does not answer"),
@@ -193,16 +188,26 @@ fn paths(paths: Vec<PathBrief>) -> impl IntoView {
         view! {
             <span class="path" data-tone=tone.map(Tone::word) title=title>
                 {icon.map(|icon| view! { <Icon name=icon/> })}
-                {path.label}
+                {brief(&path.label, server)}
             </span>
         }
     };
-    view! { <span class="paths">{paths.into_iter().map(draw).collect::<Vec<_>>()}</span> }
+    view! { <span class="paths">{paths.iter().map(draw).collect::<Vec<_>>()}</span> }
+}
+
+/// A path in as few letters as tell it: `pdu-a 3` for `outlet 3 on pdu-a`, `BMC` for the server's own.
+fn brief(label: &str, server: &str) -> String {
+    if let Some((place, device)) = label.split_once(" on ") {
+        let number = place.rsplit(' ').next().unwrap_or(place);
+        return format!("{device} {number}");
+    }
+    let own = label.strip_suffix(server).map(|own| own.trim_end().trim_end_matches(" of"));
+    own.filter(|own| !own.is_empty()).unwrap_or(label).to_owned()
 }
 
 /// The chip; its evidence is fetched when it is opened.
 #[component]
-fn State(id: ServerId, row: Signal<ServerRow>) -> impl IntoView {
+fn State(id: ServerId, row: Held<ServerRow>) -> impl IntoView {
     let open = RwSignal::new(false);
     let shown = Memo::new(move |_| {
         let row = row.get();
@@ -233,7 +238,7 @@ fn State(id: ServerId, row: Signal<ServerRow>) -> impl IntoView {
 #[component]
 fn Paths(id: ServerId) -> impl IntoView {
     let power = load::<ServerPower>(move || Some(format!("servers/{id}/power")), |_| false);
-    let draw = |power: Signal<ServerPower>| {
+    let draw = |power: Held<ServerPower>| {
         let none = move || {
             power
                 .with(|power| power.paths.is_empty())

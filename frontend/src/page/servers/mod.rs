@@ -6,10 +6,6 @@ mod list;
 mod saved;
 
 use leptos::prelude::*;
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_navigate, use_query_map},
-};
 use rackhand_wire::{
     api::{
         live::{Change, Object},
@@ -34,6 +30,7 @@ use crate::{
         skeleton::Skeleton,
         tally::{Figure, TallyBar},
     },
+    route,
 };
 
 /// Servers ticked, with what the bulk dialog tells of them.
@@ -57,20 +54,16 @@ pub struct Look {
 
 impl Look {
     fn from_address() -> Self {
-        let query = use_query_map();
-        let q = Memo::new(move |_| query.with(|query| query.get("q").unwrap_or_default()));
+        let q = route::query("/servers", "q");
+        let asked = route::query("/servers", "sort");
         let sort = Memo::new(move |_| {
-            query.with(|query| {
-                query.get("sort").filter(|sort| !sort.is_empty()).unwrap_or_else(|| "name".to_owned())
-            })
+            Some(asked.get()).filter(|sort| !sort.is_empty()).unwrap_or_else(|| "name".to_owned())
         });
         let cursor = Cursor::new();
-        let navigate = use_navigate();
         let go = Callback::new(move |(q, sort): (String, String)| {
             cursor.reset();
             let sort = if sort == "name" { String::new() } else { format!("&sort={}", api::encode(&sort)) };
-            let href = format!("/servers?q={}{sort}", api::encode(&q));
-            navigate(&href, NavigateOptions { scroll: false, ..NavigateOptions::default() });
+            route::go(&format!("/servers?q={}{sort}", api::encode(&q)));
         });
         Effect::new(move |_| {
             q.with(|_| ());

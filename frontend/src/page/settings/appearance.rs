@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use rackhand_wire::api::settings::{Settings, Theme};
 
 use crate::{
+    held::Held,
     part::{
         card::Card,
         facts::{Facts, fact},
@@ -14,7 +15,7 @@ use crate::{
 
 /// The two cards at the side.
 #[component]
-pub fn Appearance(settings: Signal<Settings>) -> impl IntoView {
+pub fn Appearance(settings: Held<Settings>) -> impl IntoView {
     let chosen = Signal::derive(move || settings.get().user.theme);
     let choose = move |theme: Theme| {
         theme::apply(theme);

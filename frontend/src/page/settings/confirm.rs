@@ -28,7 +28,11 @@ pub struct Removal {
 #[component]
 pub fn ConfirmRemoval(asked: RwSignal<Option<Removal>>, on_done: Callback<()>) -> impl IntoView {
     let open = RwSignal::new(false);
-    Effect::new(move |_| open.set(asked.with(Option::is_some)));
+    Effect::new(move |_| {
+        if asked.with(Option::is_some) {
+            open.set(true);
+        }
+    });
     Effect::new(move |_| {
         if !open.get() {
             asked.set(None);

@@ -9,6 +9,7 @@ use rackhand_wire::api::{
 use crate::{
     api,
     form::Submit,
+    held::Held,
     live,
     part::{
         button::{Button, Kind},
@@ -51,7 +52,7 @@ impl Draft {
 
 /// The card.
 #[component]
-pub fn Installation(settings: Signal<Settings>) -> impl IntoView {
+pub fn Installation(settings: Held<Settings>) -> impl IntoView {
     let draft = Draft::of(&settings.get_untracked().installation);
     let submit = Submit::new();
     let send = move |event: leptos::ev::SubmitEvent| {

@@ -8,7 +8,6 @@ mod tokens;
 mod users;
 
 use leptos::{prelude::*, task::spawn_local};
-use leptos_router::hooks::use_params_map;
 use rackhand_wire::api::{
     live::Object,
     settings::{ChangeSettings, Settings, Theme, UserSettings},
@@ -17,6 +16,7 @@ use rackhand_wire::api::{
 use crate::{
     api,
     draw::live,
+    held::Held,
     live,
     load::{faces, load},
     part::{
@@ -26,14 +26,14 @@ use crate::{
         tabs::{Tab, Tabs},
         toast,
     },
+    route,
 };
 
 /// The page with its tabs.
 #[component]
 pub fn SettingsPage() -> impl IntoView {
     crumbs::stand(|| (Vec::new(), "Settings".to_owned()));
-    let params = use_params_map();
-    let tab = Memo::new(move |_| params.with(|params| params.get("tab").unwrap_or_default()));
+    let tab = route::tab("/settings");
     let draw = move || match tab.get().as_str() {
         "sites" => view! { <sites::Sites/> }.into_any(),
         "users" => view! { <users::Users/> }.into_any(),
@@ -60,7 +60,7 @@ pub fn SettingsPage() -> impl IntoView {
 fn General() -> impl IntoView {
     let settings =
         load::<Settings>(|| Some("settings".to_owned()), |change| change.object == Object::Settings);
-    let draw = |settings: Signal<Settings>| {
+    let draw = |settings: Held<Settings>| {
         view! {
             <div class="columns">
                 <installation::Installation settings/>

@@ -1,7 +1,6 @@
 //! Places where servers stand.
 
 use leptos::prelude::*;
-use leptos_router::components::A;
 use rackhand_wire::api::{
     live::Object,
     page::Page,
@@ -13,6 +12,7 @@ use crate::{
     api,
     draw::live,
     form::Submit,
+    held::Held,
     live,
     load::{faces, load},
     part::{
@@ -46,7 +46,7 @@ pub fn Sites() -> impl IntoView {
         edited.set(Some(site));
         open.set(true);
     };
-    let draw = move |list: Signal<Page<Site>>| {
+    let draw = move |list: Held<Page<Site>>| {
         let none = move || {
             list.with(|list| list.items.is_empty())
                 .then(|| view! { <Empty icon="pin" title="No sites yet" text="A site is a place with racks; servers and agents may name theirs."/> })
@@ -98,7 +98,7 @@ fn line(
         <div>
             <Icon name="pin"/>
             <span class="cut flow"><span class="strong">{site.name}</span> " " <span class="meta">{site.time_zone}</span></span>
-            <A href=href>{count}</A>
+            <a href=href>{count}</a>
             <Menu label=format!("Actions for {name}") small="sm" items/>
         </div>
     }

@@ -11,6 +11,7 @@ use crate::{
     api,
     draw::live,
     form::Submit,
+    held::Held,
     load::{faces, load},
     part::{
         Tone,
@@ -37,7 +38,7 @@ pub fn Tokens() -> impl IntoView {
     let again = list.again;
     let open = RwSignal::new(false);
     let removal = RwSignal::new(None::<Removal>);
-    let draw = move |list: Signal<Page<Token>>| {
+    let draw = move |list: Held<Page<Token>>| {
         let none = move || {
             list.with(|list| list.items.is_empty())
                 .then(|| view! { <Empty icon="key" title="No tokens yet" text="A token lets a script call the API with your rights."/> })

@@ -14,6 +14,7 @@ use crate::{
     api,
     draw::live,
     form::Submit,
+    held::Held,
     load::{faces, load},
     part::{
         Tone,
@@ -51,7 +52,7 @@ pub fn Users() -> impl IntoView {
         edited.set(what);
         open.set(true);
     };
-    let draw = move |list: Signal<Page<User>>| {
+    let draw = move |list: Held<Page<User>>| {
         view! {
             <div class="card-list">
                 {follow(

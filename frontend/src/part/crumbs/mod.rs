@@ -2,7 +2,6 @@
 
 use crate::draw::live;
 use leptos::prelude::*;
-use leptos_router::components::A;
 use std::cell::Cell;
 
 use super::icon::{Icon, Size};
@@ -41,7 +40,7 @@ pub fn Crumbs() -> impl IntoView {
     let draw = |crumb: Crumb| match crumb.href {
         Some(href) => view! {
             <span class="only-wide row">
-                <A href=href>{crumb.label}</A>
+                <a href=href>{crumb.label}</a>
                 <Icon name="chevron-right" size=Size::Small/>
             </span>
         }

@@ -1,6 +1,6 @@
 //! Modal windows. The browser keeps the focus inside, closes on Esc and gives the focus back.
 
-use crate::draw::live;
+use crate::{draw::live, focus};
 use leptos::{ev, html, prelude::*};
 
 use super::icon_button::IconButton;
@@ -77,6 +77,8 @@ fn Frame(
     }
 }
 
+const FIRST: &str = ".dialog-body :is(input:not([type=checkbox], [type=radio]), select, textarea)";
+
 /// Opens a dialog as modal as soon as it stands in the page, and closes it before it goes, so that
 /// the browser gives the focus back.
 pub fn hold_open(node: NodeRef<html::Dialog>) {
@@ -84,6 +86,8 @@ pub fn hold_open(node: NodeRef<html::Dialog>) {
         if let Some(dialog) = node.get() {
             // Fails only when it is open already.
             drop(dialog.show_modal());
+            // What is asked for comes before the button that closes.
+            focus::give(dialog.query_selector(FIRST).ok().flatten());
         }
     });
     on_cleanup(move || {

@@ -1,7 +1,7 @@
 //! The empty and the failed face of a page.
 
 use leptos::prelude::*;
-use rackhand_wire::api::problem::Problem;
+use rackhand_wire::{FieldError, api::problem::Problem};
 
 use super::{Tone, button::Button, icon::Icon};
 
@@ -29,15 +29,22 @@ pub fn Failed(problem: Problem, again: Callback<()>) -> impl IntoView {
     let request = (!problem.request_id.is_empty()).then(
         || view! { <p class="meta">"Request " <span class="mono">{problem.request_id.clone()}</span></p> },
     );
+    let title = problem.title.clone();
     view! {
         <div class="empty" data-tone=Tone::Danger.word() role="alert">
             <Icon name="warning"/>
-            <h3>{problem.title}</h3>
-            <p>{problem.detail.unwrap_or_default()}</p>
+            <h3>{title}</h3>
+            <p>{sentences(problem.detail.as_deref(), &problem.errors)}</p>
             {request}
             <div class="row">
                 <Button label="Try again".to_owned() icon="refresh" on_click=again/>
             </div>
         </div>
     }
+}
+
+/// What is known of the failure beside its title: the detail, and what each field was refused for.
+fn sentences(detail: Option<&str>, errors: &[FieldError]) -> String {
+    let fields = errors.iter().map(|error| error.message.as_str());
+    detail.into_iter().chain(fields).collect::<Vec<_>>().join(" ")
 }

@@ -10,7 +10,7 @@ use super::{
     Tone,
     icon::{Icon, Size},
 };
-use crate::draw::live;
+use crate::draw::{live, whole};
 use crate::time;
 
 /// Draws the lines, narrow for a popover.
@@ -80,7 +80,7 @@ pub fn says(path: &PathEvidence) -> String {
         Some(PathState::Unclear) => "unclear",
         None => "not read",
     };
-    path.watts.map_or_else(|| word.to_owned(), |watts| format!("{word}, {watts:.0} W"))
+    path.watts.map_or_else(|| word.to_owned(), |watts| format!("{word}, {} W", whole(watts)))
 }
 
 /// What that proves, or why it proves nothing.
@@ -89,8 +89,8 @@ pub fn proves(path: &PathEvidence) -> String {
         return fault.to_string();
     }
     match path.state {
-        Some(PathState::On) => "The machine runs. Source of record.",
-        Some(PathState::Off) => "The machine does not run. Source of record.",
+        Some(PathState::On) => "Machine is on. Source of record.",
+        Some(PathState::Off) => "Machine is off. Source of record.",
         Some(PathState::FeedOn) => "This feed is live",
         Some(PathState::FeedOff) => "This feed is cut",
         Some(PathState::Unclear) => "It answers without telling",

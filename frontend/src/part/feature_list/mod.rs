@@ -12,8 +12,8 @@ pub fn FeatureList(offered: Vec<Feature>, role: Role, ticked: RwSignal<Vec<Featu
                 if ticked.contains(&feature) {
                     ticked.retain(|other| *other != feature);
                 } else {
-                    ticked.push(feature);
-                    ticked.sort_unstable();
+                    let at = ticked.iter().position(|other| *other > feature).unwrap_or(ticked.len());
+                    ticked.insert(at, feature);
                 }
             });
         };

@@ -1,13 +1,19 @@
 //! What was filled in, field by field, and how it becomes JSON.
 
 use leptos::prelude::*;
-use rackhand_wire::{Field, Input};
+use rackhand_wire::{Field, Input, field::Condition};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The values of a form that is drawn from fields. Copy; lives with the form.
 #[derive(Clone, Copy)]
-pub struct Values(StoredValue<BTreeMap<String, RwSignal<String>>>);
+pub struct Values(StoredValue<BTreeMap<String, Entry>>);
+
+#[derive(Clone)]
+struct Entry {
+    value: RwSignal<String>,
+    shown_when: Option<Condition>,
+}
 
 impl Values {
     /// Starts with what is saved, else with the defaults.
@@ -16,7 +22,8 @@ impl Values {
             let known = saved.get(&field.name).filter(|value| !value.is_null());
             // A default is shown where it can be seen; where it cannot, an empty field stands for it.
             let value = known.or(field.default.as_ref().filter(|_| shows_default(&field.input)));
-            (field.name.clone(), RwSignal::new(value.map(text).unwrap_or_default()))
+            let value = RwSignal::new(value.map(text).unwrap_or_default());
+            (field.name.clone(), Entry { value, shown_when: field.shown_when.clone() })
         };
         // Inserted one by one: collecting would sort, which costs as much wasm as this whole file.
         let mut values = BTreeMap::new();
@@ -28,15 +35,23 @@ impl Values {
 
     /// The signal of one field; a field that the form does not have is empty.
     pub fn signal(self, name: &str) -> RwSignal<String> {
-        let known = self.0.with_value(|values| values.get(name).copied());
-        known.unwrap_or_else(|| RwSignal::new(String::new()))
+        self.entry(name).map_or_else(|| RwSignal::new(String::new()), |entry| entry.value)
+    }
+
+    fn entry(self, name: &str) -> Option<Entry> {
+        self.0.with_value(|values| values.get(name).cloned())
     }
 
     /// Says whether a field is in sight, given the others. Tracks what it reads.
     pub fn shows(self, field: &Field) -> bool {
-        field.shown_when.as_ref().is_none_or(|condition| {
-            let other = self.signal(&condition.field).get();
-            condition.values.contains(&other)
+        self.holds(field.shown_when.as_ref())
+    }
+
+    /// A field that is out of sight itself brings no other one into sight.
+    fn holds(self, condition: Option<&Condition>) -> bool {
+        let Some(condition) = condition else { return true };
+        self.entry(&condition.field).is_some_and(|other| {
+            condition.values.contains(&other.value.get()) && self.holds(other.shown_when.as_ref())
         })
     }
 

@@ -8,13 +8,17 @@ use rackhand_wire::api::job::{Step, StepOutcome};
 use self::group::{Group, grouped};
 use super::{Tone, badge::Badge, icon::Icon, table};
 use crate::draw::live;
+use crate::held::Held;
 use crate::time;
 
 /// Draws the steps of a job that began at `start` (milliseconds since 1970).
 #[component]
 pub fn JobSteps(#[prop(into)] steps: Signal<Vec<Step>>, #[prop(into)] start: Signal<i64>) -> impl IntoView {
     let groups = move || steps.with(|steps| grouped(steps));
+    // Spoken once per step; the list itself changes every second.
+    let newest = Memo::new(move |_| steps.with(|steps| steps.last().map(|step| step.title.clone())));
     view! {
+        <p class="hide" role="status">{live(move || newest.get())}</p>
         <ol class="job-steps">
             {table::follow(groups, |group: &Group| group.seq, move |_, group| view! { <Line group start/> })}
         </ol>
@@ -22,7 +26,7 @@ pub fn JobSteps(#[prop(into)] steps: Signal<Vec<Step>>, #[prop(into)] start: Sig
 }
 
 #[component]
-fn Line(group: Signal<Group>, start: Signal<i64>) -> impl IntoView {
+fn Line(group: Held<Group>, start: Signal<i64>) -> impl IntoView {
     let look = Memo::new(move |_| group.with(Group::look));
     let since = move || time::offset(group.with(Group::began) - start.get());
     let took = move || {

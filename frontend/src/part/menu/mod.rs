@@ -1,8 +1,11 @@
 //! A button with verbs, one sentence each. Arrows move, Esc closes.
 
-use crate::draw::live;
 use leptos::{ev, html, prelude::*};
-use wasm_bindgen::JsCast;
+
+use crate::{
+    draw::live,
+    focus::{self, Step},
+};
 
 use super::{
     icon::Icon,
@@ -59,7 +62,7 @@ pub fn Menu(
     close_outside(open, host);
     Effect::new(move |_| {
         if open.get() {
-            step(host, 0);
+            step(host, Step::To(0));
         }
     });
     let key = move |event: ev::KeyboardEvent| match event.key().as_str() {
@@ -70,11 +73,15 @@ pub fn Menu(
         }
         "ArrowDown" => {
             event.prevent_default();
-            if open.get_untracked() { step(host, 1) } else { open.set(true) }
+            if open.get_untracked() { step(host, Step::By(1)) } else { open.set(true) }
         }
         "ArrowUp" if open.get_untracked() => {
             event.prevent_default();
-            step(host, -1);
+            step(host, Step::By(-1));
+        }
+        "Home" | "End" if open.get_untracked() => {
+            event.prevent_default();
+            step(host, Step::To(if event.key() == "Home" { 0 } else { -1 }));
         }
         _ => {}
     };
@@ -122,23 +129,8 @@ fn verb(item: Item, open: RwSignal<bool>, host: NodeRef<html::Span>) -> impl Int
     }
 }
 
-/// Moves the focus by so many verbs; 0 goes to the first.
-fn step(host: NodeRef<html::Span>, by: i32) {
-    let Some(Ok(verbs)) = host.get_untracked().map(|host| host.query_selector_all("[role=menuitem]")) else {
-        return;
-    };
-    let count = i32::try_from(verbs.length()).unwrap_or(i32::MAX);
-    let focused =
-        web_sys::window().and_then(|window| window.document()).and_then(|page| page.active_element());
-    let at = (0..count).find(|index| {
-        let verb = verbs.get(index.unsigned_abs());
-        verb.as_ref() == focused.as_ref().map(AsRef::as_ref)
-    });
-    let next = at.map_or(0, |at| (at + by).rem_euclid(count.max(1)));
-    if let Some(verb) =
-        verbs.get(next.unsigned_abs()).and_then(|verb| verb.dyn_into::<web_sys::HtmlElement>().ok())
-    {
-        // A verb that went meanwhile needs no focus.
-        drop(verb.focus());
+fn step(host: NodeRef<html::Span>, step: Step) {
+    if let Some(host) = host.get_untracked() {
+        focus::move_in(&host, "[role=menuitem]", step);
     }
 }

@@ -1,7 +1,7 @@
 //! Opening and closing of what floats beside its opener: on Esc, on a press elsewhere, on leaving
 //! with the keyboard.
 
-use crate::draw::live;
+use crate::{draw::live, focus};
 use leptos::{ev, html, prelude::*};
 use wasm_bindgen::JsCast;
 
@@ -64,9 +64,5 @@ pub fn Popover(
 
 /// Gives the focus back to the opener: the first button inside the host.
 pub fn refocus(host: NodeRef<html::Span>) {
-    let opener = host.get_untracked().and_then(|host| host.query_selector("button").ok().flatten());
-    if let Some(opener) = opener.and_then(|opener| opener.dyn_into::<web_sys::HtmlElement>().ok()) {
-        // A button that went meanwhile needs no focus.
-        drop(opener.focus());
-    }
+    focus::give(host.get_untracked().and_then(|host| host.query_selector("button").ok().flatten()));
 }

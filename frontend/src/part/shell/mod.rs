@@ -2,7 +2,9 @@
 
 use crate::draw::live;
 use leptos::prelude::*;
-use leptos_router::{components::A, hooks::use_location};
+use std::time::Duration;
+
+use crate::{focus, route};
 
 use super::{
     Tone, avatar::Avatar, callout::Callout, crumbs::Crumbs, icon::Icon, icon_button::IconButton,
@@ -50,10 +52,12 @@ pub fn Shell(
     children: Children,
 ) -> impl IntoView {
     let open = RwSignal::new(false);
-    let here = use_location().pathname;
+    let here = Memo::new(|_| route::path());
     Effect::new(move |_| {
         here.track();
         open.set(false);
+        // The pressed link may be gone with its page; the keyboard goes on at the new one.
+        set_timeout(focus_page, Duration::ZERO);
     });
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
@@ -88,10 +92,10 @@ fn SideBar(around: Around, open: RwSignal<bool>, on_sign_out: Callback<()>) -> i
     view! {
         <aside class="side" id="nav" data-open=move || open.get().then_some("")>
             <div class="brand">
-                <A href="/servers" attr:class="brand">
+                <a href="/servers" class="brand">
                     <Logo/>
                     "Rackhand"
-                </A>
+                </a>
                 <IconButton label="Close navigation".to_owned() icon="x" class="only-narrow push" on_click=move || open.set(false)/>
             </div>
             <nav class="nav" aria-label="Fleet">
@@ -120,18 +124,26 @@ fn SideBar(around: Around, open: RwSignal<bool>, on_sign_out: Callback<()>) -> i
     }
 }
 
-fn link<V: IntoView + 'static>(
-    place: Place,
-    count: impl Fn() -> V + Clone + Send + Sync + 'static,
-) -> impl IntoView {
-    // Cloned, because the link may draw its inside more than once.
+fn link<V: IntoView + 'static>(place: Place, count: impl Fn() -> V + Send + 'static) -> impl IntoView {
+    let here = move || is_below(&route::path(), place.href).then_some("page");
     view! {
-        <A href=place.href>
+        <a href=place.href aria-current=here>
             <Icon name=place.icon/>
             <span>{place.label}</span>
-            {live(count.clone())}
-        </A>
+            {live(count)}
+        </a>
     }
+}
+
+fn focus_page() {
+    let lost = focus::active().is_none_or(|element| element.tag_name() == "BODY");
+    if lost && let Some(page) = web_sys::window().and_then(|window| window.document()) {
+        focus::give(page.get_element_by_id("main"));
+    }
+}
+
+fn is_below(path: &str, href: &str) -> bool {
+    path.strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[component]
@@ -146,10 +158,10 @@ fn TopBar(
         (count > 0).then(|| {
             let text = if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") };
             view! {
-                <A href=href attr:class="button only-wide" attr:data-kind="quiet">
+                <a href=href class="button only-wide" data-kind="quiet">
                     <Icon name="state-transition"/>
                     {text}
-                </A>
+                </a>
             }
         })
     };

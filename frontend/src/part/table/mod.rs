@@ -4,38 +4,50 @@ use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast;
 
 use super::icon::{Icon, Size};
+use crate::{
+    focus,
+    held::{Held, Thing},
+};
 
-/// Draws one row per item. A row stays while its key does and follows its item by the signal, so
-/// focus, ticks and open popovers survive updates.
+/// Draws one row per item. A row stays while its key does and follows its item, so focus, ticks and
+/// open popovers survive updates.
 pub fn follow<T, K, V>(
     items: impl Fn() -> Vec<T> + Send + Sync + 'static,
     key: impl Fn(&T) -> K + Copy + Send + Sync + 'static,
-    row: impl Fn(K, Signal<T>) -> V + Send + Sync + 'static,
+    row: impl Fn(K, Held<T>) -> V + Send + Sync + 'static,
 ) -> AnyView
 where
     T: Clone + PartialEq + Send + Sync + 'static,
     K: ToString + 'static,
     V: IntoView + 'static,
 {
-    let all = Memo::new(move |_| items());
-    let keys = move || all.with(|all| all.iter().map(|item| key(item).to_string()).collect());
-    let draw = move |wanted: String| {
-        let find = move || all.with(|all| all.iter().find(|item| key(item).to_string() == wanted).cloned());
-        let Some(first) = untrack(&find) else { return ().into_any() };
-        let id = key(&first);
-        let item = Memo::new(move |_| find());
-        row(id, Signal::derive(move || item.get().unwrap_or_else(|| first.clone()))).into_any()
+    let keyed = move || items().into_iter().map(|item| (key(&item).to_string(), Thing::new(item))).collect();
+    let draw = move |item: Signal<Thing>| {
+        let item = Held::<T>::new(item);
+        row(item.with_untracked(key), item).into_any()
     };
-    each(Box::new(keys), Box::new(draw))
+    each(Box::new(keyed), Box::new(draw))
 }
+
+type Keyed = (String, Thing);
 
 /// Not generic: compiled once for every list.
 fn each(
-    keys: Box<dyn Fn() -> Vec<String> + Send + Sync>,
-    draw: Box<dyn Fn(String) -> AnyView + Send + Sync>,
+    items: Box<dyn Fn() -> Vec<Keyed> + Send + Sync>,
+    draw: Box<dyn Fn(Signal<Thing>) -> AnyView + Send + Sync>,
 ) -> AnyView {
+    let all = Memo::new(move |_| items());
+    let keys = move || all.with(|all| all.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+    let find = move |key: &str| {
+        all.with(|all| all.iter().find(|(other, _)| other == key).map(|(_, item)| item.clone()))
+    };
     let draw = StoredValue::new(draw);
-    view! { <For each=move || keys() key=Clone::clone children=move |key| draw.with_value(|draw| draw(key))/> }.into_any()
+    let row = move |key: String| {
+        let Some(first) = untrack(|| find(&key)) else { return ().into_any() };
+        let item = Memo::new(move |_| find(&key).unwrap_or_else(|| first.clone()));
+        draw.with_value(|draw| draw(item.into()))
+    };
+    view! { <For each=keys key=Clone::clone children=row/> }.into_any()
 }
 
 /// Draws a head that sorts. `sort` is the API's word: the column, with `-` in front for descending.
@@ -92,9 +104,5 @@ pub fn row_keys(event: &ev::KeyboardEvent) {
         _ => return,
     };
     event.prevent_default();
-    let link = next.and_then(|row| row.query_selector("a.name, button").ok().flatten());
-    if let Some(link) = link.and_then(|link| link.dyn_into::<web_sys::HtmlElement>().ok()) {
-        // A row that went meanwhile needs no focus.
-        drop(link.focus());
-    }
+    focus::give(next.and_then(|row| row.query_selector("a.name, button").ok().flatten()));
 }

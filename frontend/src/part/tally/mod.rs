@@ -1,6 +1,6 @@
 //! The fleet in one line; each figure is a filter.
 
-use crate::draw::live;
+use crate::{draw::live, focus};
 use leptos::prelude::*;
 
 use super::{Tone, icon::Icon};
@@ -46,7 +46,7 @@ pub fn TallyBar(
         }
     };
     view! {
-        <div class="tally" role="group" aria-label="Filter by state">
+        <div class="tally" role="group" aria-label="Filter by state" on:keydown=|event| focus::by_arrows(&event, "button")>
             {figures.get_untracked().into_iter().map(draw).collect::<Vec<_>>()}
         </div>
     }

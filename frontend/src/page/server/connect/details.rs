@@ -60,7 +60,7 @@ pub fn Details(making: Making) -> impl IntoView {
 fn ChooseSaved(making: Making) -> impl IntoView {
     let kind = making.kind.with_value(|kind| kind.descriptor.kind.clone());
     let known = load::<Page<Endpoint>>(
-        move || Some(format!("endpoints?limit=500&kind={}", api::encode(&kind))),
+        move || Some(format!("endpoints?limit=500&q={}", api::encode(&format!("kind:{kind}")))),
         |_| false,
     );
     // The first known device is the likeliest; a new one is a choice beside it.
@@ -197,11 +197,12 @@ fn Picked(making: Making) -> impl IntoView {
         }
     };
     let hint = move || {
-        (making.picks.with(Vec::len) == 1)
-            .then_some("A second supply on another PDU? Choose that device above and tick its outlet too.")
+        (making.picks.with(Vec::len) == 1).then(|| view! {
+            <p class="meta">"A second supply on another PDU? Choose that device above and tick its outlet too."</p>
+        })
     };
     view! {
         <div class="row" data-wrap="" aria-live="polite">{live(move || making.picks.get().into_iter().map(draw).collect::<Vec<_>>())}</div>
-        <p class="meta">{live(hint)}</p>
+        {live(hint)}
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     api,
     draw::live,
     form::Submit,
+    held::Held,
     load::{faces, load},
     part::{
         button::Button,
@@ -48,7 +49,7 @@ fn named(kinds: &Page<Kind>, name: &str) -> Option<Kind> {
 
 #[component]
 fn PasteBox(
-    kinds: Signal<Page<Kind>>,
+    kinds: Held<Page<Kind>>,
     choose: Callback<(Kind, Option<Suggested>)>,
     pasted: RwSignal<String>,
 ) -> impl IntoView {

@@ -123,7 +123,7 @@ fn Foot(making: Making) -> impl IntoView {
     });
     view! {
         <footer class="dialog-foot">
-            <span class="meta only-wide">"The state is read right after."</span>
+            <span class="meta only-wide">{live(move || refusal.get().unwrap_or_else(|| "The state is read right after.".to_owned()))}</span>
             <span class="push"></span>
             <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
             <Button label kind=Kind::Primary refusal busy=making.submit.busy on_click=Callback::new(move |()| send(making))/>
