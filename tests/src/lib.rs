@@ -9,7 +9,7 @@
 
 use rackhand_simulators::{
     farm::{Farm, FarmConfig},
-    world::{EffectKind, Machine},
+    world::{ChassisCommand, EffectKind, Machine},
 };
 use serde_json::{Value, json};
 use std::{
@@ -23,6 +23,11 @@ use tempfile::TempDir;
 
 /// The product's durations are multiplied by this.
 pub const SCALE: f64 = 0.05;
+
+/// The user that [`Backend::start`] makes.
+pub const USER: &str = "ada";
+/// Their password.
+pub const PASSWORD: &str = "correct horse battery";
 
 /// A server process with its data.
 pub struct Backend {
@@ -52,13 +57,39 @@ impl Backend {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8(output.stdout).unwrap().trim().to_owned()
         };
-        run(&["user", "add", "--name", "ada"], "correct horse battery");
-        let token = run(&["token", "add", "--user", "ada"], "");
+        run(&["user", "add", "--name", USER], PASSWORD);
+        let token = run(&["token", "add", "--user", USER], "");
+        Self::serve(folder, token)
+    }
+
+    /// Starts a server in a fresh folder where nobody exists yet; it has no token either.
+    #[must_use]
+    pub fn without_users() -> Self {
+        Self::serve(TempDir::new().unwrap(), String::new())
+    }
+
+    fn serve(folder: TempDir, token: String) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = spawn(&folder, port);
         let backend = Self { child, folder, port, token };
         backend.wait_ready();
         backend
+    }
+
+    /// The one-time link that makes the first user, as the server printed it.
+    #[must_use]
+    pub fn setup_link(&self) -> String {
+        let begun = Instant::now();
+        loop {
+            let lines = self.log();
+            let said = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let link = said.filter_map(|line| line["link"].as_str().map(str::to_owned)).last();
+            if let Some(link) = link {
+                return link;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "no set-up link was printed:\n{lines}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Where it listens.
@@ -221,12 +252,7 @@ impl Lab {
     }
 
     async fn with_farm(config: FarmConfig) -> Self {
-        let farm = Farm::start(config).await.unwrap();
-        for machine in farm.world().machines() {
-            if !machine.is_on() {
-                machine.chassis(rackhand_simulators::world::ChassisCommand::Up).unwrap();
-            }
-        }
+        let farm = farm(config).await;
         let backend = Backend::start();
         Self { backend, farm, client: reqwest::Client::new(), servers: Vec::new() }
     }
@@ -356,6 +382,17 @@ impl Lab {
 #[must_use]
 pub fn rack_of(servers: u16) -> FarmConfig {
     FarmConfig { servers, per_rack: servers, outlets: servers.max(8), ..FarmConfig::default() }
+}
+
+/// Starts racks in which every machine runs.
+pub async fn farm(config: FarmConfig) -> Farm {
+    let farm = Farm::start(config).await.unwrap();
+    for machine in farm.world().machines() {
+        if !machine.is_on() {
+            machine.chassis(ChassisCommand::Up).unwrap();
+        }
+    }
+    farm
 }
 
 /// Body that adds a simulated PDU.

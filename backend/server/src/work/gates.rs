@@ -37,7 +37,7 @@ pub async fn check(app: &App, job: JobId, blueprint: &Blueprint) -> Result<std::
     let all = neighbours(app).await?;
     let own = all.iter().find(|endpoint| endpoint.id == own).cloned();
     let near: Vec<&Endpoint> = match &own {
-        Some(own) => all.iter().filter(|other| other.id != own.id && same_subnet(own, other)).collect(),
+        Some(own) => all.iter().filter(|other| other.id != own.id && are_near(app, own, other)).collect(),
         None => Vec::new(),
     };
     let controllers: Vec<&&Endpoint> =
@@ -140,9 +140,9 @@ fn is_silent(endpoint: &Endpoint) -> bool {
     endpoint.status.fault.as_ref().is_some_and(|fault| silence(fault.code))
 }
 
-/// Same agent and same /24, /64 or loopback.
-fn same_subnet(a: &Endpoint, b: &Endpoint) -> bool {
-    if a.agent_id != b.agent_id {
+/// Reached by the same agent, named or not, and in the same /24, /64 or loopback.
+fn are_near(app: &App, a: &Endpoint, b: &Endpoint) -> bool {
+    if app.agent_for(a.agent_id) != app.agent_for(b.agent_id) {
         return false;
     }
     match (subnet(a), subnet(b)) {

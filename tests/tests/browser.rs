@@ -1,0 +1,17 @@
+//! The web interface as a person uses it: Debian's Chromium, driven by what stands on the page,
+//! against a real `rackhand serve` beside simulated racks. What a click did is counted in the racks.
+//!
+//! Pictures of every page at 1440 and 390 px are left in `target/screenshots`.
+
+#[path = "browser/chrome.rs"]
+mod chrome;
+#[path = "browser/fields.rs"]
+mod fields;
+#[path = "browser/page.rs"]
+mod page;
+#[path = "browser/pages.rs"]
+mod pages;
+#[path = "browser/view.rs"]
+mod view;
+#[path = "browser/walk.rs"]
+mod walk;

@@ -1,0 +1,139 @@
+//! A wrong value is told at its field, in the window where it was typed, and nothing is changed.
+
+use rackhand_tests::{Lab, PASSWORD, USER};
+use serde_json::json;
+
+use super::page::Page;
+
+/// Signs in to a lab with one connected server.
+async fn signed_in(lab: &Lab, test: &'static str) -> Page {
+    let page = Page::start(lab.backend.url(), test).await;
+    page.open("/servers").await;
+    page.see_heading("Sign in").await;
+    page.fill("User name", USER).await;
+    page.fill("Password", PASSWORD).await;
+    page.press("Sign in").await;
+    page.see_heading("Servers").await;
+    page
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_value_is_told_at_its_field() {
+    let lab = Lab::start(1).await;
+    let page = signed_in(&lab, "fields").await;
+    let before = names(&lab).await;
+    wrong_servers(&page).await;
+    wrong_devices(&page).await;
+    wrong_settings(&page).await;
+    assert_eq!(names(&lab).await, before, "nothing was added");
+    let refused = ["servers", "endpoints", "sites", "users"].map(|path| (path, 422));
+    page.assert_quiet(&[&[("/api/v1/session", 401)][..], &refused[..]].concat()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_connection_is_told_at_its_field() {
+    let lab = Lab::start(1).await;
+    let page = signed_in(&lab, "connection").await;
+    let taken = lab.farm.inventory().servers.first().unwrap().bmc.addr;
+    let added = lab.post("/servers", &json!({"name": "srv-02"})).await.ok();
+    let id = added["id"].as_str().unwrap();
+    page.open(&format!("/servers/{id}/configuration")).await;
+    page.press("Add connection").await;
+    page.press("IPMI").await;
+    page.fill("BMC address", "http://10.0.0.7/").await;
+    page.press("Add connection").await;
+    page.see_refused("BMC address", "address").await;
+    page.see_refused("User", "").await;
+    page.see_refused("Password", "").await;
+    page.fill("User", "seventeen-letters").await;
+    page.fill("Password", "twenty-one-characters").await;
+    page.press("Test").await;
+    page.see_refused("User", "16").await;
+    page.see_refused("Password", "20").await;
+    page.show("wrong-connection").await;
+    page.fill("BMC address", &taken.ip().to_string()).await;
+    page.fill("User", "admin").await;
+    page.fill("Password", "rackhand-bmc").await;
+    page.press("More settings").await;
+    page.fill("Port", "99999").await;
+    page.press("Add connection").await;
+    page.see_refused("Port", "65535").await;
+    page.fill("Port", &taken.port().to_string()).await;
+    page.press("Add connection").await;
+    page.see_refused("BMC address", "already").await;
+    let connections = lab.get(&format!("/servers/{id}/connections")).await.ok();
+    assert_eq!(connections["items"], json!([]));
+    page.assert_quiet(&[("/api/v1/session", 401), ("connections", 422), ("endpoints/test", 422)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn markup_in_a_name_is_shown_as_text() {
+    let lab = Lab::bare(1).await;
+    let page = signed_in(&lab, "markup").await;
+    let name = "<img src=x onerror=alert(1)> & \"srv\"";
+    page.press("Add server").await;
+    page.fill("Name", name).await;
+    page.press("Add server").await;
+    page.see_heading(name).await;
+    page.open("/servers").await;
+    page.see(name).await;
+    page.show("markup").await;
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+async fn wrong_servers(page: &Page) {
+    page.press("Add server").await;
+    page.press("Add server").await;
+    page.see_refused("Name", "name").await;
+    page.fill("Name", "SRV-01").await;
+    page.press("Add server").await;
+    page.see_refused("Name", "already").await;
+    page.fill("Name", &"x".repeat(10_000)).await;
+    page.press("Add server").await;
+    page.see_refused("Name", "10000").await;
+    page.show("wrong-server").await;
+    page.press("Cancel").await;
+}
+
+async fn wrong_devices(page: &Page) {
+    page.press("Network devices").await;
+    page.press("Add device").await;
+    page.press("Add device").await;
+    page.see_refused("Host", "").await;
+    page.see_refused("Community", "").await;
+    page.fill("Host", "two words").await;
+    page.fill("Name", &"x".repeat(101)).await;
+    page.press("Add device").await;
+    page.see_refused("Host", "").await;
+    page.see_refused("Name", "100").await;
+    page.show("wrong-device").await;
+    page.press("Cancel").await;
+}
+
+async fn wrong_settings(page: &Page) {
+    page.open("/settings/sites").await;
+    page.press("Add site").await;
+    page.fill("Name", "Mars").await;
+    page.fill("Time zone", "Mars/Olympus").await;
+    page.press("Save").await;
+    page.see_refused("Time zone", "zone").await;
+    page.show("wrong-site").await;
+    page.open("/settings/users").await;
+    page.press("Add user").await;
+    page.fill("User name", USER).await;
+    page.fill("Password", "short").await;
+    page.press("Save").await;
+    page.see_refused("Password", "12").await;
+    page.show("wrong-user").await;
+}
+
+/// Names of everything that the forms could have added.
+async fn names(lab: &Lab) -> Vec<String> {
+    let mut names = Vec::new();
+    for path in ["/servers", "/endpoints", "/sites", "/users"] {
+        let list = lab.get(path).await.ok();
+        let items = list["items"].as_array().unwrap();
+        names.extend(items.iter().map(|item| format!("{path} {}", item["name"])));
+    }
+    names
+}

@@ -1,0 +1,240 @@
+//! The way from a fresh installation to a server that is powered by whatever can be reached.
+
+use rackhand_simulators::{
+    farm::{Farm, PduEntry, ServerEntry},
+    world::{EffectKind, Machine, OutletFault},
+};
+use rackhand_tests::{Backend, PASSWORD, USER, farm, rack_of};
+use std::net::SocketAddr;
+
+use super::page::Page;
+
+const SERVER: &str = "srv-01";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_brings_a_server_under_control_and_powers_it_whatever_breaks() {
+    let farm = farm(rack_of(1)).await;
+    let backend = Backend::without_users();
+    let page = Page::start(backend.url(), "walk").await;
+    let machine = farm.world().machine(SERVER).unwrap();
+    let inventory = farm.inventory().clone();
+    let server = inventory.servers.iter().find(|server| server.name == SERVER).unwrap();
+
+    set_up(&page, &backend).await;
+    for pdu in &inventory.pdus {
+        add_pdu(&page, pdu).await;
+    }
+    for pdu in &inventory.pdus {
+        page.see(&pdu.addr.to_string()).await;
+    }
+    page.show("devices").await;
+    add_server(&page, server).await;
+    let home = page.path().await.replace("/configuration", "");
+    connect_bmc(&page, server).await;
+    connect_outlets(&page, server).await;
+    test_device(&page, &inventory.pdus[0]).await;
+
+    cycle_through_the_bmc(&page, &home, &machine, server).await;
+    cycle_through_the_outlets(&page, &home, &machine).await;
+    lose_a_feed(&page, &home, &farm, &machine).await;
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+/// The printed link makes the first user, once.
+async fn set_up(page: &Page, backend: &Backend) {
+    page.open(&backend.setup_link()).await;
+    page.see_heading("Set up Rackhand").await;
+    page.show("set-up").await;
+    page.fill("User name", USER).await;
+    page.fill("Password", PASSWORD).await;
+    page.press("Make the first user").await;
+    page.see("No servers yet").await;
+    page.show("servers-empty").await;
+}
+
+async fn add_pdu(page: &Page, pdu: &PduEntry) {
+    page.press("Network devices").await;
+    page.see_heading("Network devices").await;
+    page.press("Add device").await;
+    page.fill("Name", &pdu.name).await;
+    address(page, "Host", pdu.addr).await;
+    page.fill("Community", &pdu.community).await;
+    page.fill("Write community", &pdu.write_community).await;
+    page.press("Test").await;
+    page.see("It answers").await;
+    page.show("add-device").await;
+    page.press("Add device").await;
+    page.see(&format!("{} added", pdu.name)).await;
+}
+
+/// Simulated devices share an address, so each has a port of its own.
+async fn address(page: &Page, caption: &str, address: SocketAddr) {
+    page.fill(caption, &address.ip().to_string()).await;
+    page.press("More settings").await;
+    page.fill("Port", &address.port().to_string()).await;
+}
+
+async fn add_server(page: &Page, server: &ServerEntry) {
+    page.press("Servers").await;
+    page.press("Add server").await;
+    page.fill("Name", &server.name).await;
+    page.fill("Rack", &server.rack).await;
+    page.show("add-server").await;
+    page.press("Add server").await;
+    page.see_heading(&server.name).await;
+}
+
+/// Type, agent, fields, test, features, add.
+async fn connect_bmc(page: &Page, server: &ServerEntry) {
+    page.press("Add connection").await;
+    page.see("Paste the BMC address").await;
+    page.show("add-connection-type").await;
+    page.press("IPMI").await;
+    page.press_beside("Agent", "Change").await;
+    page.choose("Agent", "local-node1").await;
+    address(page, "BMC address", server.bmc.addr).await;
+    page.fill("User", &server.bmc.user).await;
+    page.fill("Password", &server.bmc.password).await;
+    page.press("Test").await;
+    page.see("It answers: on").await;
+    // The features that it may be used for are ticked; one less is one tick.
+    page.tick("Identify light").await;
+    page.show("add-connection-ipmi").await;
+    page.press("Add connection").await;
+    page.see("Connected:").await;
+}
+
+/// Both outlets in one go, each on its own PDU, and the answer on which falling back rests.
+async fn connect_outlets(page: &Page, server: &ServerEntry) {
+    page.press("Add connection").await;
+    page.press("PDU (SNMP)").await;
+    for outlet in &server.outlets {
+        page.choose("Device", &outlet.pdu).await;
+        page.tick(&outlet.outlet.to_string()).await;
+        page.see(&format!("Outlet {} on {}", outlet.outlet, outlet.pdu)).await;
+    }
+    page.press("Test").await;
+    page.see("It answers").await;
+    page.see("Do these outlets feed all power supplies?").await;
+    page.tick("Yes, all of them").await;
+    page.show("add-connection-outlets").await;
+    page.press(&format!("Add {} connections", server.outlets.len())).await;
+    page.see("Connected:").await;
+    page.show("configuration").await;
+}
+
+async fn test_device(page: &Page, pdu: &PduEntry) {
+    page.press("Network devices").await;
+    page.press(&pdu.name).await;
+    page.see_heading(&pdu.name).await;
+    page.see(SERVER).await;
+    page.show("device").await;
+    page.press("Test now").await;
+    page.see("It answers").await;
+    page.press("Close").await;
+}
+
+/// The dialog says what will happen; the job's page says what did; the machine went off and on once.
+async fn cycle_through_the_bmc(page: &Page, home: &str, machine: &Machine, server: &ServerEntry) {
+    page.open(home).await;
+    page.see("Confirmed, 3 of 3 paths answer").await;
+    page.show("overview").await;
+    let before = Counts::of(machine);
+    page.press("Power cycle").await;
+    for outlet in &server.outlets {
+        page.see(&format!("outlet {} on {}", outlet.outlet, outlet.pdu)).await;
+    }
+    page.show("power-cycle").await;
+    page.press("Power cycle now").await;
+    page.press("Open job").await;
+    page.see("Succeeded").await;
+    page.see("The controller, read after the last write").await;
+    page.show("job-by-bmc").await;
+    let now = Counts::of(machine);
+    assert_eq!(now.since(&before), Counts { off: 1, on: 1, cut: 0, fed: 0 });
+    assert!(machine.is_on());
+}
+
+/// The BMC is silent: the outlets do it, and the page claims no more than they prove.
+async fn cycle_through_the_outlets(page: &Page, home: &str, machine: &Machine) {
+    machine.change_bmc_faults(|faults| faults.link.mute = true);
+    let before = Counts::of(machine);
+    page.open(home).await;
+    page.press("Power cycle").await;
+    page.press("Power cycle now").await;
+    page.press("Open job").await;
+    page.see("Check whether the outlets may stand in").await;
+    page.show("job-running").await;
+    page.see("Succeeded").await;
+    page.see("The outlets, read after the last write").await;
+    page.show("job-by-outlets").await;
+    let now = Counts::of(machine);
+    assert_eq!(now.since(&before), Counts { off: 1, on: 1, cut: 2, fed: 2 });
+    page.open(home).await;
+    page.see("Fed").await;
+    page.show("overview-fed").await;
+}
+
+/// One outlet does not come back: the server runs, and the page says on what.
+async fn lose_a_feed(page: &Page, home: &str, farm: &Farm, machine: &Machine) {
+    machine.change_bmc_faults(|faults| faults.link.mute = false);
+    page.see("Confirmed, 3 of 3 paths answer").await;
+    let stuck = machine.feeds().pop().unwrap();
+    let pdu = farm.world().pdu(stuck.pdu()).unwrap();
+    pdu.set_outlet_fault(stuck.number(), Some(OutletFault::IgnoresOn)).unwrap();
+    let before = Counts::of(machine);
+    page.press("More actions").await;
+    page.press("Force via PDU").await;
+    page.fill("Name of the server", SERVER).await;
+    page.fill("Your password", PASSWORD).await;
+    page.show("force-via-pdu").await;
+    page.press_beginning("Cycle ").await;
+    page.press("Open job").await;
+    page.see("Succeeded, redundancy lost").await;
+    page.show("job-degraded").await;
+    page.open(home).await;
+    page.see("On, degraded").await;
+    page.show("overview-degraded").await;
+    let now = Counts::of(machine);
+    assert_eq!(now.since(&before), Counts { off: 1, on: 1, cut: 2, fed: 1 });
+    let feeds = machine.feeds();
+    let live = feeds.iter().filter(|feed| {
+        let pdu = farm.world().pdu(feed.pdu());
+        pdu.and_then(|pdu| pdu.outlet(feed.number())).is_some_and(|outlet| outlet.is_on)
+    });
+    assert_eq!(live.count(), 1);
+    page.press("Servers").await;
+    page.see("On, degraded").await;
+    page.show("servers-degraded").await;
+}
+
+/// How often what happened.
+#[derive(Debug, PartialEq, Eq)]
+struct Counts {
+    off: usize,
+    on: usize,
+    cut: usize,
+    fed: usize,
+}
+
+impl Counts {
+    fn of(machine: &Machine) -> Self {
+        let effects = machine.effects();
+        let count = |is: fn(&EffectKind) -> bool| effects.iter().filter(|effect| is(&effect.what)).count();
+        Self {
+            off: count(|what| *what == EffectKind::PoweredOff),
+            on: count(|what| *what == EffectKind::PoweredOn),
+            cut: count(|what| matches!(what, EffectKind::FeedCut { .. })),
+            fed: count(|what| matches!(what, EffectKind::FeedRestored { .. })),
+        }
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            off: self.off - before.off,
+            on: self.on - before.on,
+            cut: self.cut - before.cut,
+            fed: self.fed - before.fed,
+        }
+    }
+}
