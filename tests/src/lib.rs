@@ -7,6 +7,8 @@
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 #![expect(clippy::missing_panics_doc, reason = "everything here panics when the bench is broken")]
 
+pub mod ipmi_sim;
+
 use rackhand_simulators::{
     farm::{Farm, FarmConfig},
     world::{ChassisCommand, EffectKind, Machine},

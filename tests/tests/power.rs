@@ -421,7 +421,8 @@ async fn killing_the_server_loses_no_job_repeats_none_and_leaves_no_feed_off() {
         lab.patch(&path, &json!({"rack": server})).await.ok();
     }
     let mut accepted = Vec::new();
-    for round in 0..20_u64 {
+    let rounds: u64 = std::env::var("RACKHAND_KILLS").map_or(20, |count| count.parse().unwrap());
+    for round in 0..rounds {
         let server = format!("srv-0{}", round % 4 + 1);
         let machine = lab.machine(&server);
         if round % 5 == 4 {
@@ -453,5 +454,5 @@ async fn killing_the_server_loses_no_job_repeats_none_and_leaves_no_feed_off() {
         }
         machine.change_bmc_faults(|faults| faults.link.mute = false);
     }
-    assert!(accepted.len() >= 15, "most requests were accepted: {}", accepted.len());
+    assert!(accepted.len() as u64 >= rounds * 3 / 4, "most requests were accepted: {}", accepted.len());
 }

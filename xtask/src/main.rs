@@ -1,5 +1,6 @@
-//! Builds and runs the project: `cargo xtask demo`, `cargo xtask verify`, `cargo xtask ui`.
+//! Builds and runs the project: `cargo xtask demo`, `cargo xtask verify`, `cargo xtask bench`, `cargo xtask ui`.
 
+mod bench;
 mod children;
 mod demo;
 mod ui;
@@ -28,6 +29,8 @@ enum Task {
     Demo(demo::Options),
     /// Check everything: format, lints, tests, third parties, browser
     Verify(verify::Options),
+    /// Measure speed and size, beside peers; writes docs/benchmarks.md
+    Bench(bench::Options),
     /// Build the web interface when it is stale
     Ui,
     /// Write the API's description to docs/openapi.json
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Demo(options) => demo::run(&root(), &options),
         Task::Verify(options) => verify::run(&root(), &options),
+        Task::Bench(options) => bench::run(&root(), &options),
         Task::Ui => ui(&root()),
         Task::Openapi => openapi(&root()),
     };

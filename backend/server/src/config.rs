@@ -83,7 +83,7 @@ const KNOWN: [&str; 11] = [
 ];
 
 /// Variables of our own tests, which may be set in a developer's shell.
-const OURS: [&str; 1] = ["RACKHAND_FIXTURES"];
+const OURS: [&str; 3] = ["RACKHAND_FIXTURES", "RACKHAND_KILLS", "RACKHAND_SCRIPTS"];
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]

@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use rackhand_wire::{
     Fault, Feature, Role,
-    api::connection::Connection,
+    api::{connection::Connection, server::PathBrief},
     id::{AgentId, ConnectionId, EndpointId, ServerId, TenantId},
     power::{PathEvidence, PathState, RestorePolicy},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    Set,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter,
+    QueryOrder, QuerySelect, RelationDef, Set,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -67,11 +67,11 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, server: ServerId) ->
 pub async fn of_endpoint(db: &impl ConnectionTrait, endpoint: EndpointId) -> Result<Vec<Connection>> {
     let rows =
         Entity::find().filter(Column::EndpointId.eq(endpoint.0)).order_by_asc(Column::Id).all(db).await?;
-    let mut list = Vec::with_capacity(rows.len());
-    for row in rows {
-        list.push(connection(db, row).await?);
+    if rows.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(list)
+    let endpoint = endpoint::Entity::find_by_id(endpoint.0).one(db).await?.ok_or(Error::NotFound)?;
+    rows.into_iter().map(|row| shown(row, &endpoint)).collect()
 }
 
 /// Gets one connection of a server.
@@ -184,58 +184,67 @@ pub async fn remove_of_server(db: &impl ConnectionTrait, server: ServerId) -> Re
 /// # Errors
 /// When the database fails.
 pub async fn evidence(db: &impl ConnectionTrait, server: ServerId) -> Result<Vec<PathEvidence>> {
-    let mut all = evidence_of(db, &[server]).await?;
-    Ok(all.remove(&server).unwrap_or_default())
-}
-
-/// Says the same for many servers at once, for lists.
-///
-/// # Errors
-/// When the database fails.
-pub async fn evidence_of(
-    db: &impl ConnectionTrait,
-    servers: &[ServerId],
-) -> Result<HashMap<ServerId, Vec<PathEvidence>>> {
-    let ids = servers.iter().map(|id| id.0);
-    let rows = Entity::find()
-        .filter(Column::ServerId.is_in(ids))
-        .order_by_asc(Column::Role)
-        .order_by_asc(Column::Id)
-        .find_also_related_endpoint(db)
-        .await?;
-    let mut paths: HashMap<ServerId, Vec<PathEvidence>> = HashMap::new();
-    for (row, name) in rows {
-        let features: Vec<Feature> = serde_json::from_value(row.features.clone()).unwrap_or_default();
-        if features.contains(&Feature::Power) {
-            paths.entry(ServerId(row.server_id)).or_default().push(path(row, &name)?);
+    let of = Entity::find().filter(Column::ServerId.eq(server.0));
+    let rows = of.order_by_asc(Column::Role).order_by_asc(Column::Id).all(db).await?;
+    let names = endpoint_names(db, rows.iter().map(|row| row.endpoint_id).collect()).await?;
+    let mut paths = Vec::new();
+    for row in rows {
+        if has_power(row.features.clone()) {
+            let name = names.get(&row.endpoint_id).map(String::as_str).unwrap_or_default();
+            paths.push(path(row, name)?);
         }
     }
     Ok(paths)
 }
 
-trait WithEndpoint {
-    async fn find_also_related_endpoint(self, db: &impl ConnectionTrait) -> Result<Vec<(Model, String)>>;
+async fn endpoint_names(db: &impl ConnectionTrait, ids: Vec<uuid::Uuid>) -> Result<HashMap<uuid::Uuid, String>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    // An endpoint's outlets are long; only its name is wanted.
+    let names = endpoint::Entity::find().select_only().columns([endpoint::Column::Id, endpoint::Column::Name]);
+    let rows: Vec<_> = names.filter(endpoint::Column::Id.is_in(ids)).into_tuple().all(db).await?;
+    Ok(rows.into_iter().collect())
 }
 
-impl WithEndpoint for sea_orm::Select<Entity> {
-    async fn find_also_related_endpoint(self, db: &impl ConnectionTrait) -> Result<Vec<(Model, String)>> {
-        let rows = self.all(db).await?;
-        let mut ids: Vec<_> = rows.iter().map(|row| row.endpoint_id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let names: HashMap<_, _> = endpoint::Entity::find()
-            .filter(endpoint::Column::Id.is_in(ids))
-            .all(db)
-            .await?
-            .into_iter()
-            .map(|row| (row.id, row.name))
-            .collect();
-        let with_name = |row: Model| {
-            let name = names.get(&row.endpoint_id).cloned().unwrap_or_default();
-            (row, name)
-        };
-        Ok(rows.into_iter().map(with_name).collect())
+/// Says in brief what the paths of many servers last said, for lists: a row costs what it carries, so this
+/// carries little.
+///
+/// # Errors
+/// When the database fails.
+pub async fn briefs(
+    db: &impl ConnectionTrait,
+    servers: &[ServerId],
+) -> Result<HashMap<ServerId, Vec<PathBrief>>> {
+    let to_endpoint: RelationDef =
+        Entity::belongs_to(endpoint::Entity).from(Column::EndpointId).to(endpoint::Column::Id).into();
+    let rows: Vec<(uuid::Uuid, String, String, Value, bool, bool)> = Entity::find()
+        .select_only()
+        .columns([Column::ServerId])
+        .column(endpoint::Column::Name)
+        .columns([Column::TargetLabel, Column::Features])
+        .column_as(Column::CheckedAt.is_not_null(), "asked")
+        .column_as(Column::Fault.is_null(), "well")
+        .join(JoinType::InnerJoin, to_endpoint)
+        .filter(Column::ServerId.is_in(servers.iter().map(|id| id.0)))
+        .order_by_asc(Column::Role)
+        .order_by_asc(Column::Id)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let mut briefs: HashMap<ServerId, Vec<PathBrief>> = HashMap::new();
+    for (server, endpoint, target, features, asked, well) in rows {
+        if has_power(features) {
+            let brief = PathBrief { label: label(&endpoint, &target), ok: asked.then_some(well) };
+            briefs.entry(ServerId(server)).or_default().push(brief);
+        }
     }
+    Ok(briefs)
+}
+
+fn has_power(features: Value) -> bool {
+    let features: Vec<Feature> = serde_json::from_value(features).unwrap_or_default();
+    features.contains(&Feature::Power)
 }
 
 /// What a read of a path found.
@@ -315,15 +324,19 @@ pub fn label(endpoint: &str, target_label: &str) -> String {
 
 async fn connection(db: &impl ConnectionTrait, row: Model) -> Result<Connection> {
     let endpoint = endpoint::Entity::find_by_id(row.endpoint_id).one(db).await?.ok_or(Error::NotFound)?;
+    shown(row, &endpoint)
+}
+
+fn shown(row: Model, endpoint: &endpoint::Model) -> Result<Connection> {
     Ok(Connection {
         id: ConnectionId(row.id),
         server_id: ServerId(row.server_id),
         endpoint_id: EndpointId(row.endpoint_id),
         label: label(&endpoint.name, &row.target_label),
-        status: status(&endpoint),
-        endpoint_name: endpoint.name,
+        status: status(endpoint),
+        endpoint_name: endpoint.name.clone(),
         kind_title: String::new(),
-        kind: endpoint.kind,
+        kind: endpoint.kind.clone(),
         role: parsed(row.role)?,
         target: row.target,
         features: serde_json::from_value(row.features)?,

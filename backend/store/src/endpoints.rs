@@ -16,6 +16,8 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect, Set,
 };
 use serde_json::Value;
+use std::collections::HashMap;
+use uuid::Uuid;
 
 use crate::{
     Db, Error, Result, Scope,
@@ -146,11 +148,12 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
     let order = if descending { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
     let rows = Entity::find().filter(which).order_by(Column::NameKey, order).limit(limit + 1).all(db).await?;
     let page = page::cut(rows, limit, |row| Cursor::encode(&row.name_key, row.id), |row| row);
-    let mut items = Vec::with_capacity(page.items.len());
-    for row in page.items {
-        items.push(endpoint(db, row).await?);
-    }
-    Ok(Page { items, next: page.next })
+    let used = uses(db, page.items.iter().map(|row| row.id).collect()).await?;
+    let items = page.items.into_iter().map(|row| {
+        let connections = used.get(&row.id).copied().unwrap_or_default();
+        shown(row, connections)
+    });
+    Ok(Page { items: items.collect(), next: page.next })
 }
 
 /// What changes in an endpoint; absent values stay.
@@ -325,7 +328,28 @@ fn address_key(kind: &str, agent: Option<AgentId>, address: Option<&str>) -> Opt
 async fn endpoint(db: &impl ConnectionTrait, row: Model) -> Result<Endpoint> {
     let connections =
         connection::Entity::find().filter(connection::Column::EndpointId.eq(row.id)).count(db).await?;
-    Ok(Endpoint {
+    Ok(shown(row, connections))
+}
+
+/// Counts the connections of many endpoints at once.
+async fn uses(db: &impl ConnectionTrait, ids: Vec<Uuid>) -> Result<HashMap<Uuid, u64>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(Uuid, i64)> = connection::Entity::find()
+        .select_only()
+        .column(connection::Column::EndpointId)
+        .column_as(connection::Column::Id.count(), "uses")
+        .filter(connection::Column::EndpointId.is_in(ids))
+        .group_by(connection::Column::EndpointId)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|(id, uses)| (id, u64::try_from(uses).unwrap_or_default())).collect())
+}
+
+fn shown(row: Model, connections: u64) -> Endpoint {
+    Endpoint {
         id: EndpointId(row.id),
         agent_id: row.agent_id.map(AgentId),
         secrets_set: serde_json::from_value(row.secrets_set.clone()).unwrap_or_default(),
@@ -337,7 +361,7 @@ async fn endpoint(db: &impl ConnectionTrait, row: Model) -> Result<Endpoint> {
         connections,
         version: u64::try_from(row.version).unwrap_or_default(),
         created_at: from_millis(row.created_at),
-    })
+    }
 }
 
 pub(crate) fn status(row: &Model) -> EndpointStatus {

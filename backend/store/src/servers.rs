@@ -3,14 +3,14 @@
 use rackhand_wire::{
     api::{
         page::{ListQuery, Page},
-        server::{AddServer, PathBrief, Server, ServerRow, Tally},
+        server::{AddServer, Server, ServerRow, Tally},
     },
     id::{JobId, ServerId, SiteId, TenantId},
     power::{PowerFlag, PowerValue, ServerPower},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DerivePartialModel, EntityTrait,
+    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Set,
     sea_query::{Expr, ExprTrait},
 };
 use std::collections::HashMap;
@@ -43,10 +43,28 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
     }
     let order = if descending { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
     let select = Entity::find().filter(which).order_by(sort.place(), order.clone());
-    let rows = select.order_by(Column::Id, order).limit(limit + 1).all(db).await?;
-    let cursor = |row: &Model| Cursor::encode(&sort.value(row), row.id);
+    let select = select.order_by(Column::Id, order).limit(limit + 1);
+    let rows = select.into_partial_model::<Listed>().all(db).await?;
+    let cursor = |row: &Listed| Cursor::encode(&sort.value(row), row.id);
     let page = page::cut(rows, limit, cursor, |row| row);
     Ok(Page { items: rows_of(db, page.items).await?, next: page.next })
+}
+
+/// What the list shows of a server: without notes and the words that it is found by, which can be long.
+#[derive(DerivePartialModel)]
+#[sea_orm(entity = "Entity")]
+struct Listed {
+    id: uuid::Uuid,
+    name: String,
+    name_key: String,
+    rack: String,
+    site_id: Option<uuid::Uuid>,
+    tags: serde_json::Value,
+    power_value: String,
+    confidence: String,
+    flags: serde_json::Value,
+    checked_at: Option<i64>,
+    version: i64,
 }
 
 /// Columns that the list can be sorted by.
@@ -78,7 +96,7 @@ impl Sort {
         }
     }
 
-    fn value(self, row: &Model) -> String {
+    fn value(self, row: &Listed) -> String {
         match self {
             Self::Name => row.name_key.clone(),
             Self::Rack => row.rack.clone(),
@@ -101,18 +119,14 @@ fn after(sort: Sort, descending: bool, cursor: &Cursor) -> Result<Condition> {
     Ok(Condition::any().add(beyond).add(Condition::all().add(sort.place().eq(value)).add(next)))
 }
 
-async fn rows_of(db: &impl ConnectionTrait, rows: Vec<Model>) -> Result<Vec<ServerRow>> {
+async fn rows_of(db: &impl ConnectionTrait, rows: Vec<Listed>) -> Result<Vec<ServerRow>> {
     let ids: Vec<ServerId> = rows.iter().map(|row| ServerId(row.id)).collect();
-    let mut paths = connections::evidence_of(db, &ids).await?;
+    let mut paths = connections::briefs(db, &ids).await?;
     let sites = site_names(db, rows.iter().filter_map(|row| row.site_id).collect()).await?;
     let active = active_jobs(db, &ids).await?;
     rows.into_iter()
         .map(|row| {
             let id = ServerId(row.id);
-            let briefs = paths.remove(&id).unwrap_or_default().into_iter().map(|path| PathBrief {
-                ok: path.checked_at.map(|_| path.fault.is_none()),
-                label: path.label,
-            });
             Ok(ServerRow {
                 id,
                 site_name: row.site_id.and_then(|site| sites.get(&site).cloned()),
@@ -122,7 +136,7 @@ async fn rows_of(db: &impl ConnectionTrait, rows: Vec<Model>) -> Result<Vec<Serv
                 confidence: parsed(row.confidence)?,
                 flags: serde_json::from_value(row.flags).unwrap_or_default(),
                 checked_at: row.checked_at.map(from_millis),
-                paths: briefs.collect(),
+                paths: paths.remove(&id).unwrap_or_default(),
                 active_job_id: active.get(&row.id).copied(),
                 version: u64::try_from(row.version).unwrap_or_default(),
                 name: row.name,

@@ -106,7 +106,6 @@ impl Client {
     }
 
     fn go_on_asking(&mut self, next: Next, now: Duration) {
-        let wait = self.patience();
         let Phase::Asking(asking) = &self.phase else { return };
         match (next, &asking.capabilities, &asking.suites) {
             (Next::Ask, _, _) => self.send(now),
@@ -114,7 +113,11 @@ impl Client {
                 let (capabilities, offered) = (*capabilities, offered.clone());
                 self.choose(capabilities, offered, now);
             }
-            (Next::Wait, _, _) => self.flight.hasten(now + wait),
+            // Some BMCs never list their suites; trying one costs less than waiting for the list.
+            (Next::Wait, Some(_), SuiteList::Pending { .. }) => {
+                self.flight.hasten(now + self.pacer.courtesy());
+            }
+            (Next::Wait, None, _) => self.flight.hasten(now + self.patience()),
         }
     }
 

@@ -55,6 +55,12 @@ impl Pacer {
         self.misses = 0;
     }
 
+    /// How long to wait for what left together with something that was answered just now.
+    pub fn courtesy(&self) -> Duration {
+        let half = self.measured.as_ref().map_or(Duration::ZERO, |known| known.smooth / 2);
+        half.max(self.first_retry / 25)
+    }
+
     /// How long to wait before the next transmission.
     pub fn wait(&self, effort: Effort) -> Duration {
         let floor = match effort {

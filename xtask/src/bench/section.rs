@@ -1,0 +1,134 @@
+//! What can be measured, and the processes that do it.
+
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use crate::{Problem, children::cargo};
+
+/// One group of figures.
+pub struct Section {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// Heading.
+    pub title: &'static str,
+    /// Runs only when asked for.
+    pub long: bool,
+    how: How,
+}
+
+/// Who measures.
+enum How {
+    /// The section of that name in tests/benches/fleet.
+    Fleet,
+    /// A test that runs as often as a variable says.
+    Test { package: &'static str, words: &'static [&'static str], variable: &'static str, count: u32, figure: &'static str },
+}
+
+/// Every section, in the order of the page.
+pub const SECTIONS: [Section; 8] = [
+    fleet("ipmi", "Power status over IPMI"),
+    fleet("loss", "A line that loses packets"),
+    fleet("list", "The list of servers"),
+    fleet("start", "Start"),
+    fleet("memory", "Memory"),
+    fleet("ui", "Web interface"),
+    Section {
+        name: "machine",
+        title: "The power machine under random faults",
+        long: false,
+        how: How::Test {
+            package: "rackhand-domain",
+            words: &["--lib", "no_script_makes_the_machine_lie_or_leave_mixed_feeds"],
+            variable: "RACKHAND_SCRIPTS",
+            count: 20_000,
+            figure: "Random fault scripts that neither lied nor left mixed feeds",
+        },
+    },
+    Section {
+        name: "kill",
+        title: "Killed in the middle of work",
+        long: true,
+        how: How::Test {
+            package: "rackhand-tests",
+            words: &["--test", "power", "killing_the_server"],
+            variable: "RACKHAND_KILLS",
+            count: 1_000,
+            figure: "Kills (SIGKILL) of a working server: no job lost, none run twice, no feed left off",
+        },
+    },
+];
+
+const fn fleet(name: &'static str, title: &'static str) -> Section {
+    Section { name, title, long: false, how: How::Fleet }
+}
+
+/// Builds everything that is measured, as it is released; gives the program that measures.
+pub fn build(root: &Path) -> Result<PathBuf, Problem> {
+    let mut build = cargo(root);
+    build.args(["build", "--release", "--message-format", "json-render-diagnostics", "--bins", "--bench", "fleet"]);
+    build.args(["--package", "rackhand-server", "--package", "rackhand-simulators", "--package", "rackhand-tests"]);
+    let output = build.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err("the build failed".into());
+    }
+    let messages = String::from_utf8(output.stdout)?;
+    let program = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
+        let is_ours = message["target"]["name"] == "fleet";
+        message["executable"].as_str().filter(|_| is_ours).map(PathBuf::from)
+    });
+    program.ok_or_else(|| "cargo did not say where the measuring program is".into())
+}
+
+impl Section {
+    /// Runs it; gives its figures.
+    pub fn measure(&self, root: &Path, program: &Path, runs: u32, small: bool) -> Result<Vec<Value>, Problem> {
+        match self.how {
+            How::Fleet => {
+                let mut command = Command::new(program);
+                command.args([self.name, "--runs", &runs.to_string()]).current_dir(root);
+                if small {
+                    command.arg("--small");
+                }
+                let output = command.stderr(Stdio::piped()).output()?;
+                if !output.status.success() {
+                    return Err(first_lines(&output.stderr).into());
+                }
+                let lines = String::from_utf8(output.stdout)?;
+                Ok(lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+            }
+            How::Test { package, words, variable, count, figure } => {
+                let count = if small { count / 50 } else { count };
+                let since = Instant::now();
+                let mut test = cargo(root);
+                test.args(["test", "--release", "--package", package]).args(words);
+                let output = test.env(variable, count.to_string()).output()?;
+                let told = String::from_utf8_lossy(&output.stdout).into_owned();
+                // A filter that matches nothing succeeds as well.
+                let ran = told.contains("test result: ok. 1 passed");
+                if !ran && output.status.success() {
+                    return Err(format!("no test is called like {words:?}").into());
+                }
+                let seconds = since.elapsed().as_secs();
+                let note = format!("{seconds} s; {variable}={count}, {}", words.join(" "));
+                if !output.status.success() {
+                    return Err(told.into());
+                }
+                Ok(vec![json!({
+                    "name": figure, "unit": "", "ours": count, "peer": null, "target": count.to_string(), "met": true,
+                    "note": note,
+                })])
+            }
+        }
+    }
+}
+
+/// What a program said before it gave up, without the trace behind it.
+fn first_lines(told: &[u8]) -> String {
+    let told = String::from_utf8_lossy(told);
+    let lines: Vec<&str> = told.lines().take_while(|line| !line.starts_with("stack backtrace")).collect();
+    lines.join("\n").trim().to_owned()
+}
