@@ -7,7 +7,10 @@
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 #![expect(clippy::missing_panics_doc, reason = "everything here panics when the bench is broken")]
 
+mod backend;
 pub mod ipmi_sim;
+
+pub use backend::{Backend, PASSWORD, USER};
 
 use rackhand_simulators::{
     farm::{Farm, FarmConfig},
@@ -15,159 +18,12 @@ use rackhand_simulators::{
 };
 use serde_json::{Value, json};
 use std::{
-    fs,
-    net::TcpListener,
     path::PathBuf,
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 
 /// The product's durations are multiplied by this.
 pub const SCALE: f64 = 0.05;
-
-/// The user that [`Backend::start`] makes.
-pub const USER: &str = "ada";
-/// Their password.
-pub const PASSWORD: &str = "correct horse battery";
-
-/// A server process with its data.
-pub struct Backend {
-    child: Child,
-    folder: TempDir,
-    port: u16,
-    /// Bearer token of an administrator.
-    pub token: String,
-}
-
-impl Backend {
-    /// Starts a server with a user and a token in a fresh folder.
-    #[must_use]
-    pub fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let run = |args: &[&str], input: &str| {
-            let file = folder.path().join("input");
-            fs::write(&file, input).unwrap();
-            let output = Command::new(binary("rackhand"))
-                .args(args)
-                .arg("--data-dir")
-                .arg(folder.path())
-                .env("RACKHAND_LOG", "warn")
-                .stdin(fs::File::open(file).unwrap())
-                .output()
-                .unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            String::from_utf8(output.stdout).unwrap().trim().to_owned()
-        };
-        run(&["user", "add", "--name", USER], PASSWORD);
-        let token = run(&["token", "add", "--user", USER], "");
-        Self::serve(folder, token)
-    }
-
-    /// Starts a server in a fresh folder where nobody exists yet; it has no token either.
-    #[must_use]
-    pub fn without_users() -> Self {
-        Self::serve(TempDir::new().unwrap(), String::new())
-    }
-
-    fn serve(folder: TempDir, token: String) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = spawn(&folder, port);
-        let backend = Self { child, folder, port, token };
-        backend.wait_ready();
-        backend
-    }
-
-    /// The one-time link that makes the first user, as the server printed it.
-    #[must_use]
-    pub fn setup_link(&self) -> String {
-        let begun = Instant::now();
-        loop {
-            let lines = self.log();
-            let said = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let link = said.filter_map(|line| line["link"].as_str().map(str::to_owned)).last();
-            if let Some(link) = link {
-                return link;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(10), "no set-up link was printed:\n{lines}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://localhost:{}", self.port)
-    }
-
-    /// Its data folder.
-    #[must_use]
-    pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
-    }
-
-    /// Its log so far.
-    #[must_use]
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-
-    /// Ends it the hard way and starts it again.
-    pub fn kill_and_restart(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.child = spawn(&self.folder, self.port);
-        self.wait_ready();
-    }
-
-    /// Asks it to stop, as a service manager does, and waits until it has.
-    pub fn stop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let begun = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(30), "SIGTERM does not stop it:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        assert!(status.success(), "{status}:\n{}", self.log());
-    }
-
-    fn wait_ready(&self) {
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "the server did not start:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Backend {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-        if std::thread::panicking() {
-            let log = self.log();
-            let tail: Vec<&str> = log.lines().rev().take(40).collect();
-            eprintln!("the server's last words:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
-        }
-    }
-}
-
-fn spawn(folder: &TempDir, port: u16) -> Child {
-    let log = fs::OpenOptions::new().create(true).append(true).open(folder.path().join("log")).unwrap();
-    Command::new(binary("rackhand"))
-        .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
-        .arg(folder.path())
-        .env("RACKHAND_TIME_SCALE", SCALE.to_string())
-        .env("RACKHAND_LOG", "info,rackhand_server=debug,sea_orm_migration=warn")
-        .stderr(log)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
 
 /// Finds a binary of the workspace beside the running test.
 #[must_use]

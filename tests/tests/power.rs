@@ -107,8 +107,7 @@ async fn a_name_that_is_gone_from_the_dns_cuts_nothing() {
     // The form would refuse the name; it has gone since.
     let key = std::fs::read(lab.backend.folder().join("master.key")).unwrap();
     let keys = Keyring::new(key.try_into().unwrap());
-    let file = lab.backend.folder().join("rackhand.db");
-    let db = Db::open(&format!("sqlite://{}", file.display()), keys).await.unwrap();
+    let db = Db::open(&lab.backend.database(), keys).await.unwrap();
     let connections = lab.get(&format!("/servers/{}/connections", lab.id("srv-01"))).await.ok();
     let id = serde_json::from_value(connections["items"][0]["endpoint_id"].clone()).unwrap();
     let mut params = endpoints::get(db.reader(), &Scope::provider(), id).await.unwrap().params;
@@ -126,7 +125,7 @@ async fn a_silent_bmc_falls_back_to_both_feeds() {
     let job = lab.power("srv-01", json!({"action": "off"})).await;
     assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "{job:#}");
     assert_eq!(job["proof"], "feeds");
-    assert!(!machine.is_on());
+    lab.wait_until("the supplies are empty", async |_: &Lab| !machine.is_on()).await;
     // 20 s at 1/20 scale; the decision must not come sooner.
     let steps = job["steps"].as_array().unwrap();
     let gate = steps.iter().find(|step| step["phase"] == "Fallback").unwrap();

@@ -2,12 +2,15 @@
 
 use clap::Args;
 use std::{
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use crate::{Problem, children::cargo, ui};
+
+mod postgres;
 
 /// Options of the check.
 #[derive(Args)]
@@ -33,7 +36,7 @@ const PEERS: [(&str, &str); 7] = [
 
 type Stage = (&'static str, fn(&Path) -> Result<String, Problem>);
 
-const STAGES: [Stage; 7] = [
+const STAGES: [Stage; 8] = [
     ("tools", tools),
     ("format", format),
     ("ui", build_ui),
@@ -41,6 +44,7 @@ const STAGES: [Stage; 7] = [
     ("licences", licences),
     ("unit", unit),
     ("integration", integration),
+    ("postgres", postgres::run),
 ];
 
 /// Runs the stages; stops at the first that fails.
@@ -77,8 +81,11 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
 }
 
 fn tools(root: &Path) -> Result<String, Problem> {
-    let missing: Vec<&str> =
+    let mut missing: Vec<&str> =
         PEERS.iter().filter(|(command, _)| which(command).is_none()).map(|(_, package)| *package).collect();
+    if postgres::binaries().is_none() {
+        missing.push("postgresql");
+    }
     if missing.is_empty() {
         return Ok("all there".into());
     }
@@ -158,7 +165,7 @@ fn unit(root: &Path) -> Result<String, Problem> {
         "--exclude",
         "rackhand-frontend",
     ]);
-    shell(&mut test, root).map(|()| String::new())
+    counted(&mut test, root)
 }
 
 fn integration(root: &Path) -> Result<String, Problem> {
@@ -174,11 +181,46 @@ fn integration(root: &Path) -> Result<String, Problem> {
         root,
     )?;
     let mut test = cargo(root);
-    test.args(["test", "--package", "rackhand-tests"]);
-    shell(&mut test, root).map(|()| String::new())
+    test.args(["test", "--quiet", "--package", "rackhand-tests"]);
+    counted(&mut test, root)
+}
+
+/// Runs tests, showing what they print, and counts those that passed. Nothing run is a failure too.
+fn counted(command: &mut Command, root: &Path) -> Result<String, Problem> {
+    let mut child = command.current_dir(root).stdout(Stdio::piped()).spawn()?;
+    let output = child.stdout.take().ok_or("the tests have no output")?;
+    let mut passed = 0;
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        println!("{line}");
+        passed += passed_in(&line);
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(format!("{command:?} failed: {status}").into());
+    }
+    if passed == 0 { Err("no test was run".into()) } else { Ok(format!("{passed} tests passed")) }
+}
+
+/// Reads `test result: ok. 42 passed; 0 failed; …`.
+fn passed_in(line: &str) -> usize {
+    let Some((_, rest)) = line.split_once("test result: ok. ") else { return 0 };
+    rest.split_once(' ').and_then(|(number, _)| number.parse().ok()).unwrap_or(0)
 }
 
 fn shell(command: &mut Command, root: &Path) -> Result<(), Problem> {
     let status = command.current_dir(root).status()?;
     if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}").into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passed_in;
+
+    #[test]
+    fn the_passed_tests_are_counted() {
+        assert_eq!(passed_in("test result: ok. 42 passed; 0 failed; 0 ignored"), 42);
+        assert_eq!(passed_in("running 3 tests"), 0);
+        assert_eq!(passed_in("test result: FAILED. 2 passed; 1 failed"), 0);
+    }
 }

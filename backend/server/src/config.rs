@@ -83,7 +83,7 @@ const KNOWN: [&str; 11] = [
 ];
 
 /// Variables of our own tests, which may be set in a developer's shell.
-const OURS: [&str; 3] = ["RACKHAND_FIXTURES", "RACKHAND_KILLS", "RACKHAND_SCRIPTS"];
+const OURS: [&str; 4] = ["RACKHAND_FIXTURES", "RACKHAND_KILLS", "RACKHAND_SCRIPTS", "RACKHAND_TEST_POSTGRES"];
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]

@@ -197,12 +197,16 @@ pub async fn evidence(db: &impl ConnectionTrait, server: ServerId) -> Result<Vec
     Ok(paths)
 }
 
-async fn endpoint_names(db: &impl ConnectionTrait, ids: Vec<uuid::Uuid>) -> Result<HashMap<uuid::Uuid, String>> {
+async fn endpoint_names(
+    db: &impl ConnectionTrait,
+    ids: Vec<uuid::Uuid>,
+) -> Result<HashMap<uuid::Uuid, String>> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     // An endpoint's outlets are long; only its name is wanted.
-    let names = endpoint::Entity::find().select_only().columns([endpoint::Column::Id, endpoint::Column::Name]);
+    let names =
+        endpoint::Entity::find().select_only().columns([endpoint::Column::Id, endpoint::Column::Name]);
     let rows: Vec<_> = names.filter(endpoint::Column::Id.is_in(ids)).into_tuple().all(db).await?;
     Ok(rows.into_iter().collect())
 }

@@ -1,5 +1,6 @@
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    TransactionTrait,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use std::{sync::Arc, time::Duration};
@@ -57,12 +58,17 @@ impl Db {
         &self.keys
     }
 
-    /// Begins a transaction. On SQLite it holds the only writer: do nothing slow before the commit.
+    /// Begins a transaction. It is the only one until its end, on both engines: what it has read is still so
+    /// when it writes. Do nothing slow before the commit.
     ///
     /// # Errors
     /// When the database cannot be reached.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(self.writer.begin().await?)
+        let tx = self.writer.begin().await?;
+        if tx.get_database_backend() == DbBackend::Postgres {
+            tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ONE_WRITER})")).await?;
+        }
+        Ok(tx)
     }
 
     /// Says whether the database answers.
@@ -88,6 +94,10 @@ impl Db {
         }
     }
 }
+
+/// Names the lock of PostgreSQL that makes transactions follow one another, as SQLite's do by themselves. Any
+/// number that nobody else uses in the same database.
+const ONE_WRITER: i64 = 0x7261_636b_6861_6e64;
 
 fn sqlite(url: &str, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
