@@ -57,7 +57,8 @@ pub fn Shell(
     let open = RwSignal::new(false);
     let here = Memo::new(|_| route::path());
     Effect::new(move |before: Option<()>| {
-        here.track();
+        // Read, not only tracked: what nobody reads is never worked out and never changes.
+        here.with(|_| ());
         open.set(false);
         // The pressed link may be gone with its page; the keyboard goes on at the new one.
         if before.is_some() {
