@@ -87,9 +87,9 @@ async fn send(method: Method, path: String, body: Option<String>) -> Result<Stri
         },
         None => request.send().await,
     };
-    let response = sent.map_err(|error| offline(&error.to_string()))?;
+    let response = sent.map_err(|_| offline())?;
     if response.ok() {
-        return response.text().await.map_err(|error| offline(&error.to_string()));
+        return response.text().await.map_err(|_| offline());
     }
     let problem = understand(&response).await;
     if problem.status == 401 && path != "session" {
@@ -107,8 +107,9 @@ async fn understand(response: &Response) -> Problem {
     })
 }
 
-fn offline(detail: &str) -> Problem {
-    local(0, "offline", "Rackhand does not answer.", Some(detail.to_owned()))
+fn offline() -> Problem {
+    let remedy = "Is it running, and is this computer connected? What was on its way may have arrived.";
+    local(0, "offline", "Rackhand does not answer.", Some(remedy.to_owned()))
 }
 
 /// Makes a problem that no server told.

@@ -16,6 +16,7 @@ use crate::{
     held::Held,
     part::{
         connection_card::status_badge,
+        evidence::fault_word,
         icon::Icon,
         kind_list::group_icon,
         menu::{Item, Menu},
@@ -104,7 +105,7 @@ pub fn Status(endpoint: Held<Endpoint>) -> impl IntoView {
 #[component]
 pub fn FaultBadge(fault: Fault, place: String) -> impl IntoView {
     let open = RwSignal::new(false);
-    let word = word(fault.code);
+    let word = fault_word(fault.code);
     let (sentence, remedy, code) = (fault.to_string(), remedy(fault.code), fault.code.code());
     let opener = move || {
         view! {
@@ -131,21 +132,6 @@ pub fn FaultBadge(fault: Fault, place: String) -> impl IntoView {
                 </div>
             </Popover>
         </span>
-    }
-}
-
-fn word(code: FaultCode) -> &'static str {
-    match code {
-        FaultCode::Auth => "Refused",
-        FaultCode::Config => "Wrong settings",
-        FaultCode::State => "Wrong state",
-        FaultCode::Unsupported => "Not supported",
-        FaultCode::Busy => "Busy",
-        FaultCode::Updating => "Updating",
-        FaultCode::Unreach => "Unreachable",
-        FaultCode::Lost | FaultCode::Dup => "Answer lost",
-        FaultCode::Proto => "Garbled answer",
-        FaultCode::Exec => "Agent failed",
     }
 }
 

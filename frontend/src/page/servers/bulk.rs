@@ -177,7 +177,7 @@ fn line(row: ServerRow, report: Report) -> impl IntoView {
         Progress::Asking => view! { <span class="meta">"asking…"</span> }.into_any(),
         Progress::Planned(plan) => {
             let steps = plan.steps.join(" ");
-            view! { <span class="meta cut" title=steps.clone()>{steps.clone()}</span> }.into_any()
+            view! { <span class="meta">{steps}</span> }.into_any()
         }
         Progress::Refused(why) => view! { <span class="ink">{why}</span> }.into_any(),
         Progress::Sending => view! { <span class="meta">"starting…"</span> }.into_any(),

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use rackhand_wire::{
-    Role,
+    FaultCode, Role,
     power::{PathEvidence, PathState},
 };
 
@@ -72,7 +72,7 @@ fn tone(path: &PathEvidence) -> Option<Tone> {
 /// What a path said, in a few words.
 pub fn says(path: &PathEvidence) -> String {
     if let Some(fault) = &path.fault {
-        return fault.code.code().replace('_', " ");
+        return fault_word(fault.code).to_ascii_lowercase();
     }
     let word = match path.state {
         Some(PathState::On | PathState::FeedOn) => "on",
@@ -97,4 +97,20 @@ pub fn proves(path: &PathEvidence) -> String {
         None => "Nothing yet",
     }
     .to_owned()
+}
+
+/// A fault in a word or two.
+pub fn fault_word(code: FaultCode) -> &'static str {
+    match code {
+        FaultCode::Auth => "Refused",
+        FaultCode::Config => "Wrong settings",
+        FaultCode::State => "Wrong state",
+        FaultCode::Unsupported => "Not supported",
+        FaultCode::Busy => "Busy",
+        FaultCode::Updating => "Updating",
+        FaultCode::Unreach => "Unreachable",
+        FaultCode::Lost | FaultCode::Dup => "Answer lost",
+        FaultCode::Proto => "Garbled answer",
+        FaultCode::Exec => "Agent failed",
+    }
 }

@@ -3,7 +3,7 @@
 use rackhand_wire::api::job::{Step, StepOutcome};
 
 use super::outcome_look;
-use crate::part::Tone;
+use crate::part::{Tone, evidence::fault_word};
 
 /// Consecutive steps of one phase that go through several paths.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,9 +64,9 @@ impl Group {
         outcome_look(worst.flatten())
     }
 
-    /// The fault code of the step that failed.
+    /// What went wrong in the step that failed, in a word.
     pub fn fault(&self) -> Option<&'static str> {
-        self.steps.iter().find_map(|step| step.fault).map(rackhand_wire::FaultCode::code)
+        self.steps.iter().find_map(|step| step.fault).map(fault_word)
     }
 
     /// Why it was done, and for a step that stands alone what came back.
@@ -76,14 +76,19 @@ impl Group {
         if let [only] = self.steps.as_slice() {
             words.push(&only.detail);
         }
-        let sentences = words.into_iter().filter(|word| !word.is_empty());
-        sentences.map(|word| format!("{}.", word.trim_end_matches('.'))).collect::<Vec<_>>().join(" ")
+        words.into_iter().filter(|word| !word.is_empty()).map(sentence).collect::<Vec<_>>().join(" ")
     }
 
     /// The steps as effects, when there are several.
     pub fn effects(&self) -> Vec<Step> {
         if self.steps.len() > 1 { self.steps.clone() } else { Vec::new() }
     }
+}
+
+fn sentence(words: &str) -> String {
+    let mut letters = words.trim_end_matches('.').chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
 }
 
 fn weight(outcome: Option<StepOutcome>) -> u8 {

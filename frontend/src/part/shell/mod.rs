@@ -27,6 +27,9 @@ const SITES: [Place; 1] = [Place { label: "Agents", icon: "agent", href: "/agent
 const WORK: [Place; 1] = [Place { label: "Activity", icon: "clock", href: "/activity" }];
 const HOUSE: [Place; 1] = [Place { label: "Settings", icon: "settings", href: "/settings" }];
 
+/// After this a new page stands and a window that led to it is closed.
+const DRAWN: Duration = Duration::from_millis(50);
+
 /// What the frame shows beside the page.
 #[derive(Clone, Copy)]
 pub struct Around {
@@ -53,11 +56,14 @@ pub fn Shell(
 ) -> impl IntoView {
     let open = RwSignal::new(false);
     let here = Memo::new(|_| route::path());
-    Effect::new(move |_| {
-        here.track();
+    Effect::new(move |before: Option<()>| {
+        // Read, not only tracked: what nobody reads is never worked out and never changes.
+        here.with(|_| ());
         open.set(false);
         // The pressed link may be gone with its page; the keyboard goes on at the new one.
-        set_timeout(focus_page, Duration::ZERO);
+        if before.is_some() {
+            set_timeout(focus_page, DRAWN);
+        }
     });
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
