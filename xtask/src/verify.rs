@@ -1,5 +1,8 @@
 //! `cargo xtask verify`: every check, with its seconds.
 
+mod browser;
+pub mod schema;
+
 use clap::Args;
 use std::{
     path::{Path, PathBuf},
@@ -21,7 +24,7 @@ pub struct Options {
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// Debian packages of the third parties that judge us: command, package.
-const PEERS: [(&str, &str); 7] = [
+const PEERS: [(&str, &str); 9] = [
     ("ipmitool", "ipmitool"),
     ("ipmi_sim", "openipmi"),
     ("ipmipower", "freeipmi-tools"),
@@ -29,11 +32,13 @@ const PEERS: [(&str, &str); 7] = [
     ("snmpd", "snmpd"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
+    ("unshare", "util-linux"),
+    ("ip", "iproute2"),
 ];
 
 type Stage = (&'static str, fn(&Path) -> Result<String, Problem>);
 
-const STAGES: [Stage; 7] = [
+const STAGES: [Stage; 9] = [
     ("tools", tools),
     ("format", format),
     ("ui", build_ui),
@@ -41,6 +46,8 @@ const STAGES: [Stage; 7] = [
     ("licences", licences),
     ("unit", unit),
     ("integration", integration),
+    ("browser", browser::stage),
+    ("schema", schema::stage),
 ];
 
 /// Runs the stages; stops at the first that fails.
@@ -82,15 +89,20 @@ fn tools(root: &Path) -> Result<String, Problem> {
     if missing.is_empty() {
         return Ok("all there".into());
     }
-    let line = format!("apt-get install --yes --no-install-recommends {}", missing.join(" "));
+    debian(root, &missing)?;
+    Ok(format!("installed {}", missing.join(" ")))
+}
+
+/// Installs packages as root, else says how to.
+fn debian(root: &Path, packages: &[&str]) -> Result<(), Problem> {
     if !rustix::process::geteuid().is_root() {
+        let line = format!("apt-get install --yes --no-install-recommends {}", packages.join(" "));
         return Err(format!("as root, run: apt-get update && {line}").into());
     }
     shell(Command::new("apt-get").args(["update", "--quiet"]), root)?;
     let mut install = Command::new("apt-get");
-    install.args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(&missing);
-    shell(install.env("DEBIAN_FRONTEND", "noninteractive"), root)?;
-    Ok(format!("installed {}", missing.join(" ")))
+    install.args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(packages);
+    shell(install.env("DEBIAN_FRONTEND", "noninteractive"), root)
 }
 
 fn which(command: &str) -> Option<PathBuf> {
