@@ -1,4 +1,4 @@
-//! Debian's Chromium behind its WebDriver server: one of each per test, both ended with the test.
+//! Debian's Chromium behind its `WebDriver` server: one of each per test, both ended with the test.
 
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,7 +11,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Key under which WebDriver hands over an element.
+/// Key under which `WebDriver` hands over an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Runs without a screen, without a profile of before, and without calling home.
@@ -31,7 +31,7 @@ const FLAGS: [&str; 10] = [
 /// An element of the page.
 pub struct Element(String);
 
-/// Why a command did not work, in WebDriver's words.
+/// Why a command did not work, in `WebDriver`'s words.
 #[derive(Debug)]
 pub struct Refusal(pub String);
 
@@ -166,7 +166,8 @@ impl Drop for Chrome {
             );
             line.set_read_timeout(Some(Duration::from_secs(5))).ok();
             line.write_all(request.as_bytes()).ok();
-            line.read(&mut [0; 512]).ok();
+            // The answer comes once the browser has ended.
+            line.read_to_end(&mut Vec::new()).ok();
         }
         self.driver.kill().ok();
         self.driver.wait().ok();
