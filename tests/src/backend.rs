@@ -72,8 +72,8 @@ impl Backend {
         let begun = Instant::now();
         loop {
             let lines = self.log();
-            let said = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let link = said.filter_map(|line| line["link"].as_str().map(str::to_owned)).next_back();
+            let mut said = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let link = said.find_map(|line| line["link"].as_str().map(str::to_owned));
             if let Some(link) = link {
                 return link;
             }

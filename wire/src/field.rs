@@ -22,7 +22,7 @@ pub struct Field {
     /// Folded away under "More settings".
     pub advanced: bool,
     /// Used when left empty.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub default: Option<Value>,
     /// Shown only while another field has one of these values.
     pub shown_when: Option<Condition>,

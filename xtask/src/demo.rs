@@ -115,12 +115,12 @@ fn welcome(url: &str, binaries: &Path, folder: &Path) {
 }
 
 /// Where cargo puts binaries: beside this task's own.
-fn binaries(root: &Path) -> Result<PathBuf, Problem> {
+pub fn binaries(root: &Path) -> Result<PathBuf, Problem> {
     let own = std::env::current_exe()?;
     Ok(own.parent().map_or_else(|| root.join("target/debug"), Path::to_owned))
 }
 
-fn simulators(binaries: &Path, folder: &Path, servers: u16) -> Result<(Kept, Value), Problem> {
+pub fn simulators(binaries: &Path, folder: &Path, servers: u16) -> Result<(Kept, Value), Problem> {
     let log = fs::File::create(folder.join("simulators.log"))?;
     let child = Command::new(binaries.join("rackhand-sim"))
         .args(["--servers", &servers.to_string(), "--pace", "realistic", "--addresses", "free", "--json"])
@@ -139,13 +139,13 @@ fn simulators(binaries: &Path, folder: &Path, servers: u16) -> Result<(Kept, Val
     }
 }
 
-fn free_port(first: u16) -> Result<u16, Problem> {
+pub fn free_port(first: u16) -> Result<u16, Problem> {
     (first..first.saturating_add(100))
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .ok_or_else(|| format!("no free port from {first} on").into())
 }
 
-fn add_user(binaries: &Path, folder: &Path) -> Result<(), Problem> {
+pub fn add_user(binaries: &Path, folder: &Path) -> Result<(), Problem> {
     let mut child = Command::new(binaries.join("rackhand"))
         .args(["user", "add", "--name", USER, "--data-dir"])
         .arg(folder)
@@ -157,7 +157,7 @@ fn add_user(binaries: &Path, folder: &Path) -> Result<(), Problem> {
     if child.wait()?.success() { Ok(()) } else { Err("the user could not be added".into()) }
 }
 
-fn add_token(binaries: &Path, folder: &Path) -> Result<String, Problem> {
+pub fn add_token(binaries: &Path, folder: &Path) -> Result<String, Problem> {
     let output = Command::new(binaries.join("rackhand"))
         .args(["token", "add", "--user", USER, "--expires", "1d", "--name", "demo set-up", "--data-dir"])
         .arg(folder)
@@ -170,13 +170,20 @@ fn add_token(binaries: &Path, folder: &Path) -> Result<String, Problem> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-struct Api {
-    base: String,
-    token: String,
+/// The public API, with a token.
+pub struct Api {
+    /// Where it is, without the path.
+    pub base: String,
+    /// Bearer token.
+    pub token: String,
 }
 
 impl Api {
-    fn wait_ready(&self, folder: &Path) -> Result<(), Problem> {
+    /// Waits until the server says that it is ready.
+    ///
+    /// # Errors
+    /// Its log, when it does not start.
+    pub fn wait_ready(&self, folder: &Path) -> Result<(), Problem> {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(30) {
             if ureq::get(format!("{}/readyz", self.base)).call().is_ok() {
@@ -186,6 +193,17 @@ impl Api {
         }
         let log = fs::read_to_string(folder.join("rackhand.log")).unwrap_or_default();
         Err(format!("Rackhand did not start:\n{log}").into())
+    }
+
+    /// Reads.
+    ///
+    /// # Errors
+    /// What was answered instead.
+    pub fn get(&self, path: &str) -> Result<Value, Problem> {
+        let mut response = ureq::get(format!("{}/api/v1{path}", self.base))
+            .header("authorization", format!("Bearer {}", self.token))
+            .call()?;
+        Ok(response.body_mut().read_json()?)
     }
 
     fn post(&self, path: &str, body: &Value) -> Result<Value, Problem> {
@@ -199,7 +217,7 @@ impl Api {
     }
 }
 
-fn seed(api: &Api, inventory: &Value, stop: &AtomicBool) -> Result<(), Problem> {
+pub fn seed(api: &Api, inventory: &Value, stop: &AtomicBool) -> Result<(), Problem> {
     let site = api.post("/sites", &json!({"name": "Amsterdam", "time_zone": "Europe/Amsterdam"}))?;
     let mut pdus = HashMap::new();
     for pdu in list(inventory, "pdus") {

@@ -35,6 +35,9 @@ enum Task {
     Ui,
     /// Write the API's description to docs/openapi.json
     Openapi,
+    /// What the stage `schema` runs without a network
+    #[command(hide = true)]
+    Schema,
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&root(), &options),
         Task::Ui => ui(&root()),
         Task::Openapi => openapi(&root()),
+        Task::Schema => verify::schema::alone(&root()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,9 @@
 //! `cargo xtask verify`: every check, with its seconds.
 
+mod browser;
+mod postgres;
+pub mod schema;
+
 use clap::Args;
 use std::{
     io::{BufRead, BufReader},
@@ -9,8 +13,6 @@ use std::{
 };
 
 use crate::{Problem, children::cargo, ui};
-
-mod postgres;
 
 /// Options of the check.
 #[derive(Args)]
@@ -24,7 +26,7 @@ pub struct Options {
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// Debian packages of the third parties that judge us: command, package.
-const PEERS: [(&str, &str); 7] = [
+const PEERS: [(&str, &str); 9] = [
     ("ipmitool", "ipmitool"),
     ("ipmi_sim", "openipmi"),
     ("ipmipower", "freeipmi-tools"),
@@ -32,11 +34,13 @@ const PEERS: [(&str, &str); 7] = [
     ("snmpd", "snmpd"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
+    ("unshare", "util-linux"),
+    ("ip", "iproute2"),
 ];
 
 type Stage = (&'static str, fn(&Path) -> Result<String, Problem>);
 
-const STAGES: [Stage; 8] = [
+const STAGES: [Stage; 10] = [
     ("tools", tools),
     ("format", format),
     ("ui", build_ui),
@@ -45,6 +49,8 @@ const STAGES: [Stage; 8] = [
     ("unit", unit),
     ("integration", integration),
     ("postgres", postgres::run),
+    ("browser", browser::stage),
+    ("schema", schema::stage),
 ];
 
 /// Runs the stages; stops at the first that fails.
@@ -89,15 +95,20 @@ fn tools(root: &Path) -> Result<String, Problem> {
     if missing.is_empty() {
         return Ok("all there".into());
     }
-    let line = format!("apt-get install --yes --no-install-recommends {}", missing.join(" "));
+    debian(root, &missing)?;
+    Ok(format!("installed {}", missing.join(" ")))
+}
+
+/// Installs packages as root, else says how to.
+fn debian(root: &Path, packages: &[&str]) -> Result<(), Problem> {
     if !rustix::process::geteuid().is_root() {
+        let line = format!("apt-get install --yes --no-install-recommends {}", packages.join(" "));
         return Err(format!("as root, run: apt-get update && {line}").into());
     }
     shell(Command::new("apt-get").args(["update", "--quiet"]), root)?;
     let mut install = Command::new("apt-get");
-    install.args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(&missing);
-    shell(install.env("DEBIAN_FRONTEND", "noninteractive"), root)?;
-    Ok(format!("installed {}", missing.join(" ")))
+    install.args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(packages);
+    shell(install.env("DEBIAN_FRONTEND", "noninteractive"), root)
 }
 
 fn which(command: &str) -> Option<PathBuf> {

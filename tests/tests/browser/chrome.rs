@@ -1,6 +1,7 @@
-//! Debian's Chromium behind its WebDriver server: one of each per test, both ended with the test.
+//! Debian's Chromium behind its `WebDriver` server: one of each per test, both ended with the test.
 
 use reqwest::Method;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -10,7 +11,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Key under which WebDriver hands over an element.
+/// Key under which `WebDriver` hands over an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Runs without a screen, without a profile of before, and without calling home.
@@ -30,13 +31,14 @@ const FLAGS: [&str; 10] = [
 /// An element of the page.
 pub struct Element(String);
 
-/// Why a command did not work, in WebDriver's words.
+/// Why a command did not work, in `WebDriver`'s words.
 #[derive(Debug)]
 pub struct Refusal(pub String);
 
 /// A browser with an empty profile.
 pub struct Chrome {
     driver: Child,
+    browser: Option<Pid>,
     port: u16,
     session: String,
     client: reqwest::Client,
@@ -62,9 +64,12 @@ impl Chrome {
             "goog:loggingPrefs": {"browser": "ALL"},
         }}});
         let client = reqwest::Client::new();
-        let mut chrome = Self { driver, port, session: String::new(), client, _profile: profile };
+        let mut chrome =
+            Self { driver, browser: None, port, session: String::new(), client, _profile: profile };
         let made = chrome.send(Method::POST, "", &wanted).await.expect("the browser starts");
         chrome.session = format!("/{}", made["sessionId"].as_str().unwrap());
+        let process = made["capabilities"]["goog:processID"].as_i64().expect("the driver names the browser");
+        chrome.browser = Pid::from_raw(i32::try_from(process).unwrap());
         chrome
     }
 
@@ -134,11 +139,15 @@ impl Chrome {
 
     async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Value, Refusal> {
         let url = format!("http://127.0.0.1:{}/session{}{path}", self.port, self.session);
-        let mut request = self.client.request(method, url).timeout(Duration::from_secs(60));
+        let mut request = self.client.request(method, url).timeout(Duration::from_secs(30));
         if !body.is_null() {
             request = request.json(body);
         }
-        let mut answer: Value = request.send().await.unwrap().json().await.unwrap();
+        let answer = match request.send().await {
+            Ok(answer) => answer.json::<Value>().await,
+            Err(error) => Err(error),
+        };
+        let mut answer = answer.map_err(|error| Refusal(format!("the page does not react: {error:?}")))?;
         let value = answer["value"].take();
         match value["error"].as_str() {
             Some(error) => Err(Refusal(format!("{error}: {}", value["message"]))),
@@ -155,12 +164,17 @@ impl Drop for Chrome {
                 "DELETE /session{} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
                 self.session
             );
-            line.set_read_timeout(Some(Duration::from_secs(10))).ok();
+            line.set_read_timeout(Some(Duration::from_secs(5))).ok();
             line.write_all(request.as_bytes()).ok();
-            line.read(&mut [0; 512]).ok();
+            // The answer comes once the browser has ended.
+            line.read_to_end(&mut Vec::new()).ok();
         }
         self.driver.kill().ok();
         self.driver.wait().ok();
+        // A page that loops for ever does not let the driver end its browser.
+        if let Some(browser) = self.browser {
+            kill_process(browser, Signal::KILL).ok();
+        }
     }
 }
 

@@ -11,7 +11,9 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// A page must follow within this; jobs take up to half of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
+/// What is longer is pasted.
+const TYPED: usize = 200;
 const LOOK: Duration = Duration::from_millis(40);
 
 /// Gives the elements in sight that an `XPath` names, within the window in front when one is open.
@@ -85,7 +87,12 @@ impl Page {
             let field = self.only(&path).await?;
             let typed = async {
                 self.chrome.clear(&field).await?;
-                self.chrome.keys(&field, text).await
+                if text.len() <= TYPED {
+                    return self.chrome.keys(&field, text).await;
+                }
+                self.chrome.click(&field).await?;
+                self.chrome.command("Input.insertText", json!({"text": text})).await;
+                Ok(())
             };
             typed.await.map_err(|refusal| refusal.0)
         })

@@ -37,8 +37,9 @@ const TOO_WIDE: &str = "
 impl Page {
     /// Takes a screen of that width.
     pub async fn size(&self, width: Width) {
+        let is_phone = width == Width::Phone;
         let (width, height) = width.pixels();
-        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone});
         self.chrome.command("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 

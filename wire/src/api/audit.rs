@@ -22,7 +22,7 @@ pub struct AuditRecord {
     /// Its name then.
     pub object_name: String,
     /// Details without secrets.
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>, required))]
     pub detail: serde_json::Value,
     /// Request that caused it.
     pub request_id: Option<String>,

@@ -25,7 +25,7 @@ pub struct User {
 
 /// What a person may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = UserRole))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything of the provider and its tenants.

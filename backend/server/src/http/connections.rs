@@ -58,8 +58,12 @@ pub async fn add(
     let (id, Body(new)) = (id.into_inner(), body);
     servers::get(app.db.reader(), &caller.scope, id).await?;
     kinds::known_agent(&app, &caller, new.agent_id).await?;
+    // The form of a new endpoint is a part of this one.
+    let inside = |refused: Refused| refused.under("endpoint");
     let fresh = match (&new.endpoint, new.endpoint_id) {
-        (Some(endpoint), None) => Some(endpoint_routes::prepare(&app, &caller, "endpoint", endpoint).await?),
+        (Some(endpoint), None) => {
+            Some(endpoint_routes::prepare(&app, &caller, endpoint).await.map_err(inside)?)
+        }
         (None, Some(_)) => None,
         (None, None) => {
             return Err(Refused::field("endpoint_id", "required", "Name an endpoint, or send a new one."));
@@ -77,7 +81,7 @@ pub async fn add(
         return Ok(answer);
     }
     let endpoint = match (fresh, new.endpoint_id) {
-        (Some(fresh), _) => endpoint_routes::store(&app, &tx, &caller, fresh).await?,
+        (Some(fresh), _) => endpoint_routes::store(&app, &tx, &caller, fresh).await.map_err(inside)?,
         (None, Some(endpoint)) => match endpoints::get(&tx, &caller.scope, endpoint).await {
             Err(rackhand_store::Error::NotFound) => {
                 return Err(Refused::field("endpoint_id", "unknown", "There is no such endpoint."));

@@ -55,7 +55,7 @@ pub async fn add(
     body: Body<AddEndpoint>,
 ) -> Result<HttpResponse, Refused> {
     let Body(new) = body;
-    let prepared = prepare(&app, &caller, "", &new).await?;
+    let prepared = prepare(&app, &caller, &new).await?;
     let tx = app.db.begin().await?;
     if let Some(answer) = once.replay(&tx, &caller, &new).await? {
         return Ok(answer);
@@ -69,26 +69,20 @@ pub async fn add(
     Ok(answer)
 }
 
-/// Checks a new endpoint; fields are named under `prefix`.
+/// Checks a new endpoint.
 ///
 /// # Errors
 /// Every wrong field.
-pub async fn prepare(
-    app: &App,
-    caller: &Caller,
-    prefix: &str,
-    new: &AddEndpoint,
-) -> Result<endpoints::New, Refused> {
-    let at = |field: &str| if prefix.is_empty() { field.to_owned() } else { format!("{prefix}.{field}") };
-    let integration = kinds::find(&at("kind"), &new.kind)?;
+pub async fn prepare(app: &App, caller: &Caller, new: &AddEndpoint) -> Result<endpoints::New, Refused> {
+    let integration = kinds::find("kind", &new.kind)?;
     let secrets = kinds::wrap(new.secrets.clone());
-    let params = kinds::checked(prefix, integration, &new.params, &secrets)?;
+    let params = kinds::checked(integration, &new.params, &secrets)?;
     kinds::known_agent(app, caller, new.agent_id).await?;
-    hosts::known(app, prefix, integration, &params, new.agent_id).await?;
+    hosts::known(app, integration, &params, new.agent_id).await?;
     let address = integration.address(&params);
     let default = format!("{} {}", integration.descriptor().title, address.as_deref().unwrap_or_default());
     let name = new.name.clone().filter(|name| !name.trim().is_empty()).unwrap_or(default);
-    Check::default().name(&at("name"), &name).done()?;
+    Check::default().name("name", &name).done()?;
     Ok(endpoints::New {
         tenant: caller.tenant,
         kind: new.kind.clone(),
@@ -139,10 +133,10 @@ pub async fn change(
         }
     }
     let params = change.params.clone().unwrap_or(reach.endpoint.params);
-    let params = kinds::checked("", integration, &params, &secrets)?;
+    let params = kinds::checked(integration, &params, &secrets)?;
     if change.params.is_some() {
         let agent = change.agent_id.unwrap_or(reach.endpoint.agent_id);
-        hosts::known(&app, "", integration, &params, agent).await?;
+        hosts::known(&app, integration, &params, agent).await?;
     }
     let detail = json!({
         "name": change.name, "params": change.params, "agent_id": change.agent_id,
@@ -269,7 +263,7 @@ async fn trial(app: &App, caller: &Caller, asked: TestEndpoint) -> Result<work::
         secrets.set(name, Secret::new(value));
     }
     let params = asked.params.or_else(|| saved.as_ref().map(|saved| saved.endpoint.params.clone()));
-    let params = kinds::checked("", integration, &params.unwrap_or(Value::Null), &secrets)?;
+    let params = kinds::checked(integration, &params.unwrap_or(Value::Null), &secrets)?;
     let target = match asked.target {
         Some(target) if !integration.descriptor().target_fields.is_empty() => {
             Some(kinds::checked_target(integration, &target)?)
@@ -277,6 +271,6 @@ async fn trial(app: &App, caller: &Caller, asked: TestEndpoint) -> Result<work::
         Some(_) | None => None,
     };
     let agent = asked.agent_id.or_else(|| saved.as_ref().and_then(|saved| saved.endpoint.agent_id));
-    hosts::known(app, "", integration, &params, agent).await?;
+    hosts::known(app, integration, &params, agent).await?;
     Ok(work::Trial { endpoint: asked.endpoint_id, kind, params, secrets, agent, target })
 }

@@ -14,13 +14,12 @@ use crate::app::App;
 /// Longest wait for the resolver while a person waits for the form.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Refuses a name that does not exist, at its field under `prefix`.
+/// Refuses a name that does not exist, at its field.
 ///
 /// # Errors
 /// A field error for every such name.
 pub async fn known(
     app: &App,
-    prefix: &str,
     integration: &dyn Integration,
     params: &Value,
     agent: Option<AgentId>,
@@ -34,8 +33,7 @@ pub async fn known(
         let found = Place::new(host, 0).find(PATIENCE).await;
         if found.is_err_and(|fault| fault.code == FaultCode::Config) {
             let why = format!("There is no host named “{host}”.");
-            let error = FieldError::new(&field.name, "host_not_found", why).under("params");
-            errors.push(if prefix.is_empty() { error } else { error.under(prefix) });
+            errors.push(FieldError::new(&field.name, "host_not_found", why).under("params"));
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(Refused::Invalid(errors)) }

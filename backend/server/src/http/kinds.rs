@@ -75,27 +75,20 @@ pub fn find(field: &str, kind: &str) -> Result<&'static dyn Integration, Refused
     catalogue::find(kind).ok_or_else(known)
 }
 
-/// Checks parameters and secrets of an endpoint; fields are named `params.host`, `secrets.password`,
-/// under `prefix`.
+/// Checks parameters and secrets of an endpoint; fields are named `params.host`, `secrets.password`.
 ///
 /// # Errors
 /// Every wrong field.
-pub fn checked(
-    prefix: &str,
-    integration: &dyn Integration,
-    params: &Value,
-    secrets: &Secrets,
-) -> Result<Value, Refused> {
+pub fn checked(integration: &dyn Integration, params: &Value, secrets: &Secrets) -> Result<Value, Refused> {
     let descriptor = integration.descriptor();
     let place = |error: FieldError| {
         let secret = descriptor.endpoint_field(&error.field).is_some_and(rackhand_wire::Field::is_secret)
             || secrets.find(&error.field).is_some();
-        let error = if error.field.is_empty() {
+        if error.field.is_empty() {
             FieldError { field: "params".into(), ..error }
         } else {
             error.under(if secret { "secrets" } else { "params" })
-        };
-        if prefix.is_empty() { error } else { error.under(prefix) }
+        }
     };
     let refuse = |errors: Vec<FieldError>| Refused::Invalid(errors.into_iter().map(place).collect());
     let params = check::endpoint(descriptor, params, secrets).map_err(refuse)?;

@@ -4,7 +4,10 @@ use actix_web::{HttpResponse, get};
 use rackhand_wire::api;
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::{
+        RefOr,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -20,7 +23,7 @@ use super::{connections, endpoints, kinds, live, people, places, power, record, 
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/api/v1")),
-    modifiers(&Ways),
+    modifiers(&Ways, &Problems),
     security(("token" = []), ("session" = [])),
     components(schemas(api::endpoint::TestResult, api::live::Change)),
     paths(
@@ -51,6 +54,27 @@ impl Modify for Ways {
         components.add_security_scheme("token", SecurityScheme::Http(bearer));
         let cookie = ApiKey::Cookie(ApiKeyValue::new("__Host-rackhand"));
         components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    }
+}
+
+/// Refusals are problems by their media type too: said once, not at every status of every route.
+struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for item in document.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                for (status, response) in &mut operation.responses.responses {
+                    if status.starts_with(['4', '5'])
+                        && let RefOr::T(response) = response
+                        && let Some(content) = response.content.swap_remove("application/json")
+                    {
+                        response.content.insert("application/problem+json".into(), content);
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -54,6 +54,29 @@ impl Refused {
         Self::Invalid(vec![FieldError::new(field, code, message)])
     }
 
+    /// Names wrong fields as they are called in the body around them.
+    #[must_use]
+    pub fn under(self, parent: &str) -> Self {
+        match self {
+            Self::Invalid(errors) => {
+                Self::Invalid(errors.into_iter().map(|error| error.under(parent)).collect())
+            }
+            other @ (Self::Unauthenticated
+            | Self::WrongCredentials
+            | Self::Forbidden(..)
+            | Self::NotFound
+            | Self::Malformed(_)
+            | Self::Conflict(..)
+            | Self::Busy(_)
+            | Self::KeyReused
+            | Self::TooMany(_)
+            | Self::TooLarge
+            | Self::MethodNotAllowed
+            | Self::Unavailable
+            | Self::Internal) => other,
+        }
+    }
+
     /// What the caller is told.
     pub fn problem(&self) -> Problem {
         let (status, code, title) = match self {

@@ -27,7 +27,7 @@ use super::{
 use crate::{app::App, secret};
 
 /// Who is signed in.
-#[utoipa::path(tag = "session", responses((status = 200, body = Session), (status = 401, body = Problem)))]
+#[utoipa::path(tag = "session", responses((status = 200, body = Session), (status = 401, body = Problem), (status = 403, body = Problem)))]
 #[get("/session")]
 pub async fn view(caller: Caller) -> Result<web::Json<Session>, Refused> {
     let Some(session) = caller.session() else {
