@@ -47,7 +47,7 @@ struct Opened {
 }
 
 /// Serves one device until its queue closes or it is idle.
-pub async fn serve(shared: Arc<Shared>, mut queue: mpsc::Receiver<Task>) {
+pub async fn serve(shared: Arc<Shared>, mut queue: mpsc::Receiver<Box<Task>>) {
     let mut opened: Option<Opened> = None;
     while let Ok(Some(task)) = tokio::time::timeout(IDLE, queue.recv()).await {
         one(&shared, &mut opened, task).await;
@@ -62,7 +62,7 @@ pub async fn serve(shared: Arc<Shared>, mut queue: mpsc::Receiver<Task>) {
     }
 }
 
-async fn one(shared: &Shared, opened: &mut Option<Opened>, task: Task) {
+async fn one(shared: &Shared, opened: &mut Option<Opened>, task: Box<Task>) {
     let begun = Instant::now();
     let id = task.command.id;
     let restores = task.restores;
