@@ -34,11 +34,17 @@ pub struct Config {
 /// A running agent; it ends when its link is dropped and what is under way has finished.
 pub struct Agent {
     shared: Arc<Shared>,
-    queues: HashMap<String, mpsc::Sender<Task>>,
+    /// A queue keeps room for 32 tasks, used or not, so that it holds them boxed.
+    queues: HashMap<String, mpsc::Sender<Box<Task>>>,
+    /// With so many queues it is time to look for those of idle devices.
+    tidy_at: usize,
 }
 
 /// Commands that one device may have waiting.
 const QUEUE: usize = 64;
+
+/// Queues that are never too many.
+const FEW: usize = 1024;
 
 impl Agent {
     /// Starts an agent and gives the backend's end of its link.
@@ -55,7 +61,7 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION").into(),
             kinds: catalogue::hashes().clone(),
         };
-        let agent = Self { shared: Arc::clone(&shared), queues: HashMap::new() };
+        let agent = Self { shared: Arc::clone(&shared), queues: HashMap::new(), tidy_at: FEW };
         let (restores, due) = mpsc::channel(64);
         tokio::spawn(restore::watch(Arc::downgrade(&shared), config.secrets, restores));
         tokio::spawn(agent.serve(hello, inbox, due));
@@ -108,7 +114,7 @@ impl Agent {
     /// Puts a task into its device's queue. A full queue holds the agent up rather than losing work.
     async fn queue(&mut self, task: Task) {
         let device = device(&task.command);
-        let mut task = task;
+        let mut task = Box::new(task);
         loop {
             let queue = self.queues.entry(device.clone()).or_insert_with(|| {
                 let (queue, tasks) = mpsc::channel(QUEUE);
@@ -124,8 +130,10 @@ impl Agent {
                 }
             }
         }
-        if self.queues.len() > 4096 {
+        if self.queues.len() > self.tidy_at {
             self.queues.retain(|_, queue| !queue.is_closed());
+            // With twice as many as are in use, so that looking costs little however many devices there are.
+            self.tidy_at = (self.queues.len() * 2).max(FEW);
         }
     }
 }

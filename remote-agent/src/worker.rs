@@ -50,7 +50,7 @@ struct Opened {
 }
 
 /// Serves one device until its queue closes or it is idle.
-pub async fn serve(shared: Arc<Shared>, queue: mpsc::Receiver<Task>) {
+pub async fn serve(shared: Arc<Shared>, queue: mpsc::Receiver<Box<Task>>) {
     let mut opened: Option<Opened> = None;
     let mut line = Line::new(queue);
     while let Some(task) = line.next().await {
@@ -76,18 +76,18 @@ fn gives_way(task: &Task) -> bool {
 
 /// What waits for one device: first what is awaited, then the rest, each in its order.
 struct Line {
-    queue: mpsc::Receiver<Task>,
-    awaited: VecDeque<Task>,
-    background: VecDeque<Task>,
+    queue: mpsc::Receiver<Box<Task>>,
+    awaited: VecDeque<Box<Task>>,
+    background: VecDeque<Box<Task>>,
 }
 
 impl Line {
-    fn new(queue: mpsc::Receiver<Task>) -> Self {
+    fn new(queue: mpsc::Receiver<Box<Task>>) -> Self {
         Self { queue, awaited: VecDeque::new(), background: VecDeque::new() }
     }
 
     /// Takes the next task; none when the device was idle for long or the agent ends.
-    async fn next(&mut self) -> Option<Task> {
+    async fn next(&mut self) -> Option<Box<Task>> {
         while let Ok(task) = self.queue.try_recv() {
             self.put(task);
         }
@@ -112,7 +112,7 @@ impl Line {
         }
     }
 
-    fn put(&mut self, task: Task) {
+    fn put(&mut self, task: Box<Task>) {
         if gives_way(&task) { self.background.push_back(task) } else { self.awaited.push_back(task) }
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_snmp::{
-    Auth, Client, EngineCache, Error, ErrorStatus, Oid, Retry, UdpClient, UsmConfig, Value, oid,
+    Auth, Client, EngineCache, Error, ErrorStatus, Oid, Retry, UdpClient, UdpTransport, UsmConfig, Value, oid,
 };
 use rackhand_driver::Place;
 use rackhand_wire::{Fault, FaultCode, Reason, Timings};
 
 use super::fault;
 use super::settings::{Access, Settings};
+use super::socket::{self, Port};
 
 /// Objects asked for in one request; the library asks in smaller parts where that is too big.
 const OBJECTS: usize = 20;
@@ -36,10 +37,14 @@ pub(super) struct Line {
     place: Place,
     /// The device has answered these credentials before, so silence is silence.
     has_answered: bool,
+    /// From where it is asked.
+    port: Port,
 }
 
 #[derive(Clone)]
 struct Clients {
+    /// Open for as long as a client uses it.
+    socket: Arc<UdpTransport>,
     read: UdpClient,
     write: UdpClient,
     /// Sends once: a write that was lost is a fact that the caller must hear.
@@ -57,7 +62,15 @@ impl Line {
     pub(super) fn new(settings: Settings, timings: &Timings) -> Line {
         let engines = Arc::new(EngineCache::new());
         let place = Place::new(&settings.host, settings.port);
-        Line { settings, timings: *timings, engines, clients: None, place, has_answered: false }
+        Line {
+            settings,
+            timings: *timings,
+            engines,
+            clients: None,
+            place,
+            has_answered: false,
+            port: Port::Shared,
+        }
     }
 
     /// Tells whether the line is open; it closes when the device falls silent.
@@ -153,6 +166,8 @@ impl Line {
         }
         if voice == Voice::Read {
             self.clients = None;
+            // Past whatever is stuck at the old port.
+            self.port = Port::Own;
         }
         if self.has_answered {
             return Err(Fault::unreachable(self.address()));
@@ -163,9 +178,11 @@ impl Line {
     /// Asks a silent device of version 3 without credentials. Such devices drop what is signed with a wrong
     /// password, but say by a report whether they know the user.
     async fn knock(&mut self, user: &UsmConfig) -> Knock {
-        let Ok(address) = self.find().await else { return Knock::Silent };
+        let (Ok(address), Some(clients)) = (self.find().await, &self.clients) else {
+            return Knock::Silent;
+        };
         let bare = Auth::from(UsmConfig::new(user.username().clone()));
-        let Ok(client) = self.client(address, bare, self.timings.snmp_retries).await else {
+        let Ok(client) = self.client(&clients.socket, address, bare, self.timings.snmp_retries).await else {
             return Knock::Silent;
         };
         let Err(error) = client.get(&oid!(1, 3, 6, 1, 2, 1, 1, 2, 0)).await else { return Knock::UserKnown };
@@ -184,23 +201,29 @@ impl Line {
             return Ok(clients.clone());
         }
         let address = self.find().await?;
+        let socket = socket::open(address, self.port).await.map_err(|error| broken(&error))?;
         let access = self.settings.access.clone();
         let retries = self.timings.snmp_retries;
-        let read = self.client(address, access.read(), retries).await?;
+        let read = self.client(&socket, address, access.read(), retries).await?;
         let write = if access.writes_differ() {
-            self.client(address, access.write(), retries).await?
+            self.client(&socket, address, access.write(), retries).await?
         } else {
             read.clone()
         };
-        let set = self.client(address, access.write(), 0).await?;
-        let clients = Clients { read, write, set };
+        let set = self.client(&socket, address, access.write(), 0).await?;
+        let clients = Clients { socket, read, write, set };
         self.clients = Some(clients.clone());
         Ok(clients)
     }
 
-    async fn client(&self, address: SocketAddr, auth: Auth, retries: u32) -> Result<UdpClient, Fault> {
-        let broken = |detail: String| Fault::new(FaultCode::Exec, Reason::Internal, detail);
-        let retry = Retry::fixed(retries, Duration::ZERO).map_err(|error| broken(error.to_string()))?;
+    async fn client(
+        &self,
+        socket: &UdpTransport,
+        address: SocketAddr,
+        auth: Auth,
+        retries: u32,
+    ) -> Result<UdpClient, Fault> {
+        let retry = Retry::fixed(retries, Duration::ZERO).map_err(|error| broken(&error))?;
         // A write is not repeated, so it may wait for its answer as long as a slow card needs.
         let patience = if retries == 0 { 3 } else { 1 };
         Client::builder(address, auth)
@@ -208,9 +231,9 @@ impl Line {
             .retry(retry)
             .max_oids_per_request(OBJECTS)
             .engine_cache(self.engines.clone())
-            .connect()
+            .build_with(socket)
             .await
-            .map_err(|error| broken(error.to_string()))
+            .map_err(|error| broken(&error))
     }
 
     async fn find(&mut self) -> Result<SocketAddr, Fault> {
@@ -220,6 +243,10 @@ impl Line {
     fn address(&self) -> String {
         format!("{} port {}", self.settings.host, self.settings.port)
     }
+}
+
+fn broken(error: &impl std::fmt::Display) -> Fault {
+    Fault::new(FaultCode::Exec, Reason::Internal, error.to_string())
 }
 
 fn wrong_keys(address: &str) -> Fault {

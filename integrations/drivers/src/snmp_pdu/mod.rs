@@ -12,6 +12,7 @@ mod line;
 mod model;
 mod outlet;
 mod settings;
+mod socket;
 
 #[cfg(test)]
 mod tests;
