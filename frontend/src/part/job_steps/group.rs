@@ -37,7 +37,7 @@ impl Group {
         // "Check feeds", "Cut feeds", "Restore feeds" are one act on several outlets.
         self.steps.last().is_some_and(|last| last.phase == step.phase)
             && step.phase.ends_with("feeds")
-            && step.path.is_some()
+            && (step.path.is_some() || step.wait_ms.is_some())
     }
 
     /// When it began, in milliseconds since 1970.
@@ -79,9 +79,41 @@ impl Group {
         words.into_iter().filter(|word| !word.is_empty()).map(sentence).collect::<Vec<_>>().join(" ")
     }
 
-    /// The steps as effects, when there are several.
-    pub fn effects(&self) -> Vec<Step> {
-        if self.steps.len() > 1 { self.steps.clone() } else { Vec::new() }
+    /// The steps as effects, when there are several. What was read again and again with the same answer
+    /// is one effect, and the short waits between are none.
+    pub fn effects(&self) -> Vec<Effect> {
+        if self.steps.len() < 2 {
+            return Vec::new();
+        }
+        let mut effects: Vec<Effect> = Vec::new();
+        for step in self.steps.iter().filter(|step| step.wait_ms.is_none()) {
+            match effects.last_mut() {
+                Some(last) if last.repeats(step) => last.again(step),
+                Some(_) | None => effects.push(Effect { step: step.clone(), times: 1 }),
+            }
+        }
+        effects
+    }
+}
+
+/// Something that was asked of one path, once or over and over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Effect {
+    /// The first time, until the end of the last.
+    pub step: Step,
+    /// How often.
+    pub times: usize,
+}
+
+impl Effect {
+    fn repeats(&self, step: &Step) -> bool {
+        let same = |step: &Step| (step.title.clone(), step.detail.clone(), step.outcome);
+        same(&self.step) == same(step)
+    }
+
+    fn again(&mut self, step: &Step) {
+        self.step.finished_at = step.finished_at;
+        self.times += 1;
     }
 }
 

@@ -5,7 +5,7 @@ mod group;
 use leptos::prelude::*;
 use rackhand_wire::api::job::{Step, StepOutcome};
 
-use self::group::{Group, grouped};
+use self::group::{Effect, Group, grouped};
 use super::{Tone, badge::Badge, icon::Icon, table};
 use crate::draw::live;
 use crate::held::Held;
@@ -57,10 +57,14 @@ fn Line(group: Held<Group>, start: Signal<i64>) -> impl IntoView {
     }
 }
 
-fn effect(step: Step) -> impl IntoView {
+fn effect(Effect { step, times }: Effect) -> impl IntoView {
     let (tone, icon) = outcome_look(step.outcome);
     let took = step.finished_at.map(|end| time::took((end - step.started_at).num_milliseconds()));
-    let text = if step.detail.is_empty() { step.title } else { format!("{}: {}", step.title, step.detail) };
+    let mut text =
+        if step.detail.is_empty() { step.title } else { format!("{}: {}", step.title, step.detail) };
+    if times > 1 {
+        text = format!("{text}, {times} times");
+    }
     view! {
         <li data-tone=tone.map(Tone::word)>
             <Icon name=icon/>
