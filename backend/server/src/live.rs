@@ -4,7 +4,7 @@ use rackhand_wire::api::live::{Change, Object};
 use std::{
     collections::VecDeque,
     fmt::Display,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::broadcast;
 
@@ -21,7 +21,8 @@ pub struct Numbered {
 pub struct Live {
     epoch: i64,
     recent: Mutex<(u64, VecDeque<(u64, Change)>)>,
-    sender: broadcast::Sender<Numbered>,
+    /// Taken away when the server stops: every open stream then ends.
+    sender: Mutex<Option<broadcast::Sender<Numbered>>>,
 }
 
 /// Changes remembered for replay; a page that missed more loads everything again.
@@ -30,7 +31,7 @@ const REMEMBERED: usize = 4096;
 impl Live {
     /// Makes it; `epoch` must differ from the one before a restart.
     pub fn new(epoch: i64) -> Self {
-        Self { epoch, recent: Mutex::default(), sender: broadcast::channel(1024).0 }
+        Self { epoch, recent: Mutex::default(), sender: Mutex::new(Some(broadcast::channel(1024).0)) }
     }
 
     /// Tells that something changed. Call it after the commit.
@@ -43,14 +44,27 @@ impl Live {
         if recent.1.len() > REMEMBERED {
             recent.1.pop_front();
         }
-        // Nobody listening is not an error.
-        self.sender.send(Numbered { id: format!("{}-{number}", self.epoch), change }).ok();
+        if let Some(sender) = self.sender().as_ref() {
+            // Nobody listening is not an error.
+            sender.send(Numbered { id: format!("{}-{number}", self.epoch), change }).ok();
+        }
+    }
+
+    /// Ends every stream, so that pages know at once that the server stops.
+    pub fn close(&self) {
+        self.sender().take();
+    }
+
+    fn sender(&self) -> MutexGuard<'_, Option<broadcast::Sender<Numbered>>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Listens from now on, with what was missed since `last`; `None` when that is not known any more.
     pub fn listen(&self, last: Option<&str>) -> (broadcast::Receiver<Numbered>, Option<Vec<Numbered>>) {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let receiver = self.sender.subscribe();
+        // After the end: a channel that nobody sends on is over at once.
+        let receiver =
+            self.sender().as_ref().map_or_else(|| broadcast::channel(1).1, broadcast::Sender::subscribe);
         let Some(last) = last else { return (receiver, Some(Vec::new())) };
         let seen = last
             .rsplit_once('-')
@@ -82,6 +96,18 @@ mod tests {
         let (_, missed) = live.listen(Some("7-1"));
         assert_eq!(missed.unwrap().iter().map(|m| m.change.id.as_str()).collect::<Vec<_>>(), ["b"]);
         assert!(live.listen(Some("7-2")).1.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_open_streams_and_new_ones() {
+        let live = Live::new(7);
+        let (mut open, _) = live.listen(None);
+        live.close();
+        let (mut late, _) = live.listen(None);
+        live.tell(Object::Server, "a");
+        for receiver in [&mut open, &mut late] {
+            assert_eq!(receiver.recv().await.err(), Some(broadcast::error::RecvError::Closed));
+        }
     }
 
     #[test]

@@ -70,6 +70,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     })
     .workers(2)
     .shutdown_timeout(5)
+    .disable_signals()
     .bind(listen)
     .map_err(|error| Failure::new(&format!("listen on {listen}"), error))?;
     let address = server.addrs().first().copied().unwrap_or(listen);
@@ -78,13 +79,39 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         tracing::info!(link, "nobody exists yet: open this link to make the first user");
         announce(&link);
     }
-    server.run().await.map_err(|error| Failure::new("serve", error))?;
+    let server = server.run();
+    let handle = server.handle();
+    let live = Arc::clone(&app);
+    tokio::spawn(async move {
+        told_to_stop().await;
+        tracing::info!("stopping");
+        live.live.close();
+        handle.stop(true).await;
+    });
+    server.await.map_err(|error| Failure::new("serve", error))?;
     // Commands under way end and are journaled; jobs are taken up at the next start.
     app.roster.dismiss();
     tokio::time::sleep(Duration::from_millis(100)).await;
     db.close().await;
     tracing::info!("rackhand stopped");
     Ok(())
+}
+
+/// Returns on SIGTERM or Ctrl-C.
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM cannot be heard; Ctrl-C can");
+            tokio::signal::ctrl_c().await.ok();
+        }
+    }
 }
 
 /// Shows the link to a person, whatever the log looks like.

@@ -347,6 +347,8 @@ impl Worker<'_> {
         crate::audit::by_system(&tx, work.tenant, "server.power.result", object, detail).await?;
         tx.commit().await?;
         self.app.live.tell(Object::Event, event.id);
+        // What the devices' own pages show is no older than what the job has met.
+        self.app.engine.poll_now(self.blueprint.destinations.values().map(|to| to.endpoint));
         weigh::server(self.app, self.server).await?;
         self.app.live.tell(Object::Job, self.job);
         self.app.live.tell(Object::Server, self.server);
