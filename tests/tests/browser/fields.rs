@@ -104,8 +104,11 @@ async fn wrong_devices(page: &Page) {
     page.fill("Host", "two words").await;
     page.press("Add device").await;
     page.see_refused("Host", "without scheme or path").await;
-    page.fill("Host", "pdu.example").await;
+    page.fill("Host", "pdu.invalid").await;
     page.fill("Community", "public").await;
+    page.press("Add device").await;
+    page.see_refused("Host", "no host named").await;
+    page.fill("Host", "127.0.0.1").await;
     page.fill("Name", &"x".repeat(101)).await;
     page.press("Add device").await;
     page.see_refused("Name", "100").await;

@@ -90,6 +90,10 @@ pub fn alone(root: &Path) -> Result<(), Problem> {
     let (_simulators, inventory) = simulators(&binaries(root)?, &folder, SERVERS)?;
     let (_server, api) = serve(root, &folder)?;
     seed(&api, &inventory, &AtomicBool::new(false))?;
+    // It keeps what it learned beside its settings; every run begins anew.
+    for file in ["schemathesis.toml", "hooks.py"] {
+        fs::copy(root.join("xtask/schema").join(file), folder.join(file))?;
+    }
     let report = folder.join("report.json");
     let status = Command::new(python)
         .args(["-m", "schemathesis.cli", "run", "--no-color"])
@@ -101,7 +105,7 @@ pub fn alone(root: &Path) -> Result<(), Problem> {
         .arg(&report)
         .env("SCHEMA_BASE", format!("{}/api/v1", api.base))
         .env("SCHEMA_TOKEN", &api.token)
-        .current_dir(root.join("xtask/schema"))
+        .current_dir(&folder)
         .stdout(std::io::stderr())
         .status()?;
     api.get("/settings").map_err(|problem| format!("the token is gone, so little was checked: {problem}"))?;
