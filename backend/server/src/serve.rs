@@ -66,6 +66,8 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let app = App::start(config, db.clone()).await?;
     let data = web::Data::from(Arc::clone(&app));
     let server = HttpServer::new(move || {
+        // Called once on the thread of each worker.
+        rackhand_store::serve_people_here();
         Actix::new().app_data(data.clone()).wrap(middleware::from_fn(http::observed)).configure(http::routes)
     })
     .workers(2)

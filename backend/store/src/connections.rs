@@ -187,22 +187,24 @@ pub async fn evidence(db: &impl ConnectionTrait, server: ServerId) -> Result<Vec
     let of = Entity::find().filter(Column::ServerId.eq(server.0));
     let rows = of.order_by_asc(Column::Role).order_by_asc(Column::Id).all(db).await?;
     let names = endpoint_names(db, rows.iter().map(|row| row.endpoint_id).collect()).await?;
-    let mut paths = Vec::new();
-    for row in rows {
-        if has_power(row.features.clone()) {
-            let name = names.get(&row.endpoint_id).map(String::as_str).unwrap_or_default();
-            paths.push(path(row, name)?);
-        }
-    }
-    Ok(paths)
+    let told = rows.into_iter().filter(|row| has_power(row.features.clone()));
+    told.map(|row| {
+        let name = names.get(&row.endpoint_id).map(String::as_str).unwrap_or_default();
+        path(row, name)
+    })
+    .collect()
 }
 
-async fn endpoint_names(db: &impl ConnectionTrait, ids: Vec<uuid::Uuid>) -> Result<HashMap<uuid::Uuid, String>> {
+async fn endpoint_names(
+    db: &impl ConnectionTrait,
+    ids: Vec<uuid::Uuid>,
+) -> Result<HashMap<uuid::Uuid, String>> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     // An endpoint's outlets are long; only its name is wanted.
-    let names = endpoint::Entity::find().select_only().columns([endpoint::Column::Id, endpoint::Column::Name]);
+    let names =
+        endpoint::Entity::find().select_only().columns([endpoint::Column::Id, endpoint::Column::Name]);
     let rows: Vec<_> = names.filter(endpoint::Column::Id.is_in(ids)).into_tuple().all(db).await?;
     Ok(rows.into_iter().collect())
 }

@@ -2,19 +2,30 @@ use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, TransactionTrait,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use crate::{Result, sealed::Keyring};
 
 /// A handle on the database; clones share it.
 ///
 /// SQLite has one writer: all transactions go through a pool of one connection, so none ever meets
-/// "database is locked". Reads have connections of their own.
+/// "database is locked". Reads have connections of their own, and those that a person waits for have some
+/// that the poller's many reads do not queue at.
 #[derive(Clone)]
 pub struct Db {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    front: DatabaseConnection,
     keys: Arc<Keyring>,
+}
+
+thread_local! {
+    static SERVES_PEOPLE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says that the requests of people are served on this thread: its reads do not wait for those of others.
+pub fn serve_people_here() {
+    SERVES_PEOPLE.set(true);
 }
 
 /// A transaction; nothing happens unless it is committed.
@@ -31,18 +42,19 @@ impl Db {
             let url = format!("sqlite://{}?mode=rwc", file.split('?').next().unwrap_or(file));
             let writer = Database::connect(sqlite(&url, 1)).await?;
             let reader = Database::connect(sqlite(&url, 4)).await?;
-            return Ok(Self { writer, reader, keys });
+            let front = Database::connect(sqlite(&url, 4)).await?;
+            return Ok(Self { writer, reader, front, keys });
         }
         let mut options = ConnectOptions::new(url);
         options.max_connections(16).sqlx_logging(false).acquire_timeout(Duration::from_secs(10));
         let writer = Database::connect(options).await?;
-        Ok(Self { reader: writer.clone(), writer, keys })
+        Ok(Self { reader: writer.clone(), front: writer.clone(), writer, keys })
     }
 
     /// The connection for reads outside a transaction.
     #[must_use]
     pub fn reader(&self) -> &DatabaseConnection {
-        &self.reader
+        if SERVES_PEOPLE.get() { &self.front } else { &self.reader }
     }
 
     /// The connection for single writes and for migrations.
@@ -81,7 +93,7 @@ impl Db {
 
     /// Closes every connection after what is under way.
     pub async fn close(self) {
-        for connection in [self.writer, self.reader] {
+        for connection in [self.writer, self.reader, self.front] {
             if let Err(error) = connection.close().await {
                 tracing::debug!(%error, "database connection did not close cleanly");
             }

@@ -58,7 +58,8 @@ pub async fn measure(extent: Extent) -> Vec<Figure> {
 fn size() -> Figure {
     let dist = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("frontend/dist");
     let files = fs::read_dir(&dist).expect("build the web interface first: cargo xtask ui");
-    let packed = files.map(Result::unwrap).filter(|file| file.path().extension().is_some_and(|it| it == "br"));
+    let packed =
+        files.map(Result::unwrap).filter(|file| file.path().extension().is_some_and(|it| it == "br"));
     let bytes: u64 = packed.map(|file| file.metadata().unwrap().len()).sum();
     assert!(bytes > 0, "{} is empty: cargo xtask ui", dist.display());
     Figure::at_most("Web interface, brotli, all of it", "kB", &[bytes as f64 / 1e3], 400.0)
@@ -95,7 +96,7 @@ async fn first_row(client: &Client, server: &Server, cookie: &Value) -> f64 {
     }
 }
 
-/// A Chromium of its own, driven over WebDriver.
+/// A Chromium of its own, driven over `WebDriver`.
 struct Browser<'a> {
     client: &'a Client,
     driver: Child,

@@ -25,12 +25,28 @@ impl Figure {
     pub fn at_most(name: impl Into<String>, unit: &'static str, ours: &[f64], target: f64) -> Self {
         let ours = median(ours);
         let met = Some(ours <= target);
-        Self { name: name.into(), unit, ours, peer: None, target: format!("≤ {target} {unit}"), met, note: String::new() }
+        Self {
+            name: name.into(),
+            unit,
+            ours,
+            peer: None,
+            target: format!("≤ {target} {unit}"),
+            met,
+            note: String::new(),
+        }
     }
 
     /// A figure that nothing was promised of.
     pub fn told(name: impl Into<String>, unit: &'static str, ours: &[f64]) -> Self {
-        Self { name: name.into(), unit, ours: median(ours), peer: None, target: "–".into(), met: None, note: String::new() }
+        Self {
+            name: name.into(),
+            unit,
+            ours: median(ours),
+            peer: None,
+            target: "–".into(),
+            met: None,
+            note: String::new(),
+        }
     }
 
     /// Puts a peer beside it; `ours` and `theirs` are the runs, in the same order.
@@ -57,7 +73,8 @@ impl Figure {
 
     /// For the task that asked.
     pub fn json(&self) -> Value {
-        let peer = self.peer.map(|(name, value, ratio)| json!({"name": name, "value": value, "ratio": ratio}));
+        let peer =
+            self.peer.map(|(name, value, ratio)| json!({"name": name, "value": value, "ratio": ratio}));
         json!({
             "name": self.name, "unit": self.unit, "ours": self.ours, "peer": peer, "target": self.target,
             "met": self.met, "note": self.note,

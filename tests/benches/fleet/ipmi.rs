@@ -29,7 +29,7 @@ const REUSED: u32 = 10;
 /// Where the BMCs listen, each at an address of its own.
 pub const PORT: u16 = 9623;
 
-/// Suite that the peers are told; ipmi_sim knows no better one.
+/// Suite that the peers are told; `ipmi_sim` knows no better one.
 const SUITE: &str = "3";
 
 /// Lets the driver find the suite by itself.
@@ -77,7 +77,8 @@ pub async fn measure(extent: Extent) -> Vec<Figure> {
 
 fn figures(runs: &[Run], nodes: u32, few: usize) -> Vec<Figure> {
     let n = f64::from(nodes);
-    let milliseconds = |cost: fn(&Run) -> f64, of: f64| runs.iter().map(|run| cost(run) / of * 1e3).collect::<Vec<f64>>();
+    let milliseconds =
+        |cost: fn(&Run) -> f64, of: f64| runs.iter().map(|run| cost(run) / of * 1e3).collect::<Vec<f64>>();
     let cold = milliseconds(|run| run.cold.cpu, n);
     let first = milliseconds(|run| run.first.cpu, n);
     let reuse = milliseconds(|run| run.reuse.cpu, n * f64::from(REUSED));
@@ -93,8 +94,12 @@ fn figures(runs: &[Run], nodes: u32, few: usize) -> Vec<Figure> {
         Figure::at_most(format!("{name}, cold, suite not told"), "ms", &first, 0.3)
             .beside("ipmipower", &first, &power)
             .below_peer()
-            .noting(format!("{} ms; also asks for the suites and is refused 17; the peer is told 3", spread(&first, 3))),
-        Figure::told(format!("{name}, cold, {few} BMCs for the peer"), "ms", &cold).beside("ipmitool", &cold, &tool),
+            .noting(format!(
+                "{} ms; also asks for the suites and is refused 17; the peer is told 3",
+                spread(&first, 3)
+            )),
+        Figure::told(format!("{name}, cold, {few} BMCs for the peer"), "ms", &cold)
+            .beside("ipmitool", &cold, &tool),
         Figure::at_most(format!("{name}, session kept"), "ms", &reuse, 0.05)
             .beside("ipmipower", &reuse, &power)
             .noting(format!("{} ms; the peer keeps no session", spread(&reuse, 3))),
@@ -112,7 +117,8 @@ fn figures(runs: &[Run], nodes: u32, few: usize) -> Vec<Figure> {
         for (peer, theirs) in &peers {
             let name = format!("Sweep of {nodes} BMCs, cold, wall time{how}");
             let note = format!("{} s, theirs {} s", spread(&ours, 3), spread(theirs, 3));
-            figures.push(Figure::told(name, "s", &ours).beside(peer, &ours, theirs).below_peer().noting(note));
+            figures
+                .push(Figure::told(name, "s", &ours).beside(peer, &ours, theirs).below_peer().noting(note));
         }
     }
     figures

@@ -50,8 +50,10 @@ impl Racks {
         let tx = db.begin().await.unwrap();
         let mut pdus = HashMap::new();
         for pdu in self.inventory["pdus"].as_array().unwrap() {
-            let secrets = secrets(&[("community", &pdu["community"]), ("write_community", &pdu["write_community"])]);
-            let params = |at: SocketAddr| json!({"host": at.ip().to_string(), "port": at.port(), "version": "v2c"});
+            let secrets =
+                secrets(&[("community", &pdu["community"]), ("write_community", &pdu["write_community"])]);
+            let params =
+                |at: SocketAddr| json!({"host": at.ip().to_string(), "port": at.port(), "version": "v2c"});
             let new = device("snmp_pdu", text(&pdu["name"]), &pdu["addr"], params, secrets);
             let added = endpoints::add(&tx, db.keys(), new).await.unwrap();
             pdus.insert(added.name, added.id);
@@ -82,7 +84,8 @@ async fn add(tx: &rackhand_store::Tx, keys: &Keyring, server: &Value, pdus: &Has
     };
     let id = servers::add(tx, TenantId::PROVIDER, new).await.unwrap().id;
     let bmc = &server["bmc"];
-    let params = |at: SocketAddr| json!({"host": at.ip().to_string(), "port": at.port(), "user": bmc["user"]});
+    let params =
+        |at: SocketAddr| json!({"host": at.ip().to_string(), "port": at.port(), "user": bmc["user"]});
     let secrets = secrets(&[("password", &bmc["password"])]);
     let new = device("ipmi", format!("BMC of {name}"), &bmc["addr"], params, secrets);
     let endpoint = endpoints::add(tx, keys, new).await.unwrap().id;
@@ -117,7 +120,13 @@ fn device(
     }
 }
 
-fn tie(server: ServerId, endpoint: EndpointId, role: Role, target: Value, target_label: String) -> connections::New {
+fn tie(
+    server: ServerId,
+    endpoint: EndpointId,
+    role: Role,
+    target: Value,
+    target_label: String,
+) -> connections::New {
     let features = vec![Feature::Power];
     let tenant = TenantId::PROVIDER;
     connections::New { tenant, server, endpoint, role, target, target_label, features, agent: None }

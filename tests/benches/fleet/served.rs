@@ -41,7 +41,14 @@ impl Installation {
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
         let began = Instant::now();
         let child = Command::new(binary("rackhand"))
-            .args(["serve", "--listen", &at.to_string(), "--public-url", &format!("http://{at}"), "--data-dir"])
+            .args([
+                "serve",
+                "--listen",
+                &at.to_string(),
+                "--public-url",
+                &format!("http://{at}"),
+                "--data-dir",
+            ])
             .arg(self.folder.path())
             .args(options)
             .stderr(log)
@@ -51,7 +58,7 @@ impl Installation {
         let mut server = Server { child, at, took: Duration::ZERO };
         while !is_ready(at) {
             let ended = server.child.try_wait().unwrap();
-            let late = began.elapsed() > Duration::from_secs(60);
+            let late = began.elapsed() > Duration::from_mins(1);
             if ended.is_some() || late {
                 let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
                 panic!("the server did not start:\n{log}");
@@ -112,7 +119,8 @@ fn is_ready(at: SocketAddr) -> bool {
 fn ask(at: SocketAddr, path: &str) -> Option<String> {
     let mut line = TcpStream::connect(at).ok()?;
     line.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    line.write_all(format!("GET {path} HTTP/1.1\r\nhost: {at}\r\nconnection: close\r\n\r\n").as_bytes()).ok()?;
+    line.write_all(format!("GET {path} HTTP/1.1\r\nhost: {at}\r\nconnection: close\r\n\r\n").as_bytes())
+        .ok()?;
     let mut answer = String::new();
     line.read_to_string(&mut answer).ok()?;
     Some(answer)

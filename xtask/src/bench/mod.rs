@@ -48,7 +48,12 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
         };
         match &outcome {
             Outcome::Measured(figures) => {
-                println!("\n{} ({:.0} s)\n{}", section.title, since.elapsed().as_secs_f32(), page::text(figures));
+                println!(
+                    "\n{} ({:.0} s)\n{}",
+                    section.title,
+                    since.elapsed().as_secs_f32(),
+                    page::text(figures)
+                );
                 let missed = figures.iter().filter(|figure| figure["met"] == false).count();
                 if missed > 0 {
                     problems.push(format!("{}: {missed} missed", section.name));
@@ -67,12 +72,17 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
 }
 
 fn chosen(options: &Options) -> Result<Vec<&'static Section>, Problem> {
-    if let Some(unknown) = options.only.iter().find(|name| SECTIONS.iter().all(|known| known.name != **name)) {
+    if let Some(unknown) = options.only.iter().find(|name| SECTIONS.iter().all(|known| known.name != **name))
+    {
         let names: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
         return Err(format!("there is no section “{unknown}”; there are {}", names.join(", ")).into());
     }
     let is_chosen = |section: &&Section| {
-        if options.only.is_empty() { options.full || !section.long } else { options.only.iter().any(|it| it == section.name) }
+        if options.only.is_empty() {
+            options.full || !section.long
+        } else {
+            options.only.iter().any(|it| it == section.name)
+        }
     };
     Ok(SECTIONS.iter().filter(is_chosen).collect())
 }

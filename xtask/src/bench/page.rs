@@ -1,11 +1,7 @@
 //! The table, on the terminal and in docs/benchmarks.md.
 
 use serde_json::Value;
-use std::{
-    fs,
-    path::Path,
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use super::Section;
 use crate::Problem;
@@ -39,7 +35,8 @@ pub fn write(root: &Path, section: &Section, figures: &[Value], runs: u32) -> Re
 }
 
 fn table(figures: &[Value]) -> String {
-    let mut table = "| figure | ours | peer | peer ÷ ours | target | met |\n|---|---|---|---|---|---|\n".to_owned();
+    let mut table =
+        "| figure | ours | peer | peer ÷ ours | target | met |\n|---|---|---|---|---|---|\n".to_owned();
     let mut notes = String::new();
     for figure in figures {
         let [ours, peer, ratio, target, met] = cells(figure);
@@ -55,7 +52,8 @@ fn table(figures: &[Value]) -> String {
 /// Ours, peer, ratio, target, met.
 fn cells(figure: &Value) -> [String; 5] {
     let unit = word(&figure["unit"]);
-    let amount = |value: &Value| format!("{} {unit}", number(value.as_f64().unwrap_or_default())).trim().to_owned();
+    let amount =
+        |value: &Value| format!("{} {unit}", number(value.as_f64().unwrap_or_default())).trim().to_owned();
     let nothing = || "–".to_owned();
     let peer = &figure["peer"];
     let (peer, ratio) = match peer["name"].as_str() {
@@ -90,13 +88,16 @@ fn circumstances(root: &Path, command: &str) -> Result<String, Problem> {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     };
     let cpu = fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
+    let model =
+        cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
     let cores = std::thread::available_parallelism()?;
     let load = fs::read_to_string("/proc/loadavg")?;
     let load = load.split(' ').next().unwrap_or_default();
     let commit = told("git", &["rev-parse", "--short", "HEAD"])?;
     // The page itself changes while its sections are measured.
-    let changed = !told("git", &["status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/benchmarks.md"])?.is_empty();
+    let changed =
+        !told("git", &["status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/benchmarks.md"])?
+            .is_empty();
     Ok(format!(
         "{}, {cores} cores of {}, Linux {}, load {load} at the end; commit {commit}{}; `{command}`",
         told("date", &["--utc", "+%Y-%m-%d"])?,

@@ -25,7 +25,13 @@ enum How {
     /// The section of that name in tests/benches/fleet.
     Fleet,
     /// A test that runs as often as a variable says.
-    Test { package: &'static str, words: &'static [&'static str], variable: &'static str, count: u32, figure: &'static str },
+    Test {
+        package: &'static str,
+        words: &'static [&'static str],
+        variable: &'static str,
+        count: u32,
+        figure: &'static str,
+    },
 }
 
 /// Every section, in the order of the page.
@@ -69,23 +75,45 @@ const fn fleet(name: &'static str, title: &'static str) -> Section {
 /// Builds everything that is measured, as it is released; gives the program that measures.
 pub fn build(root: &Path) -> Result<PathBuf, Problem> {
     let mut build = cargo(root);
-    build.args(["build", "--release", "--message-format", "json-render-diagnostics", "--bins", "--bench", "fleet"]);
-    build.args(["--package", "rackhand-server", "--package", "rackhand-simulators", "--package", "rackhand-tests"]);
+    build.args([
+        "build",
+        "--release",
+        "--message-format",
+        "json-render-diagnostics",
+        "--bins",
+        "--bench",
+        "fleet",
+    ]);
+    build.args([
+        "--package",
+        "rackhand-server",
+        "--package",
+        "rackhand-simulators",
+        "--package",
+        "rackhand-tests",
+    ]);
     let output = build.stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err("the build failed".into());
     }
     let messages = String::from_utf8(output.stdout)?;
-    let program = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
-        let is_ours = message["target"]["name"] == "fleet";
-        message["executable"].as_str().filter(|_| is_ours).map(PathBuf::from)
-    });
+    let program =
+        messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
+            let is_ours = message["target"]["name"] == "fleet";
+            message["executable"].as_str().filter(|_| is_ours).map(PathBuf::from)
+        });
     program.ok_or_else(|| "cargo did not say where the measuring program is".into())
 }
 
 impl Section {
     /// Runs it; gives its figures.
-    pub fn measure(&self, root: &Path, program: &Path, runs: u32, small: bool) -> Result<Vec<Value>, Problem> {
+    pub fn measure(
+        &self,
+        root: &Path,
+        program: &Path,
+        runs: u32,
+        small: bool,
+    ) -> Result<Vec<Value>, Problem> {
         match self.how {
             How::Fleet => {
                 let mut command = Command::new(program);
