@@ -187,14 +187,12 @@ pub async fn evidence(db: &impl ConnectionTrait, server: ServerId) -> Result<Vec
     let of = Entity::find().filter(Column::ServerId.eq(server.0));
     let rows = of.order_by_asc(Column::Role).order_by_asc(Column::Id).all(db).await?;
     let names = endpoint_names(db, rows.iter().map(|row| row.endpoint_id).collect()).await?;
-    let mut paths = Vec::new();
-    for row in rows {
-        if has_power(row.features.clone()) {
-            let name = names.get(&row.endpoint_id).map(String::as_str).unwrap_or_default();
-            paths.push(path(row, name)?);
-        }
-    }
-    Ok(paths)
+    let told = rows.into_iter().filter(|row| has_power(row.features.clone()));
+    told.map(|row| {
+        let name = names.get(&row.endpoint_id).map(String::as_str).unwrap_or_default();
+        path(row, name)
+    })
+    .collect()
 }
 
 async fn endpoint_names(

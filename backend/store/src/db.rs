@@ -10,12 +10,22 @@ use crate::{Result, sealed::Keyring};
 /// A handle on the database; clones share it.
 ///
 /// SQLite has one writer: all transactions go through a pool of one connection, so none ever meets
-/// "database is locked". Reads have connections of their own.
+/// "database is locked". Reads have connections of their own, and those of [`in_background`] have others.
 #[derive(Clone)]
 pub struct Db {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    background: DatabaseConnection,
     keys: Arc<Keyring>,
+}
+
+tokio::task_local! {
+    static BACKGROUND: ();
+}
+
+/// Does work that nobody waits for: its many reads queue apart from those of people and jobs.
+pub async fn in_background<F: Future>(work: F) -> F::Output {
+    BACKGROUND.scope((), work).await
 }
 
 /// A transaction; nothing happens unless it is committed.
@@ -32,18 +42,20 @@ impl Db {
             let url = format!("sqlite://{}?mode=rwc", file.split('?').next().unwrap_or(file));
             let writer = Database::connect(sqlite(&url, 1)).await?;
             let reader = Database::connect(sqlite(&url, 4)).await?;
-            return Ok(Self { writer, reader, keys });
+            let background = Database::connect(sqlite(&url, 4)).await?;
+            return Ok(Self { writer, reader, background, keys });
         }
-        let mut options = ConnectOptions::new(url);
-        options.max_connections(16).sqlx_logging(false).acquire_timeout(Duration::from_secs(10));
-        let writer = Database::connect(options).await?;
-        Ok(Self { reader: writer.clone(), writer, keys })
+        // Writers wait for one another, and must not take the readers' connections while they do.
+        let writer = Database::connect(postgres(url, 4)).await?;
+        let reader = Database::connect(postgres(url, 8)).await?;
+        let background = Database::connect(postgres(url, 4)).await?;
+        Ok(Self { writer, reader, background, keys })
     }
 
     /// The connection for reads outside a transaction.
     #[must_use]
     pub fn reader(&self) -> &DatabaseConnection {
-        &self.reader
+        if BACKGROUND.try_with(|()| ()).is_ok() { &self.background } else { &self.reader }
     }
 
     /// The connection for single writes and for migrations.
@@ -87,7 +99,7 @@ impl Db {
 
     /// Closes every connection after what is under way.
     pub async fn close(self) {
-        for connection in [self.writer, self.reader] {
+        for connection in [self.writer, self.reader, self.background] {
             if let Err(error) = connection.close().await {
                 tracing::debug!(%error, "database connection did not close cleanly");
             }
@@ -98,6 +110,12 @@ impl Db {
 /// Names the lock of PostgreSQL that makes transactions follow one another, as SQLite's do by themselves. Any
 /// number that nobody else uses in the same database.
 const ONE_WRITER: i64 = 0x7261_636b_6861_6e64;
+
+fn postgres(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(connections).sqlx_logging(false).acquire_timeout(Duration::from_secs(10));
+    options
+}
 
 fn sqlite(url: &str, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);

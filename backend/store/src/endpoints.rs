@@ -238,24 +238,30 @@ pub struct Look {
 /// # Errors
 /// When the database fails.
 pub async fn looked(db: &impl ConnectionTrait, id: EndpointId, look: Look) -> Result<bool> {
-    let Some(old) = Entity::find_by_id(id.0).one(db).await? else { return Ok(false) };
+    let old: Option<(String, Option<Value>, Option<String>)> = Entity::find_by_id(id.0)
+        .select_only()
+        .columns([Column::Status, Column::Fault, Column::Pinned])
+        .into_tuple()
+        .one(db)
+        .await?;
+    let Some((status, old_fault, pinned)) = old else { return Ok(false) };
     let at = Some(millis(now()));
-    let mut model = ActiveModel { id: Set(id.0), checked_at: Set(at), ..Default::default() };
+    let mut model = ActiveModel { checked_at: Set(at), ..Default::default() };
     let changed = match look.identity {
         Ok(identity) => {
             model.status = Set("ok".into());
             model.fault = Set(None);
             if let Some(identity) = identity {
-                if old.pinned.is_none() {
+                if pinned.is_none() {
                     model.pinned = Set(identity.unique.clone());
                 }
                 model.identity = Set(Some(serde_json::to_value(identity)?));
             }
-            old.status != "ok"
+            status != "ok"
         }
         Err(fault) => {
             let fault = serde_json::to_value(fault)?;
-            let changed = old.status != "failing" || old.fault.as_ref() != Some(&fault);
+            let changed = status != "failing" || old_fault.as_ref() != Some(&fault);
             model.status = Set("failing".into());
             model.fault = Set(Some(fault));
             changed
@@ -265,7 +271,7 @@ pub async fn looked(db: &impl ConnectionTrait, id: EndpointId, look: Look) -> Re
         model.outlets = Set(Some(serde_json::to_value(outlets)?));
         model.outlets_at = Set(at);
     }
-    model.update(db).await?;
+    Entity::update_many().set(model).filter(Column::Id.eq(id.0)).exec(db).await?;
     Ok(changed)
 }
 

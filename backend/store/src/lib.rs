@@ -29,7 +29,7 @@ pub mod steps;
 pub mod tokens;
 pub mod users;
 
-pub use db::{Db, Tx};
+pub use db::{Db, Tx, in_background};
 pub use error::Error;
 pub use rackhand_domain::access::Scope;
 pub use time::{from_millis, millis, now};

@@ -367,24 +367,32 @@ pub async fn remove(db: &impl ConnectionTrait, scope: &Scope, id: ServerId) -> R
 /// # Errors
 /// When the database fails.
 pub async fn set_power(db: &impl ConnectionTrait, id: ServerId, power: &ServerPower) -> Result<bool> {
-    let Some(old) = Entity::find_by_id(id.0).one(db).await? else { return Ok(false) };
+    let old: Option<(String, String, serde_json::Value, bool)> = Entity::find_by_id(id.0)
+        .select_only()
+        .columns([Column::PowerValue, Column::Confidence, Column::Flags, Column::MismatchSeen])
+        .into_tuple()
+        .one(db)
+        .await?;
+    let Some((value, sureness, old_flags, mismatch_seen)) = old else { return Ok(false) };
     let flags = serde_json::to_value(&power.flags)?;
     let mismatch = power.flags.contains(&PowerFlag::WiringMismatch);
     let confidence = serde_json::to_value(power.confidence)?.as_str().unwrap_or("low").to_owned();
-    let changed = old.power_value != power.value.code() || old.flags != flags || old.confidence != confidence;
-    let model = ActiveModel {
-        id: Set(id.0),
-        power_value: Set(power.value.code().into()),
-        confidence: Set(confidence),
-        flags: Set(flags),
-        attention: Set(power.flags.iter().any(|flag| *flag != PowerFlag::Transition)),
-        power_since: Set(power.since.map(millis)),
+    let changed = value != power.value.code() || old_flags != flags || sureness != confidence;
+    let mut model = ActiveModel {
         checked_at: Set(power.checked_at.map(millis)),
+        power_since: Set(power.since.map(millis)),
         idle_watts: Set(power.idle_watts),
-        mismatch_seen: Set(old.mismatch_seen || mismatch),
+        mismatch_seen: Set(mismatch_seen || mismatch),
         ..Default::default()
     };
-    model.update(db).await?;
+    if changed {
+        // Only then, since each of these has an index to keep.
+        model.power_value = Set(power.value.code().into());
+        model.confidence = Set(confidence);
+        model.flags = Set(flags);
+        model.attention = Set(power.flags.iter().any(|flag| *flag != PowerFlag::Transition));
+    }
+    Entity::update_many().set(model).filter(Column::Id.eq(id.0)).exec(db).await?;
     Ok(changed)
 }
 
@@ -393,7 +401,8 @@ pub async fn set_power(db: &impl ConnectionTrait, id: ServerId, power: &ServerPo
 /// # Errors
 /// [`Error::NotFound`] when it is gone.
 pub async fn mismatch_seen(db: &impl ConnectionTrait, id: ServerId) -> Result<bool> {
-    Ok(Entity::find_by_id(id.0).one(db).await?.ok_or(Error::NotFound)?.mismatch_seen)
+    let seen = Entity::find_by_id(id.0).select_only().column(Column::MismatchSeen);
+    seen.into_tuple().one(db).await?.ok_or(Error::NotFound)
 }
 
 async fn row(db: &impl ConnectionTrait, scope: &Scope, id: ServerId) -> Result<Model> {

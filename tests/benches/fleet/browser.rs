@@ -96,7 +96,7 @@ async fn first_row(client: &Client, server: &Server, cookie: &Value) -> f64 {
     }
 }
 
-/// A Chromium of its own, driven over WebDriver.
+/// A Chromium of its own, driven over `WebDriver`.
 struct Browser<'a> {
     client: &'a Client,
     driver: Child,

@@ -29,7 +29,7 @@ const REUSED: u32 = 10;
 /// Where the BMCs listen, each at an address of its own.
 pub const PORT: u16 = 9623;
 
-/// Suite that the peers are told; ipmi_sim knows no better one.
+/// Suite that the peers are told; `ipmi_sim` knows no better one.
 const SUITE: &str = "3";
 
 /// Lets the driver find the suite by itself.

@@ -53,7 +53,7 @@ pub async fn measure(extent: Extent) -> Vec<Figure> {
 
 /// Waits until every server has been read once.
 async fn all_read(server: &Server, servers: u32) {
-    let end = tokio::time::Instant::now() + Duration::from_secs(600);
+    let end = tokio::time::Instant::now() + Duration::from_mins(10);
     while server.metric("rackhand_servers{state=\"unknown\"}") > 0.0 {
         assert!(tokio::time::Instant::now() < end, "the poller does not get through {servers} servers");
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -61,7 +61,8 @@ async fn all_read(server: &Server, servers: u32) {
 }
 
 async fn under_load(installation: &Installation, server: &Server, extent: Extent) -> Vec<Run> {
-    let client = reqwest::Client::new();
+    // The server closes lines that rest for 5 s; no request shall meet one that is about to be closed.
+    let client = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap();
     let pages = Rc::new(pages(&client, installation, server).await);
     let send = {
         let (client, token) = (client.clone(), installation.token.clone());

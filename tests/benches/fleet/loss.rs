@@ -20,7 +20,7 @@ use crate::{
 const NODES: u32 = 100;
 
 /// Nobody waits longer for one BMC.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs this program again in a network namespace of its own.
 pub fn enter(extent: Extent) {

@@ -69,6 +69,7 @@ pub struct Extent {
 
 impl Extent {
     /// A size at this extent.
+    #[must_use]
     pub fn of(self, size: u32) -> u32 {
         (size / self.divisor).max(1)
     }

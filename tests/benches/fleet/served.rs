@@ -58,7 +58,7 @@ impl Installation {
         let mut server = Server { child, at, took: Duration::ZERO };
         while !is_ready(at) {
             let ended = server.child.try_wait().unwrap();
-            let late = began.elapsed() > Duration::from_secs(60);
+            let late = began.elapsed() > Duration::from_mins(1);
             if ended.is_some() || late {
                 let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
                 panic!("the server did not start:\n{log}");

@@ -3,7 +3,7 @@
 //! A PDU is read once for all its servers. A device that does not answer is asked less and less often,
 //! up to an hour apart; people's actions are never held up by that.
 
-use rackhand_store::{Result, Scope, connections, endpoints, jobs, now};
+use rackhand_store::{Result, Scope, connections, endpoints, in_background, jobs, now};
 use rackhand_wire::{
     Answer, Fault, FaultCode, Feature, Operation, Role,
     api::{connection::Connection, event::Severity, live::Object, page::ListQuery},
@@ -42,7 +42,7 @@ pub async fn run(app: Arc<App>) {
         let tick = (timings.poll / 60).clamp(Duration::from_millis(20), Duration::from_secs(1));
         if listed.is_none_or(|at| at.elapsed() >= tick * 5) {
             listed = Some(Instant::now());
-            refresh(&app, &mut dues, timings.poll).await;
+            in_background(refresh(&app, &mut dues, timings.poll)).await;
         }
         for id in lock(&app.engine.poll_now).drain(..) {
             let due = dues.entry(id).or_insert(Due { at: Instant::now(), failures: 0, busy: false });
@@ -54,7 +54,7 @@ pub async fn run(app: Arc<App>) {
             let (app, permits, done, id) = (Arc::clone(&app), Arc::clone(&permits), done.clone(), *id);
             tokio::spawn(async move {
                 let permit = permits.acquire_owned().await;
-                let ok = look(&app, id).await.unwrap_or_else(|error| {
+                let ok = in_background(look(&app, id)).await.unwrap_or_else(|error| {
                     tracing::error!(%error, endpoint = %id, "a look could not be stored");
                     false
                 });
