@@ -25,7 +25,7 @@ impl Submit {
         Signal::derive(move || {
             self.problem.with(|problem| {
                 let errors = problem.as_ref().map(|problem| problem.errors.as_slice()).unwrap_or_default();
-                errors.iter().find(|error| error.field == field).map(|error| error.message.clone())
+                errors.iter().find(|error| whole(&error.field) == field).map(|error| error.message.clone())
             })
         })
     }
@@ -64,8 +64,13 @@ impl Submit {
     }
 }
 
+/// What is wrong with one part of a list is shown at the list: `tags[0]` at `tags`.
+fn whole(field: &str) -> &str {
+    field.split_once('[').map_or(field, |(whole, _)| whole)
+}
+
 fn unseen(problem: &Problem, shown: &impl Fn(&str) -> bool) -> Option<Problem> {
-    let hidden: Vec<_> = problem.errors.iter().filter(|error| !shown(&error.field)).collect();
+    let hidden: Vec<_> = problem.errors.iter().filter(|error| !shown(whole(&error.field))).collect();
     if hidden.is_empty() && !problem.errors.is_empty() {
         return None;
     }

@@ -29,6 +29,10 @@ async fn every_wrong_value_is_named_and_nothing_changes() {
     ] {
         refused(&lab, "/servers", &body, (422, field, code)).await;
     }
+    for zone in ["", "Mars/Olympus", "Europe"] {
+        let site = json!({"name": "a site", "time_zone": zone});
+        refused(&lab, "/sites", &site, (422, "time_zone", "not_a_time_zone")).await;
+    }
     let bmc = bmc_body(&inventory["servers"][0]);
     let with = |pointer: &str, value: Value| {
         let mut body = bmc.clone();
@@ -68,6 +72,18 @@ async fn what_exists_already_is_refused_at_its_field() {
     let body = json!({"endpoint_id": pdus["items"][0]["id"], "target": {"outlet": "99"}});
     let path = format!("/servers/{}/connections", lab.id("srv-01"));
     refused(&lab, &path, &body, (422, "target.outlet", "no_such_outlet")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_narrowed_by_one_of_several_kinds() {
+    let lab = Lab::start(2).await;
+    let count = async |query: &str| {
+        lab.get(&format!("/endpoints?q={query}")).await.ok()["items"].as_array().unwrap().len()
+    };
+    assert_eq!(count("kind:snmp_pdu").await, 2);
+    assert_eq!(count("kind:ipmi").await, 2);
+    assert_eq!(count("kind:snmp_pdu,ipmi").await, 4);
+    assert_eq!(count("kind:nothing").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

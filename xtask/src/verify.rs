@@ -192,7 +192,15 @@ fn integration(root: &Path) -> Result<String, Problem> {
         root,
     )?;
     let mut test = cargo(root);
-    test.args(["test", "--quiet", "--package", "rackhand-tests"]);
+    test.args(["test", "--quiet", "--package", "rackhand-tests", "--lib"]);
+    for entry in std::fs::read_dir(root.join("tests/tests"))? {
+        let path = entry?.path();
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        // The browser has a stage of its own.
+        if path.extension().is_some_and(|kind| kind == "rs") && name != "browser" {
+            test.args(["--test", name]);
+        }
+    }
     counted(&mut test, root)
 }
 

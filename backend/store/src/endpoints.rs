@@ -173,6 +173,15 @@ pub struct Change {
     pub version: Option<u64>,
 }
 
+/// Lists the ids of all endpoints, for the poller.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ids(db: &impl ConnectionTrait) -> Result<Vec<EndpointId>> {
+    let ids: Vec<uuid::Uuid> = Entity::find().select_only().column(Column::Id).into_tuple().all(db).await?;
+    Ok(ids.into_iter().map(EndpointId).collect())
+}
+
 /// Changes an endpoint.
 ///
 /// # Errors

@@ -167,13 +167,21 @@ fn done_by_outlets(plan: &Plan, action: PowerAction, dead: &[usize]) -> String {
         | PowerAction::Nmi => "switched on",
     };
     if dead.is_empty() {
-        return format!("All {all} feeds were {what}.");
+        return format!("{} {what}.", all_feeds(all));
     }
     format!("{} of {all} feeds are on; {} is not: redundancy is lost.", all - dead.len(), labels(plan, dead))
 }
 
+fn all_feeds(count: usize) -> String {
+    match count {
+        1 => "The only feed was".into(),
+        2 => "Both feeds were".into(),
+        more => format!("All {more} feeds were"),
+    }
+}
+
 pub(super) fn dark(count: usize) -> Verdict {
-    Verdict::new(JobState::Succeeded, "done_by_outlets", format!("All {count} feeds were read off."))
+    Verdict::new(JobState::Succeeded, "done_by_outlets", format!("{} read off.", all_feeds(count)))
         .proof(Proof::Feeds, PowerValue::Off)
 }
 

@@ -6,11 +6,15 @@
 use rackhand_store::{Result, Scope, connections, endpoints, in_background, jobs, now};
 use rackhand_wire::{
     Answer, Fault, FaultCode, Feature, Operation, Role,
-    api::{connection::Connection, event::Severity, live::Object, page::ListQuery},
+    api::{connection::Connection, event::Severity, live::Object},
     id::EndpointId,
     power::OutletReading,
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
@@ -81,23 +85,13 @@ fn jittered(pause: Duration, id: EndpointId) -> Duration {
 }
 
 async fn refresh(app: &App, dues: &mut HashMap<EndpointId, Due>, poll: Duration) {
-    let mut query = ListQuery { limit: Some(500), ..ListQuery::default() };
-    let mut seen = Vec::new();
-    loop {
-        match endpoints::list(app.db.reader(), &Scope::provider(), &query).await {
-            Ok(page) => {
-                seen.extend(page.items.into_iter().map(|endpoint| endpoint.id));
-                match page.next {
-                    Some(next) => query.cursor = Some(next),
-                    None => break,
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "endpoints could not be listed for polling");
-                return;
-            }
+    let seen: HashSet<EndpointId> = match endpoints::ids(app.db.reader()).await {
+        Ok(ids) => ids.into_iter().collect(),
+        Err(error) => {
+            tracing::warn!(%error, "endpoints could not be listed for polling");
+            return;
         }
-    }
+    };
     let fresh = dues.is_empty();
     dues.retain(|id, _| seen.contains(id));
     for id in seen {
@@ -247,6 +241,15 @@ async fn say_outlet(
     }
     connections::read(app.db.writer(), connection.id, reading).await?;
     weigh::server(app, connection.server_id).await
+}
+
+/// Stores what a job met when it asked a controller. That the agent could not ask says nothing of the device.
+pub async fn answered(app: &App, name: &str, id: EndpointId, fault: Option<&Fault>) -> Result<()> {
+    match fault {
+        Some(fault) if fault.code == FaultCode::Exec => Ok(()),
+        Some(fault) => store(app, name, id, Err(fault), None).await,
+        None => store(app, name, id, Ok(None), None).await,
+    }
 }
 
 /// Stores an endpoint's status and tells when it turned.

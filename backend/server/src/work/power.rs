@@ -171,8 +171,13 @@ impl Worker<'_> {
                 let answer =
                     self.send(id, self.stored.run.controller(*controller), Operation::ReadPower, None).await;
                 let answer = answer.and_then(power);
-                self.note(self.stored.run.controller(*controller).cloned(), controller_reading(&answer))
-                    .await?;
+                let path = self.stored.run.controller(*controller).cloned();
+                if let Some(path) = &path {
+                    // The device's own state counts in the gates of other jobs, and is shown beside this one.
+                    super::poll::answered(self.app, &path.label, path.endpoint, answer.as_ref().err())
+                        .await?;
+                }
+                self.note(path, controller_reading(&answer)).await?;
                 Signal::Read(answer)
             }
             Effect::Command { controller, command } => {

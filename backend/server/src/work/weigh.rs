@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use rackhand_domain::power::state::{Context, weigh};
-use rackhand_store::{Scope, connections, events, now, servers};
+use rackhand_store::{Scope, events, now, servers};
 use rackhand_wire::{
     PowerValue,
     api::{event::Severity, live::Object},
@@ -31,8 +31,7 @@ pub async fn server(app: &App, id: ServerId) -> rackhand_store::Result<()> {
         stale_after: delta(timings.poll * 3),
         hold_up: delta(timings.discharge),
     };
-    let paths = connections::evidence(app.db.reader(), id).await?;
-    let power = weigh(paths, &context, &found.power);
+    let power = weigh(found.power.paths.clone(), &context, &found.power);
     if servers::set_power(app.db.writer(), id, &power).await? {
         app.live.tell(Object::Server, id);
         tell(app, id, &found.name, &found.power, &power).await?;

@@ -22,17 +22,21 @@ pub fn FieldForm(
     #[prop(optional)] kept: Vec<String>,
     #[prop(optional, into)] outlets: Signal<Vec<OutletReading>>,
 ) -> impl IntoView {
+    let path_of = path.clone();
     let draw = move |field: Field| {
-        let error = submit.at(path(&field));
-        let name = path(&field);
+        let error = submit.at(path_of(&field));
+        let name = path_of(&field);
         let is_kept = kept.contains(&field.name);
         move || values.shows(&field).then(|| input(&field, &name, values, error, is_kept, outlets))
     };
     let (seldom, usual): (Vec<_>, Vec<_>) = fields.into_iter().partition(|field| field.advanced);
     let usual: Vec<_> = usual.into_iter().map(&draw).collect();
+    let wrong: Vec<_> = seldom.iter().map(|field| submit.at(path(field))).collect();
+    // What is wrong must be seen; it stays open afterwards.
+    let open = Memo::new(move |was| was == Some(&true) || wrong.iter().any(|error| error.get().is_some()));
     let more = (!seldom.is_empty()).then(|| {
         view! {
-            <details class="more">
+            <details class="more" open=move || open.get()>
                 <summary>"More settings"</summary>
                 <div class="fields">{seldom.into_iter().map(&draw).collect::<Vec<_>>()}</div>
             </details>

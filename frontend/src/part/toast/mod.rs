@@ -13,6 +13,9 @@ use super::{
 
 const STAYS: Duration = Duration::from_secs(8);
 
+/// More would cover the page.
+const AT_ONCE: usize = 3;
+
 #[derive(Clone)]
 struct Note {
     id: u64,
@@ -49,7 +52,12 @@ pub fn failed(problem: &Problem) {
 fn push(tone: Tone, text: String, more: String, undo: Option<Callback<()>>) {
     let Some(notes) = NOTES.get() else { return };
     let id = notes.with_untracked(|notes| notes.last().map_or(0, |note| note.id + 1));
-    notes.update(|notes| notes.push(Note { id, tone, text, more, undo }));
+    notes.update(|notes| {
+        notes.push(Note { id, tone, text, more, undo });
+        if notes.len() > AT_ONCE {
+            notes.remove(0);
+        }
+    });
     if tone != Tone::Danger {
         set_timeout(move || drop_note(id), STAYS);
     }

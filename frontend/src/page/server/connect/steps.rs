@@ -53,7 +53,7 @@ pub fn StepsOf(making: Making, back: Callback<()>) -> impl IntoView {
 
 fn in_sight(field: &str) -> bool {
     let groups = ["endpoint.params.", "endpoint.secrets.", "target."];
-    groups.iter().any(|group| field.starts_with(group)) || field == "endpoint.name"
+    groups.iter().any(|group| field.starts_with(group))
 }
 
 #[component]
