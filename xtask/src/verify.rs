@@ -1,6 +1,7 @@
 //! `cargo xtask verify`: every check, with its seconds.
 
 mod browser;
+mod mutants;
 mod postgres;
 pub mod schema;
 
@@ -40,13 +41,14 @@ const PEERS: [(&str, &str); 9] = [
 
 type Stage = (&'static str, fn(&Path) -> Result<String, Problem>);
 
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 11] = [
     ("tools", tools),
     ("format", format),
     ("ui", build_ui),
     ("lint", lint),
     ("licences", licences),
     ("unit", unit),
+    ("mutants", mutants::stage),
     ("integration", integration),
     ("postgres", postgres::run),
     ("browser", browser::stage),

@@ -164,7 +164,8 @@ impl World {
         }
         // Someone on site plugs a feed in again while the others are being cut.
         if self.nasty && to == Switch::Off && outlet > 0 && self.dice.one_in(10) {
-            self.outlets[0] = true;
+            let again = usize::try_from(self.dice.roll(outlet as u64)).unwrap();
+            self.outlets[again] = true;
         }
         if !self.fed() {
             self.on = false;
@@ -312,6 +313,45 @@ fn dark_outlets_prove_off_without_a_write_and_make_a_cycle_an_on() {
     run.step(&off(), 10);
     run.step(&Signal::Outlet(Ok(OutletSeen { state: OutletState::On, locked: None })), 20);
     assert_eq!(run.pending().effect, Effect::Read { controller: 0 }, "one feeds: the controller knows");
+}
+
+#[test]
+fn an_outlet_that_comes_on_again_while_the_others_are_cut_undoes_the_cut() {
+    for again in 0..3 {
+        let mut forced = plan(PowerAction::Off, 3);
+        forced.action.via = Via::Outlets;
+        let mut run = Run::start(forced, 0);
+        let mut outlets = [true; 3];
+        let mut now = 0;
+        let verdict = loop {
+            now += 10;
+            let signal = match run.pending().effect.clone() {
+                Effect::ReadOutlet { outlet } => {
+                    let state = if outlets[outlet] { OutletState::On } else { OutletState::Off };
+                    Signal::Outlet(Ok(OutletSeen { state, locked: None }))
+                }
+                Effect::SwitchOutlet { outlet, to, .. } => {
+                    outlets[outlet] = to == Switch::On;
+                    Signal::Switched(Ok(()))
+                }
+                Effect::Wait { ms } => {
+                    now += ms;
+                    Signal::Waited
+                }
+                Effect::Finish(verdict) => break verdict,
+                Effect::KeepOff => Signal::Kept(Ok(())),
+                effect @ (Effect::Read { .. } | Effect::Command { .. } | Effect::CheckGates) => {
+                    panic!("outlets alone were asked for: {effect:?}")
+                }
+            };
+            run.step(&signal, now);
+            // It was read off by itself; now somebody plugs it in elsewhere.
+            if run.pending().effect == (Effect::ReadOutlet { outlet: 0 }) && outlets == [false; 3] {
+                outlets[again] = true;
+            }
+        };
+        assert_eq!((verdict.state, outlets), (JobState::Failed, [true; 3]), "outlet {again}: {verdict:?}");
+    }
 }
 
 fn evidence(role: Role, state: Option<PathState>, at: DateTime<Utc>) -> PathEvidence {
