@@ -9,14 +9,18 @@ use rackhand_wire::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    QueryOrder, QuerySelect, Set,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 
 use crate::{
-    Result, Scope, Tx,
-    entity::audit::{Column, Entity, Model},
+    Error, Result, Scope, Tx,
+    entity::{
+        audit::{Column, Entity, Model},
+        tenant,
+    },
     filter::{Term, contains, scoped, terms},
     from_millis, millis, now,
     page::{self, Cursor},
@@ -46,9 +50,8 @@ pub struct Deed {
 /// # Errors
 /// When the database fails.
 pub async fn append(tx: &Tx, tenant: TenantId, deed: Deed) -> Result<()> {
-    let last =
-        Entity::find().filter(Column::TenantId.eq(tenant.0)).order_by_desc(Column::Seq).one(tx).await?;
-    let (seq, previous_hash) = last.map_or((1, String::new()), |row| (row.seq + 1, row.hash));
+    let head = tenant::Entity::find_by_id(tenant.0).one(tx).await?.ok_or(Error::NotFound)?;
+    let (seq, previous_hash) = (head.audit_seq + 1, head.audit_hash.clone());
     let mut model = Model {
         tenant_id: tenant.0,
         seq,
@@ -64,6 +67,10 @@ pub async fn append(tx: &Tx, tenant: TenantId, deed: Deed) -> Result<()> {
         hash: String::new(),
     };
     model.hash = hash(&model);
+    let mut head = head.into_active_model();
+    head.audit_seq = Set(seq);
+    head.audit_hash = Set(model.hash.clone());
+    head.update(tx).await?;
     model.into_active_model().insert(tx).await?;
     Ok(())
 }
@@ -112,8 +119,10 @@ pub struct Verified {
 /// # Errors
 /// When the database fails.
 pub async fn verify(db: &impl ConnectionTrait) -> Result<Vec<Verified>> {
-    let tenants: Vec<uuid::Uuid> =
+    let recorded: Vec<uuid::Uuid> =
         Entity::find().select_only().column(Column::TenantId).distinct().into_tuple().all(db).await?;
+    let heads = tenant::Entity::find().filter(tenant::Column::AuditSeq.gt(0)).all(db).await?;
+    let tenants: BTreeSet<uuid::Uuid> = heads.iter().map(|head| head.id).chain(recorded).collect();
     let mut chains = Vec::new();
     for tenant in tenants {
         chains.push(verify_chain(db, TenantId(tenant)).await?);
@@ -129,6 +138,14 @@ async fn verify_chain(db: &impl ConnectionTrait, tenant: TenantId) -> Result<Ver
         let which = Condition::all().add(Column::TenantId.eq(tenant.0)).add(Column::Seq.gt(seq));
         let rows = Entity::find().filter(which).order_by_asc(Column::Seq).limit(BATCH).all(db).await?;
         if rows.is_empty() {
+            let head = tenant::Entity::find_by_id(tenant.0).one(db).await?;
+            chain.broken = match head {
+                Some(head) if (head.audit_seq, &head.audit_hash) == (seq, &previous) => None,
+                Some(head) if head.audit_seq > seq => {
+                    Some((seq + 1, "it is missing from the end".to_owned()))
+                }
+                Some(_) | None => Some((seq, "it is not the last one that was written".to_owned())),
+            };
             return Ok(chain);
         }
         for row in rows {
@@ -186,5 +203,48 @@ fn record(row: Model) -> AuditRecord {
         request_id: row.request_id,
         previous_hash: row.previous_hash,
         hash: row.hash,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Db, sealed::Keyring};
+    use rackhand_migrations::Migrator;
+    use sea_orm_migration::MigratorTrait;
+
+    async fn with_three_records(folder: &tempfile::TempDir) -> Db {
+        let url = format!("sqlite://{}", folder.path().join("db").display());
+        let db = Db::open(&url, Keyring::new([7; 32])).await.unwrap();
+        Migrator::up(db.writer(), None).await.unwrap();
+        for action in ["a", "b", "c"] {
+            let tx = db.begin().await.unwrap();
+            let deed = Deed { action: action.into(), ..Deed::default() };
+            append(&tx, TenantId::PROVIDER, deed).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        db
+    }
+
+    async fn broken(db: &Db) -> Option<i64> {
+        let chains = verify(db.reader()).await.unwrap();
+        assert_eq!(chains.len(), 1);
+        chains[0].broken.as_ref().map(|(seq, _)| *seq)
+    }
+
+    #[tokio::test]
+    async fn a_record_that_is_taken_away_is_missed_wherever_it_stood() {
+        for seq in 1..=3 {
+            let folder = tempfile::tempdir().unwrap();
+            let db = with_three_records(&folder).await;
+            assert_eq!(broken(&db).await, None);
+            Entity::delete_by_id((TenantId::PROVIDER.0, seq)).exec(db.writer()).await.unwrap();
+            let found = broken(&db).await.expect("nobody noticed");
+            assert!((seq..=seq + 1).contains(&found), "record {seq} is gone, {found} is named");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let db = with_three_records(&folder).await;
+        Entity::delete_many().exec(db.writer()).await.unwrap();
+        assert_eq!(broken(&db).await, Some(1), "all of them");
     }
 }

@@ -11,6 +11,8 @@ pub struct Model {
     pub path: String,
     pub name: String,
     pub created_at: i64,
+    pub audit_seq: i64,
+    pub audit_hash: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
