@@ -112,7 +112,7 @@ pub struct Control {
     state_refusals: u32,
     /// The last write may not have arrived.
     lost: Option<Fault>,
-    /// A read after the last write succeeded.
+    /// The last read after the last write succeeded.
     read_since_write: bool,
     cause_before: Option<String>,
     written: bool,
@@ -201,7 +201,6 @@ impl Control {
         self.at = At::Sent;
         self.sent_at = now;
         self.sends += 1;
-        self.written = true;
         self.read_since_write = false;
         Next::Do(Step {
             phase: Phase::Controller,
@@ -211,6 +210,8 @@ impl Control {
     }
 
     fn sent(&mut self, answer: &Result<(), Fault>, now: u64, rhythm: &Rhythm) -> Next {
+        // Until a refusal below says that this one, the first, did nothing.
+        self.written = true;
         let Err(fault) = answer else {
             self.lost = None;
             if self.goal == Goal::Nmi {
@@ -296,11 +297,11 @@ impl Control {
     }
 
     fn read_back(&mut self, answer: &Result<PowerReading, Fault>, now: u64, rhythm: &Rhythm) -> Next {
-        if let Ok(reading) = answer {
-            self.read_since_write = true;
-            if let Some(next) = self.judge(reading, now, rhythm) {
-                return next;
-            }
+        self.read_since_write = answer.is_ok();
+        if let Ok(reading) = answer
+            && let Some(next) = self.judge(reading, now, rhythm)
+        {
+            return next;
         }
         self.read_again(answer.as_ref().err(), now, rhythm)
     }
@@ -311,7 +312,9 @@ impl Control {
         match self.goal {
             Goal::On | Goal::Off | Goal::Shutdown if there => Some(Next::End(End::Reached)),
             Goal::Reset => {
-                let restarted = reading.restart_cause.is_some() && reading.restart_cause != self.cause_before;
+                // Only a cause that was known before and is another one now tells of a restart.
+                let known = self.cause_before.is_some() && reading.restart_cause.is_some();
+                let restarted = known && reading.restart_cause != self.cause_before;
                 match (&self.lost, there, restarted) {
                     (None, true, _) | (Some(_), true, true) => Some(Next::End(End::Reached)),
                     // Still on and no sign of a restart: nobody can tell, and it is never repeated.
@@ -357,11 +360,14 @@ impl Control {
     }
 
     fn give_up(&self, fault: Option<&Fault>) -> Next {
-        Next::End(match (fault.or(self.lost.as_ref()), self.read_since_write, self.goal) {
-            (_, true, Goal::Shutdown) => End::SoftTimeout,
-            (None, true, _) => End::NoEffect,
-            (Some(fault), _, _) => End::Unclear(fault.clone()),
-            (None, false, _) => End::Unclear(Fault::lost("no state could be read after the command")),
+        if self.goal == Goal::Shutdown && self.read_since_write {
+            // The last look showed it on, whatever became of the press.
+            return Next::End(End::SoftTimeout);
+        }
+        Next::End(match (fault.or(self.lost.as_ref()), self.read_since_write) {
+            (None, true) => End::NoEffect,
+            (Some(fault), _) => End::Unclear(fault.clone()),
+            (None, false) => End::Unclear(Fault::lost("no state could be read after the command")),
         })
     }
 

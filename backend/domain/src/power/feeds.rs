@@ -202,6 +202,9 @@ impl Feeds {
             }
             Goal::On => {
                 let off: Vec<usize> = (0..self.count).filter(|&o| !self.is(o, OutletState::On)).collect();
+                if self.stop {
+                    return Next::End(stopped(None));
+                }
                 if off.is_empty() {
                     return Next::End(End::Fed { dead: Vec::new(), switched: false, was_dark: false });
                 }

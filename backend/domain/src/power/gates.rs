@@ -14,6 +14,8 @@ pub struct Facts {
     pub controllers_in_subnet: usize,
     /// See `controllers_in_subnet`; the server's own controller counts.
     pub unreachable_in_subnet: usize,
+    /// G8: another BMC answered at the address when one last did.
+    pub identity_mismatch: bool,
     /// G5: someone works on the server, or firmware is being written.
     pub maintenance: bool,
     /// G7: servers with the same rack label.
@@ -31,6 +33,10 @@ pub struct Facts {
 pub fn decide(facts: &Facts) -> Result<(), Refusal> {
     if facts.maintenance {
         return Err(Refusal::new("maintenance", "The server is in maintenance."));
+    }
+    if facts.identity_mismatch {
+        let sentence = "Another BMC answered at this address lately; check it first.";
+        return Err(Refusal::new("identity_mismatch", sentence));
     }
     if !facts.neighbour_answered {
         let sentence = "No other device of the same subnet answered this agent lately, so the line \
@@ -76,6 +82,7 @@ mod tests {
         for (facts, expected) in [
             (fine(), None),
             (Facts { maintenance: true, ..fine() }, Some("maintenance")),
+            (Facts { identity_mismatch: true, ..fine() }, Some("identity_mismatch")),
             (Facts { neighbour_answered: false, ..fine() }, Some("path_unproven")),
             (Facts { unreachable_in_subnet: 5, ..fine() }, None),
             (Facts { unreachable_in_subnet: 6, ..fine() }, Some("subnet_breaker")),

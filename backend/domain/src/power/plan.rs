@@ -43,7 +43,10 @@ pub struct Plan {
     pub outlets: Vec<Path>,
     /// Why automatic fallback is out of the question, known beforehand (policy, mapping, sharing).
     pub fallback_refusal: Option<Refusal>,
-    /// Why the outlets must not be cut, even by force (maintenance, mapping not complete, shared).
+    /// Why the outlets must not be switched either way, even by force: they feed something else, or also
+    /// a server that was not named.
+    pub switch_refusal: Option<Refusal>,
+    /// Why the outlets must not be cut, even by force (maintenance, mapping not complete).
     pub cut_refusal: Option<Refusal>,
     /// At least one outlet was read off at the last look: `on` restores the feeds first.
     pub feeds_missing: bool,
@@ -60,6 +63,33 @@ pub struct Refusal {
     pub code: String,
     /// One sentence.
     pub sentence: String,
+}
+
+impl Plan {
+    /// Says why the outlets must not be brought to that state.
+    #[must_use]
+    pub fn outlet_refusal(&self, cuts: Cuts) -> Option<&Refusal> {
+        let cut = self.cut_refusal.as_ref().filter(|_| cuts == Cuts::Yes);
+        self.switch_refusal.as_ref().or(cut)
+    }
+}
+
+/// Whether outlets are switched off on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cuts {
+    /// They are.
+    Yes,
+    /// They are only switched on.
+    No,
+}
+
+impl From<PowerAction> for Cuts {
+    fn from(action: PowerAction) -> Self {
+        match action {
+            PowerAction::Off | PowerAction::Cycle => Self::Yes,
+            PowerAction::On | PowerAction::Shutdown | PowerAction::Reset | PowerAction::Nmi => Self::No,
+        }
+    }
 }
 
 impl Refusal {

@@ -7,7 +7,7 @@ use super::{
     controller::{self, Control},
     effect::{Effect, Phase, Signal, Step, Verdict},
     feeds::{self, Feeds},
-    plan::{Path, Plan, Refusal},
+    plan::{Cuts, Path, Plan, Refusal},
     verdict,
 };
 
@@ -58,6 +58,8 @@ pub struct Run {
     escalated: bool,
     /// Outlets that stayed dead when the feeds were restored before the controller was asked.
     dead_feeds: Vec<usize>,
+    /// The first half of a cycle is proven: from now on a failure leaves the server off.
+    off_proven: bool,
 }
 
 impl Run {
@@ -75,6 +77,7 @@ impl Run {
             written: false,
             escalated: false,
             dead_feeds: Vec::new(),
+            off_proven: false,
         };
         run.pending = run.begin(now);
         run
@@ -135,25 +138,17 @@ impl Run {
         if self.plan.outlets.is_empty() || self.plan.controllers.is_empty() {
             return self.control(0, "the controller knows the machine", now);
         }
-        match self.action {
-            PowerAction::On if self.plan.feeds_missing => self.feed(
-                feeds::Goal::On,
-                Purpose::Prelude,
-                "an outlet is off: feeds come before the controller",
-            ),
-            // Outlets that do not feed everything prove nothing.
-            PowerAction::Off | PowerAction::Cycle
-                if self.plan.feeds_dark && self.plan.cut_refusal.is_none() =>
-            {
-                self.feed(feeds::Goal::Look, Purpose::Look, "all outlets were off at the last look")
-            }
-            PowerAction::On
-            | PowerAction::Off
-            | PowerAction::Cycle
-            | PowerAction::Reset
-            | PowerAction::Shutdown
-            | PowerAction::Nmi => self.control(0, "the controller knows the machine", now),
+        let refusal = self.plan.outlet_refusal(self.action.into());
+        if self.action == PowerAction::On && self.plan.feeds_missing && refusal.is_none() {
+            let why = "an outlet is off: feeds come before the controller";
+            return self.feed(feeds::Goal::On, Purpose::Prelude, why);
         }
+        // Outlets that do not feed everything prove nothing.
+        let cuts = Cuts::from(self.action) == Cuts::Yes;
+        if cuts && self.plan.feeds_dark && refusal.is_none() {
+            return self.feed(feeds::Goal::Look, Purpose::Look, "all outlets were off at the last look");
+        }
+        self.control(0, "the controller knows the machine", now)
     }
 
     fn feed(&mut self, goal: feeds::Goal, purpose: Purpose, why: &str) -> Step {
@@ -271,6 +266,7 @@ impl Run {
                     // It was off to begin with: a cycle is `on`.
                     return self.set_goal(control.controller(), Goal::On, "it was off: a cycle is on", now);
                 }
+                self.off_proven = true;
                 self.state = State::Holding { controller: control.controller() };
                 let effect = Effect::Wait { ms: self.plan.rhythm.hold };
                 Step { phase: Phase::Hold, reason: "off is proven; the off phase begins".into(), effect }
@@ -298,7 +294,7 @@ impl Run {
                 self.control(control.controller() + 1, &why, now)
             }
             End::Unsupported(fault) | End::Failed(fault) => {
-                self.finish(verdict::failed(control.label(), goal, &fault, self.written))
+                self.finish(verdict::failed(control.label(), goal, &fault, control.has_written()))
             }
             End::Unreachable(fault) => self.unreachable(control, &fault),
             End::NoEffect => self.finish(verdict::no_effect(control.label(), goal)),
@@ -327,9 +323,8 @@ impl Run {
             let refusal = Refusal::new("no_outlets", "No outlets are connected to this server.");
             return self.finish(verdict::no_fallback(label, fault, &refusal));
         }
-        let cuts = self.action != PowerAction::On;
-        let refusal =
-            self.plan.fallback_refusal.as_ref().or_else(|| self.plan.cut_refusal.as_ref().filter(|_| cuts));
+        let outlets = self.plan.outlet_refusal(self.action.into());
+        let refusal = self.plan.fallback_refusal.as_ref().or(outlets);
         if let Some(refusal) = refusal {
             let verdict = verdict::no_fallback(label, fault, refusal);
             return self.finish(verdict);
@@ -366,9 +361,7 @@ impl Run {
         if self.plan.outlets.is_empty() {
             return self.finish(verdict::no_path(&self.plan));
         }
-        if goal != feeds::Goal::On
-            && let Some(refusal) = &self.plan.cut_refusal
-        {
+        if let Some(refusal) = self.plan.outlet_refusal(self.action.into()) {
             let verdict = verdict::cut_refused(refusal);
             return self.finish(verdict);
         }
@@ -491,6 +484,7 @@ impl Run {
 
     fn finish(&mut self, verdict: Verdict) -> Step {
         self.state = State::Over;
+        let verdict = if self.off_proven { verdict::after_off(verdict) } else { verdict };
         Step { phase: Phase::Verify, reason: verdict.reason.clone(), effect: Effect::Finish(verdict) }
     }
 }

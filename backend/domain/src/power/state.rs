@@ -42,7 +42,7 @@ enum Feeds {
 pub fn weigh(paths: Vec<PathEvidence>, context: &Context, before: &ServerPower) -> ServerPower {
     let feeds = group(&paths);
     let controller = controller(&paths);
-    let mismatch = mismatch(&paths, feeds, context);
+    let mismatch = mismatch(&paths, feeds, context, before);
     let value = match (feeds, controller) {
         // The mapping is proven wrong: only the controller knows.
         (Feeds::AllOff, Some((value, _))) if mismatch && value == PowerValue::On => value,
@@ -52,7 +52,7 @@ pub fn weigh(paths: Vec<PathEvidence>, context: &Context, before: &ServerPower) 
         (Feeds::AllOn | Feeds::Partial, None) => PowerValue::Fed,
         (Feeds::AllOff | Feeds::Unknown | Feeds::None, None) => PowerValue::Unknown,
     };
-    let flags = flags(&paths, feeds, value, mismatch, context);
+    let flags = flags(&paths, feeds, value, mismatch, context, before);
     let checked_at =
         paths.iter().filter(|path| path.state.is_some()).filter_map(|path| path.checked_at).max();
     let confidence = confidence(&paths, value, mismatch, checked_at, context);
@@ -121,19 +121,20 @@ fn controller(paths: &[PathEvidence]) -> Option<(PowerValue, Option<DateTime<Utc
     })
 }
 
-fn mismatch(paths: &[PathEvidence], feeds: Feeds, context: &Context) -> bool {
+fn mismatch(paths: &[PathEvidence], feeds: Feeds, context: &Context, before: &ServerPower) -> bool {
     if context.mismatch_seen {
         return true;
     }
     if feeds != Feeds::AllOff || !context.feeds_complete {
         return false;
     }
-    let dark_since =
-        paths.iter().filter(|path| path.role == Role::Feed).filter_map(|path| path.checked_at).max();
+    let read = || paths.iter().filter(|path| path.role == Role::Feed).filter_map(|path| path.checked_at);
+    // Dark when it answered, and dark still: outlets that came on in between prove nothing.
+    let dark_since = before.since.filter(|_| before.value == PowerValue::Off).or(read().min());
     let answered = controller(paths).and_then(|(_, at)| at);
-    match (dark_since, answered) {
-        (Some(dark), Some(answered)) => answered - dark >= context.hold_up,
-        (None, _) | (_, None) => false,
+    match (dark_since, answered, read().min()) {
+        (Some(dark), Some(answered), Some(still)) => answered - dark >= context.hold_up && still >= answered,
+        (None, _, _) | (_, None, _) | (_, _, None) => false,
     }
 }
 
@@ -143,6 +144,7 @@ fn flags(
     value: PowerValue,
     mismatch: bool,
     context: &Context,
+    before: &ServerPower,
 ) -> Vec<PowerFlag> {
     let mut flags = Vec::new();
     let one_dark = paths.iter().any(|path| path.state == Some(PathState::FeedOff));
@@ -158,7 +160,9 @@ fn flags(
             .as_ref()
             .is_some_and(|f| f.code == FaultCode::Config && f.reason == Reason::IdentityMismatch)
     };
-    if paths.iter().any(other) {
+    // Silence after another BMC answered does not make it the right one again.
+    let unseen = before.flags.contains(&PowerFlag::IdentityMismatch) && controller(paths).is_none();
+    if paths.iter().any(other) || unseen {
         flags.push(PowerFlag::IdentityMismatch);
     }
     let stays_off = paths.iter().any(|path| path.restore_policy == Some(RestorePolicy::AlwaysOff));

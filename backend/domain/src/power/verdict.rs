@@ -72,6 +72,20 @@ pub(super) fn failed(label: &str, goal: Goal, fault: &Fault, written: bool) -> V
     Verdict::new(state, fault.code.code(), summary).fault(fault)
 }
 
+/// A failure after the off of a cycle was proven leaves the server off: that is neither nothing nor all.
+pub(super) fn after_off(verdict: Verdict) -> Verdict {
+    if verdict.state != JobState::Failed {
+        return verdict;
+    }
+    Verdict {
+        state: JobState::FailedPartial,
+        value: Some(PowerValue::Off),
+        alarm: true,
+        summary: format!("Off was proven, but on did not follow: the server is off. {}", verdict.summary),
+        ..verdict
+    }
+}
+
 pub(super) fn no_effect(label: &str, goal: Goal) -> Verdict {
     let (summary, value) = match goal {
         Goal::On => ("acknowledged “on”, but the server stays off", PowerValue::Off),
@@ -186,7 +200,7 @@ pub(super) fn dark(count: usize) -> Verdict {
 }
 
 pub(super) fn nothing_feeds(goal: feeds::Goal) -> Verdict {
-    let summary = "Not one outlet could be switched on: the server has no power.";
+    let summary = "Not one outlet could be switched on; as far as they tell, the server has no power.";
     let state = match goal {
         feeds::Goal::On | feeds::Goal::Look => JobState::Failed,
         feeds::Goal::Off | feeds::Goal::Cycle => JobState::FailedPartial,

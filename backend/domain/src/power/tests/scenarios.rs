@@ -1,0 +1,155 @@
+//! Bad moments, one by one.
+
+use super::*;
+
+fn reading(power: Switch, cause: Option<&str>) -> Signal {
+    Signal::Read(Ok(PowerReading { power, restore_policy: None, restart_cause: cause.map(Into::into) }))
+}
+
+fn verdict(run: &Run) -> crate::power::Verdict {
+    let Effect::Finish(verdict) = &run.pending().effect else { panic!("it goes on: {:?}", run.pending()) };
+    verdict.clone()
+}
+
+fn refused(code: FaultCode) -> Signal {
+    Signal::Commanded(Err(Fault::new(code, Reason::NotSupported, "")))
+}
+
+/// A cycle that has proven off and begins its second half.
+fn cycle_after_off() -> Run {
+    let mut run = Run::start(plan(PowerAction::Cycle, 0), 0);
+    run.step(&reading(Switch::On, None), 10);
+    run.step(&Signal::Commanded(Ok(())), 20);
+    run.step(&Signal::Waited, 1020);
+    run.step(&reading(Switch::Off, None), 1030);
+    run.step(&Signal::Waited, 6030);
+    run
+}
+
+#[test]
+fn a_lost_reset_is_not_proven_by_a_cause_that_was_not_known_before() {
+    for (before, after, state) in [
+        (None, Some("power button"), JobState::Indeterminate),
+        (Some("power button"), Some("power button"), JobState::Indeterminate),
+        (Some("power button"), Some("chassis control"), JobState::Succeeded),
+    ] {
+        let mut run = Run::start(plan(PowerAction::Reset, 0), 0);
+        run.step(&reading(Switch::On, before), 10);
+        run.step(&Signal::Commanded(Err(Fault::lost(""))), 20);
+        run.step(&Signal::Waited, 1020);
+        run.step(&reading(Switch::On, after), 1030);
+        assert_eq!(verdict(&run).state, state, "{before:?} {after:?}");
+    }
+}
+
+#[test]
+fn the_next_controller_is_tried_before_the_outlets() {
+    for code in [FaultCode::Unsupported, FaultCode::Unreach] {
+        let mut two = plan(PowerAction::Off, 2);
+        two.controllers.push(path(2, "AMT"));
+        let mut run = Run::start(two, 0);
+        run.step(&reading(Switch::On, None), 10);
+        run.step(&refused(code), 20);
+        assert_eq!(run.pending().effect, Effect::Read { controller: 1 }, "{code:?}");
+    }
+}
+
+#[test]
+fn a_refused_command_is_not_said_to_be_sent() {
+    let mut run = Run::start(plan(PowerAction::Off, 0), 0);
+    run.step(&reading(Switch::On, None), 10);
+    run.step(&refused(FaultCode::Auth), 20);
+    assert!(verdict(&run).summary.contains("Nothing was sent"), "{:?}", verdict(&run));
+}
+
+#[test]
+fn a_shutdown_that_nobody_could_follow_is_not_said_to_have_failed() {
+    let mut run = Run::start(plan(PowerAction::Shutdown, 0), 0);
+    run.step(&reading(Switch::On, None), 10);
+    run.step(&Signal::Commanded(Ok(())), 20);
+    let (mut now, mut reads) = (20, 0);
+    loop {
+        let signal = match run.pending().effect.clone() {
+            Effect::Wait { ms } => {
+                now += ms;
+                Signal::Waited
+            }
+            Effect::Read { .. } => {
+                reads += 1;
+                let silent = Signal::Read(Err(Fault::unreachable("")));
+                if reads == 1 { reading(Switch::On, None) } else { silent }
+            }
+            Effect::Command { .. } => refused(FaultCode::Unreach),
+            Effect::ReadOutlet { .. }
+            | Effect::SwitchOutlet { .. }
+            | Effect::KeepOff
+            | Effect::CheckGates
+            | Effect::Finish(_) => break,
+        };
+        run.step(&signal, now);
+    }
+    assert_eq!(verdict(&run).state, JobState::Indeterminate, "{:?}", verdict(&run));
+}
+
+#[test]
+fn a_cycle_that_breaks_off_after_off_says_that_the_server_is_off() {
+    for fault in [Fault::unreachable(""), Fault::new(FaultCode::Auth, Reason::WrongPassword, "")] {
+        let mut run = cycle_after_off();
+        run.step(&Signal::Read(Err(fault)), 26_030);
+        let told = verdict(&run);
+        assert_eq!((told.state, told.value), (JobState::FailedPartial, Some(PowerValue::Off)), "{told:?}");
+        assert!(told.alarm && told.summary.contains("the server is off"), "{told:?}");
+        assert!(!told.summary.contains("“on” was sent"), "{told:?}");
+    }
+}
+
+#[test]
+fn a_run_cancelled_before_its_first_write_writes_nothing() {
+    let off = || Signal::Outlet(Ok(OutletSeen { state: OutletState::Off, locked: None }));
+    let mut missing = plan(PowerAction::On, 2);
+    missing.feeds_missing = true;
+    let mut run = Run::start(missing, 0);
+    run.step(&off(), 10);
+    run.cancel();
+    run.step(&off(), 20);
+    assert_eq!(verdict(&run).state, JobState::Cancelled);
+}
+
+#[test]
+fn outlets_that_feed_something_else_prove_nothing_and_are_left_alone() {
+    for what in [PowerAction::Off, PowerAction::Cycle, PowerAction::On] {
+        let mut wrong = plan(what, 2);
+        (wrong.feeds_dark, wrong.feeds_missing) = (true, true);
+        wrong.switch_refusal = Some(Refusal::new("wiring_mismatch", "They feed something else."));
+        let mut run = Run::start(wrong.clone(), 0);
+        assert_eq!(run.pending().effect, Effect::Read { controller: 0 }, "{what:?}");
+        run.step(&Signal::Read(Err(Fault::unreachable(""))), 20_000);
+        assert_eq!(verdict(&run).reason, "wiring_mismatch", "{what:?}: nor as a fallback");
+        wrong.action.via = Via::Outlets;
+        assert_eq!(verdict(&Run::start(wrong, 0)).reason, "wiring_mismatch", "{what:?}: nor by force");
+    }
+}
+
+#[test]
+fn another_bmc_that_falls_silent_is_still_another_one() {
+    let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+    let context = Context {
+        now,
+        feeds_complete: true,
+        fallback_enabled: true,
+        mismatch_seen: false,
+        stale_after: TimeDelta::seconds(180),
+        hold_up: TimeDelta::seconds(10),
+    };
+    let look = |state, fault: Option<Fault>, before: &ServerPower| {
+        let bmc = PathEvidence { fault, ..evidence(Role::Controller, state, now) };
+        let power = weigh(vec![bmc, evidence(Role::Feed, Some(PathState::FeedOn), now)], &context, before);
+        (power.flags.contains(&PowerFlag::IdentityMismatch), power)
+    };
+    let (flagged, other) =
+        look(None, Some(Fault::config(Reason::IdentityMismatch, "")), &ServerPower::default());
+    assert!(flagged);
+    let (flagged, silent) = look(None, Some(Fault::unreachable("")), &other);
+    assert!(flagged, "silence tells nothing");
+    assert!(!look(Some(PathState::On), None, &silent).0, "the right one answered");
+}
