@@ -442,6 +442,9 @@ async fn killing_the_server_loses_no_job_repeats_none_and_leaves_no_feed_off() {
             accepted.push(reply.body["id"].as_str().unwrap().to_owned());
             let job = lab.finish(accepted.last().unwrap()).await;
             assert!(count(&machine, &EffectKind::Reset) <= resets + 1, "{job:#}");
+            if job["proof"] == "feeds" && action == "off" {
+                lab.wait_until("the supplies are empty", async |_: &Lab| !machine.is_on()).await;
+            }
             let on = machine.is_on();
             match (job["state"].as_str().unwrap(), action) {
                 ("succeeded", "off") => assert!(!on, "{job:#}"),

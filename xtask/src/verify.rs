@@ -91,6 +91,10 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
 fn tools(root: &Path) -> Result<String, Problem> {
     let mut missing: Vec<&str> =
         PEERS.iter().filter(|(command, _)| which(command).is_none()).map(|(_, package)| *package).collect();
+    let venv = Command::new("python3").args(["-c", "import ensurepip"]).stderr(Stdio::null()).status();
+    if !venv.is_ok_and(|status| status.success()) {
+        missing.extend(["python3", "python3-venv"]);
+    }
     if postgres::binaries().is_none() {
         missing.push("postgresql");
     }

@@ -12,7 +12,7 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
-use super::{debian, shell};
+use super::shell;
 use crate::{
     Problem,
     children::{Kept, cargo},
@@ -60,9 +60,6 @@ pub(super) fn stage(root: &Path) -> Result<String, Problem> {
 
 /// An interpreter with schemathesis, kept below `target` between runs.
 fn python(root: &Path) -> Result<PathBuf, Problem> {
-    if !Command::new("python3").args(["-c", "import ensurepip"]).stderr(Stdio::null()).status()?.success() {
-        debian(root, &["python3-venv"])?;
-    }
     let folder = binaries(root)?.join("schemathesis");
     let python = folder.join("bin/python");
     let mark = folder.join(RELEASE);

@@ -136,8 +136,9 @@ pub async fn start(
         json!({"job": job.id, "action": asked.action, "via": asked.via, "before": server.power.value});
     let action = format!("server.power.{}", asked.action.code());
     audit::record(&tx, caller.tenant, &caller, &action, ("server", id, &server.name), detail.clone()).await?;
-    for other in &blueprint.shared_with {
-        // Each server that loses power with this one has it in its own history.
+    let by_outlets = asked.via == Via::Outlets || blueprint.plan.controllers.is_empty();
+    for other in blueprint.shared_with.iter().filter(|_| by_outlets) {
+        // Each server that is switched with this one has it in its own history.
         audit::record(
             &tx,
             caller.tenant,
@@ -184,7 +185,7 @@ fn allowed(server: &Server, asked: &StartPower, blueprint: &work::Blueprint) -> 
     let planned = work::plan_of(blueprint);
     match planned.refusal {
         Some(why) if !(asked.action == PowerAction::Reset && asked.on_if_off) => {
-            let code = match &blueprint.plan.cut_refusal {
+            let code = match blueprint.plan.outlet_refusal(asked.action.into()) {
                 Some(refusal) if refusal.sentence == why => known_code(&refusal.code),
                 Some(_) | None => "no_path",
             };
@@ -198,6 +199,7 @@ fn known_code(code: &str) -> &'static str {
     match code {
         "feeds_incomplete" => "feeds_incomplete",
         "shared_outlet" => "shared_outlet",
+        "wiring_mismatch" => "wiring_mismatch",
         "maintenance" => "maintenance",
         _ => "no_path",
     }

@@ -5,6 +5,7 @@
 
 mod command;
 mod gates;
+mod neighbours;
 mod plan;
 mod poll;
 mod power;

@@ -57,8 +57,9 @@ pub async fn blueprint(app: &App, scope: &Scope, id: ServerId, request: &StartPo
         },
         controllers: of(Role::Controller).map(path).collect(),
         outlets: outlets.iter().map(|connection| path(connection)).collect(),
-        fallback_refusal: fallback_refusal(app, &server, mismatch),
-        cut_refusal: cut_refusal(&server, &shared_with, request),
+        fallback_refusal: fallback_refusal(app, &server),
+        switch_refusal: switch_refusal(&server, mismatch, &shared_with, request),
+        cut_refusal: cut_refusal(&server),
         feeds_missing: feeds().any(|path| path.state == Some(PathState::FeedOff)),
         feeds_dark: feeds().all(|path| path.state == Some(PathState::FeedOff)),
         rhythm: Rhythm::from(&timings),
@@ -94,12 +95,9 @@ fn natural(label: &str) -> Vec<(u64, String)> {
     parts
 }
 
-fn fallback_refusal(app: &App, server: &Server, mismatch: bool) -> Option<Refusal> {
+fn fallback_refusal(app: &App, server: &Server) -> Option<Refusal> {
     let flag = |flag| server.power.flags.contains(&flag);
-    if mismatch {
-        let why = "The outlets were seen to feed something else; confirm the wiring first.";
-        Some(Refusal::new("wiring_mismatch", why))
-    } else if flag(PowerFlag::IdentityMismatch) {
+    if flag(PowerFlag::IdentityMismatch) {
         let why = "Another BMC answered at this address lately; check it first.";
         Some(Refusal::new("identity_mismatch", why))
     } else if !server.fallback_enabled {
@@ -111,7 +109,7 @@ fn fallback_refusal(app: &App, server: &Server, mismatch: bool) -> Option<Refusa
     }
 }
 
-fn cut_refusal(server: &Server, shared: &[ServerBrief], request: &StartPower) -> Option<Refusal> {
+fn cut_refusal(server: &Server) -> Option<Refusal> {
     if server.maintenance {
         return Some(Refusal::new("maintenance", "The server is in maintenance."));
     }
@@ -119,6 +117,20 @@ fn cut_refusal(server: &Server, shared: &[ServerBrief], request: &StartPower) ->
         let why = "Nobody has confirmed that the connected outlets feed all power supplies, so cutting \
                    them might prove nothing.";
         return Some(Refusal::new("feeds_incomplete", why));
+    }
+    None
+}
+
+/// Outlets that feed something else are switched neither way: somebody else's server hangs on them.
+fn switch_refusal(
+    server: &Server,
+    mismatch: bool,
+    shared: &[ServerBrief],
+    request: &StartPower,
+) -> Option<Refusal> {
+    if mismatch || server.power.flags.contains(&PowerFlag::WiringMismatch) {
+        let why = "The outlets were seen to feed something else; confirm the wiring first.";
+        return Some(Refusal::new("wiring_mismatch", why));
     }
     let unnamed: Vec<&str> = shared
         .iter()
@@ -128,7 +140,7 @@ fn cut_refusal(server: &Server, shared: &[ServerBrief], request: &StartPower) ->
     if unnamed.is_empty() {
         return None;
     }
-    let why = format!("An outlet also feeds {}: name every server that loses power.", unnamed.join(", "));
+    let why = format!("An outlet also feeds {}: name every server that it feeds.", unnamed.join(", "));
     Some(Refusal::new("shared_outlet", why))
 }
 

@@ -186,6 +186,10 @@ impl Worker<'_> {
                 Signal::Commanded(self.send(id, path, operation, None).await.map(|_| ()))
             }
             Effect::ReadOutlet { outlet } => {
+                // Nobody else switches what was read until the job is over.
+                if let Err(fault) = self.lock().await? {
+                    return Ok(Signal::Outlet(Err(fault)));
+                }
                 let path = self.stored.run.outlet(*outlet).cloned();
                 let answer = self.send(id, path.as_ref(), Operation::ReadOutlet, None).await;
                 self.note(path, outlet_reading(&answer)).await?;
@@ -224,7 +228,7 @@ impl Worker<'_> {
         command::send(self.app, id, destination, operation, restore_after_ms).await
     }
 
-    /// Takes the locks of every outlet before the first one is switched.
+    /// Takes the locks of every outlet before the first one is read.
     async fn lock(&mut self) -> Result<std::result::Result<(), Fault>> {
         if self.stored.locked {
             return Ok(Ok(()));
@@ -349,7 +353,12 @@ impl Worker<'_> {
         }
         let event = events::add(&tx, work.tenant, event).await?;
         let object = ("server", self.server, name.as_str());
-        crate::audit::by_system(&tx, work.tenant, "server.power.result", object, detail).await?;
+        crate::audit::by_system(&tx, work.tenant, "server.power.result", object, detail.clone()).await?;
+        for other in self.blueprint.shared_with.iter().filter(|_| !self.stored.cuts.is_empty()) {
+            // They lost power with this one, whoever decided it.
+            let object = ("server", other.id, other.name.as_str());
+            crate::audit::by_system(&tx, work.tenant, "server.power.result", object, detail.clone()).await?;
+        }
         tx.commit().await?;
         self.app.live.tell(Object::Event, event.id);
         // What the devices' own pages show is no older than what the job has met.

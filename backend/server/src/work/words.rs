@@ -1,6 +1,6 @@
 //! The words of steps and plans.
 
-use rackhand_domain::power::{Effect, Run, Signal};
+use rackhand_domain::power::{Effect, Run, Signal, plan::Cuts};
 use rackhand_store::steps::Outcome;
 use rackhand_wire::{
     Fault, FaultCode, OutletState, PowerAction, PowerValue,
@@ -136,8 +136,17 @@ pub fn plan_of(blueprint: &Blueprint) -> PowerPlan {
         fallback,
         fallback_possible,
         cuts: if cutting && involved { cuts } else { Vec::new() },
-        shared_with: blueprint.shared_with.clone(),
+        shared_with: if touches_outlets(blueprint) { blueprint.shared_with.clone() } else { Vec::new() },
     }
+}
+
+/// Says whether the action would switch an outlet as things stand: others that hang on it must be named.
+/// An automatic fallback would too, but is refused for shared outlets unless they are.
+fn touches_outlets(blueprint: &Blueprint) -> bool {
+    let plan = &blueprint.plan;
+    let cuts = Cuts::from(plan.action.what) == Cuts::Yes;
+    let direct = plan.action.via == Via::Outlets || plan.controllers.is_empty();
+    cuts || direct || (plan.action.what == PowerAction::On && plan.feeds_missing)
 }
 
 fn refusal(blueprint: &Blueprint) -> Option<String> {
@@ -157,8 +166,8 @@ fn refusal(blueprint: &Blueprint) -> Option<String> {
         PowerAction::Shutdown | PowerAction::Reset | PowerAction::Nmi if by_outlets => {
             Some(format!("Outlets cannot stand in for “{}”.", action.title()))
         }
-        PowerAction::Off | PowerAction::Cycle if by_outlets => {
-            plan.cut_refusal.as_ref().map(|refusal| refusal.sentence.clone())
+        PowerAction::On | PowerAction::Off | PowerAction::Cycle if by_outlets => {
+            plan.outlet_refusal(action.into()).map(|refusal| refusal.sentence.clone())
         }
         PowerAction::Reset if blueprint.server.power.value == PowerValue::Off => {
             Some("The server is off, so there is nothing to reset. Use On.".into())
@@ -229,7 +238,7 @@ fn fallback(blueprint: &Blueprint) -> (Option<String>, bool) {
     if cuts.is_empty() {
         return (Some("No fallback: no outlets are connected to this server.".into()), false);
     }
-    let refusal = plan.fallback_refusal.as_ref().or(plan.cut_refusal.as_ref().filter(|_| cutting));
+    let refusal = plan.fallback_refusal.as_ref().or(plan.outlet_refusal(action.into()));
     if let Some(refusal) = refusal {
         return (Some(format!("No fallback to the outlets. {}", refusal.sentence)), false);
     }

@@ -1,0 +1,143 @@
+//! What the devices beside an unreachable controller say of the line to it.
+
+use futures::{StreamExt, stream};
+use rackhand_driver::Place;
+use rackhand_store::{Result, Scope, endpoints, now};
+use rackhand_wire::{
+    Fault, FaultCode, Operation,
+    api::{
+        endpoint::{Endpoint, EndpointState},
+        page::ListQuery,
+    },
+    id::EndpointId,
+};
+use std::{net::IpAddr, time::Duration};
+
+use super::command::{self, Destination};
+use crate::app::App;
+
+/// Other devices that are asked at most, when no controller answers.
+const OTHERS: usize = 8;
+/// Controllers that are asked at most; a /24 has no more.
+const CONTROLLERS: usize = 254;
+/// Questions under way at a time.
+const AT_ONCE: usize = 64;
+/// Longest wait for the name of a device.
+const RESOLVER: Duration = Duration::from_secs(1);
+
+/// What was found.
+pub struct Neighbourhood {
+    /// One of them answered, so the agent's line stands.
+    pub answered: bool,
+    /// Controllers of the same kind, without the one in question.
+    pub controllers: usize,
+    /// Those of them that are silent now.
+    pub silent: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Answered,
+    Silent,
+    /// The agent could not ask.
+    Nothing,
+}
+
+/// Asks around `own`. What was heard since its silence began counts; older words do not, because a switch
+/// that has just died leaves every status as it was.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ask(app: &App, own: EndpointId) -> Result<Neighbourhood> {
+    let all = located(everything(app).await?).await;
+    let Some((own, place)) = all.iter().find(|(endpoint, _)| endpoint.id == own) else {
+        return Ok(Neighbourhood { answered: false, controllers: 0, silent: 0 });
+    };
+    let near = all.iter().filter(|(other, at)| {
+        let same_agent = app.agent_for(own.agent_id) == app.agent_for(other.agent_id);
+        other.id != own.id && same_agent && place.is_some() && at == place
+    });
+    let (controllers, mut others): (Vec<&Endpoint>, Vec<&Endpoint>) =
+        near.map(|(other, _)| other).partition(|other| other.kind == own.kind);
+    let words = words(app, controllers.into_iter().take(CONTROLLERS)).await;
+    let count = |word| words.iter().filter(|said| **said == word).count();
+    let mut answered = count(Word::Answered) > 0 || others.iter().any(|other| lately(app, other));
+    if !answered {
+        // Those that answered last time are the likeliest to answer now.
+        others.sort_by_key(|other| other.status.state != EndpointState::Ok);
+        let said = self::words(app, others.into_iter().take(OTHERS)).await;
+        answered = said.contains(&Word::Answered);
+    }
+    Ok(Neighbourhood { answered, controllers: words.len(), silent: count(Word::Silent) })
+}
+
+async fn everything(app: &App) -> Result<Vec<Endpoint>> {
+    let mut query = ListQuery { limit: Some(500), ..ListQuery::default() };
+    let mut all = Vec::new();
+    loop {
+        let page = endpoints::list(app.db.reader(), &Scope::provider(), &query).await?;
+        all.extend(page.items);
+        match page.next {
+            Some(next) => query.cursor = Some(next),
+            None => return Ok(all),
+        }
+    }
+}
+
+async fn words<'a>(app: &App, asked: impl Iterator<Item = &'a Endpoint>) -> Vec<Word> {
+    let questions: Vec<_> = asked.map(|endpoint| word(app, endpoint)).collect();
+    stream::iter(questions).buffer_unordered(AT_ONCE).collect().await
+}
+
+async fn word(app: &App, endpoint: &Endpoint) -> Word {
+    let since = now() - chrono::TimeDelta::from_std(app.timings().unreachable_after).unwrap_or_default();
+    if endpoint.status.checked_at.is_some_and(|at| at >= since) {
+        match (endpoint.status.state, &endpoint.status.fault) {
+            (EndpointState::Ok, _) => return Word::Answered,
+            (_, Some(fault)) if is_silence(fault) => return Word::Silent,
+            (_, _) => {}
+        }
+    }
+    let to = Destination { endpoint: endpoint.id, target: serde_json::json!({}), agent: endpoint.agent_id };
+    let patience = app.timings().unreachable_after / 5;
+    match tokio::time::timeout(patience, command::look(app, &to, Operation::Identify)).await {
+        Err(_) => Word::Silent,
+        Ok(Err(fault)) if is_silence(&fault) => Word::Silent,
+        Ok(Err(fault)) if fault.code == FaultCode::Exec => Word::Nothing,
+        // A refusal is an answer too: the line is up.
+        Ok(Ok(_) | Err(_)) => Word::Answered,
+    }
+}
+
+/// A read over a session that stood before the silence began is "lost" rather than "unreachable".
+fn is_silence(fault: &Fault) -> bool {
+    matches!(fault.code, FaultCode::Unreach | FaultCode::Lost)
+}
+
+fn lately(app: &App, endpoint: &Endpoint) -> bool {
+    let fresh = chrono::TimeDelta::from_std(app.timings().neighbour_fresh).unwrap_or_default();
+    endpoint.status.state == EndpointState::Ok
+        && endpoint.status.checked_at.is_some_and(|at| now() - at <= fresh)
+}
+
+/// Finds the subnet of each: /24, /64 or loopback. A name is looked up, as it is to reach the device.
+async fn located(endpoints: Vec<Endpoint>) -> Vec<(Endpoint, Option<Vec<u8>>)> {
+    let places = endpoints.into_iter().map(async |endpoint| {
+        let host = endpoint.params.get("host").and_then(serde_json::Value::as_str);
+        let address = match host {
+            Some(host) => Place::new(host, 0).find(RESOLVER).await.ok().map(|found| found.ip()),
+            None => None,
+        };
+        let subnet = address.map(subnet);
+        (endpoint, subnet)
+    });
+    stream::iter(places).buffered(AT_ONCE).collect().await
+}
+
+fn subnet(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        address if address.is_loopback() => vec![127],
+        IpAddr::V4(v4) => v4.octets().into_iter().take(3).collect(),
+        IpAddr::V6(v6) => v6.octets().into_iter().take(8).collect(),
+    }
+}
