@@ -177,7 +177,9 @@ fn line(row: ServerRow, report: Report) -> impl IntoView {
         Progress::Asking => view! { <span class="meta">"asking…"</span> }.into_any(),
         Progress::Planned(plan) => {
             let steps = plan.steps.join(" ");
-            view! { <span class="meta">{steps}</span> }.into_any()
+            // What may be cut is said for each server: it is not the same everywhere.
+            let fallback = plan.fallback.map(|fallback| view! { <span class="ink">{fallback}</span> });
+            view! { <span class="meta">{steps}</span> {fallback} }.into_any()
         }
         Progress::Refused(why) => view! { <span class="ink">{why}</span> }.into_any(),
         Progress::Sending => view! { <span class="meta">"starting…"</span> }.into_any(),
@@ -241,7 +243,7 @@ fn run_all(action: PowerAction, ids: Vec<ServerId>, report: Report, running: RwS
                     live::announce(Object::Job, job.id);
                     Progress::Started(job.id)
                 }
-                Err(problem) => Progress::Refused(problem.title),
+                Err(problem) => Progress::Refused(problem.detail.unwrap_or(problem.title)),
             };
             live::announce(Object::Server, id);
             note(report, id, found);
