@@ -69,6 +69,8 @@ pub enum End {
         stranded: Vec<usize>,
         /// A person asked to stop.
         cancelled: bool,
+        /// For a while no feed was known to be on: the server may have lost power.
+        lost_power: bool,
     },
 }
 
@@ -116,6 +118,8 @@ pub struct Feeds {
     seen: Vec<Option<OutletSeen>>,
     on_before: Vec<usize>,
     cut: Vec<usize>,
+    /// How many of `on_before` were read off, or could not be read any more.
+    gone: usize,
     written: bool,
     stop: bool,
 }
@@ -131,6 +135,7 @@ impl Feeds {
             seen: Vec::new(),
             on_before: Vec::new(),
             cut: Vec::new(),
+            gone: 0,
             written: false,
             stop: false,
         };
@@ -271,6 +276,7 @@ impl Feeds {
             }
             Outcome::There => {
                 self.cut.push(outlet);
+                self.gone += 1;
                 self.cut_next(at + 1, now, rhythm)
             }
             Outcome::Untouched(fault) => {
@@ -283,6 +289,7 @@ impl Feeds {
             }
             Outcome::Unknown(fault) => {
                 self.cut.push(outlet);
+                self.gone += 1;
                 let why = fault.map_or_else(|| "its state is unknown".to_owned(), |f| f.to_string());
                 self.undo(Some(outlet), &why, false, now)
             }
@@ -340,7 +347,13 @@ impl Feeds {
         let list = std::mem::take(&mut self.cut);
         let why = why.to_owned();
         if list.is_empty() {
-            return Next::End(End::Restored { culprit, why, stranded: Vec::new(), cancelled });
+            return Next::End(End::Restored {
+                culprit,
+                why,
+                stranded: Vec::new(),
+                cancelled,
+                lost_power: false,
+            });
         }
         self.feed(list, 0, Vec::new(), Why::Undo { culprit, why, cancelled }, now)
     }
@@ -387,7 +400,8 @@ impl Feeds {
     fn fed(&self, list: &[usize], dead: Vec<usize>, why: Why) -> End {
         match why {
             Why::Undo { culprit, why, cancelled } => {
-                End::Restored { culprit, why, stranded: dead, cancelled }
+                let lost_power = self.gone >= self.on_before.len();
+                End::Restored { culprit, why, stranded: dead, cancelled, lost_power }
             }
             Why::Goal if dead.len() == self.count => End::NothingFeeds { fault: None },
             Why::Goal => {
@@ -411,7 +425,8 @@ fn feed_effect(outlet: usize) -> Effect {
 }
 
 fn stopped(culprit: Option<usize>) -> End {
-    End::Restored { culprit, why: "stopped by a person".into(), stranded: Vec::new(), cancelled: true }
+    let why = "stopped by a person".into();
+    End::Restored { culprit, why, stranded: Vec::new(), cancelled: true, lost_power: false }
 }
 
 fn step(phase: Phase, reason: &str, effect: Effect) -> Step {

@@ -387,7 +387,9 @@ impl Run {
                 self.dead_feeds = (0..self.plan.outlets.len()).collect();
                 self.control(0, "no outlet could be switched on", now)
             }
-            (feeds::End::Fed { switched: false, .. }, Purpose::Action { goal: feeds::Goal::On }) => {
+            (feeds::End::Fed { switched: false, dead, .. }, Purpose::Action { goal: feeds::Goal::On })
+                if dead.is_empty() =>
+            {
                 let verdict = verdict::already_fed(&self.plan);
                 self.finish(verdict)
             }
@@ -408,9 +410,9 @@ impl Run {
                 let verdict = verdict::feeds_refused(&self.plan, outlet, &why, fault.as_ref());
                 self.finish(verdict)
             }
-            (feeds::End::Restored { culprit, why, stranded, cancelled }, _) => {
+            (feeds::End::Restored { culprit, why, stranded, cancelled, lost_power }, _) => {
                 let verdict = verdict::restored(&self.plan, culprit, &why, &stranded, cancelled);
-                self.finish(verdict)
+                self.finish(if lost_power { verdict::after_darkness(verdict) } else { verdict })
             }
         }
     }

@@ -245,6 +245,13 @@ pub(super) fn restored(
     }
 }
 
+/// All feeds were off for a while: whatever was put back, the server may have lost power.
+pub(super) fn after_darkness(verdict: Verdict) -> Verdict {
+    let state = if verdict.state == JobState::Failed { JobState::FailedPartial } else { verdict.state };
+    let summary = format!("{} The server may have lost power meanwhile.", verdict.summary);
+    Verdict { state, alarm: true, summary, ..verdict }
+}
+
 fn labels(plan: &Plan, outlets: &[usize]) -> String {
     let mut names: Vec<String> = outlets
         .iter()
