@@ -222,9 +222,11 @@ pub async fn outlets(
 pub async fn test(
     app: web::Data<App>,
     caller: Caller,
+    once: Once,
     body: Body<TestEndpoint>,
 ) -> Result<HttpResponse, Refused> {
-    let trial = trial(&app, &caller, body.0).await?;
+    let Body(asked) = body;
+    let trial = trial(&app, &caller, asked.clone()).await?;
     let host = trial.params.get("host").and_then(Value::as_str).unwrap_or_default();
     let title = format!("Test {} {host}", kinds::find("kind", &trial.kind)?.descriptor().title);
     let new = jobs::New {
@@ -239,11 +241,17 @@ pub async fn test(
         source_ip: caller.source_ip.clone(),
         request: json!({"kind": trial.kind, "params": trial.params, "target": trial.target}),
     };
-    let job = jobs::add(app.db.writer(), new).await?;
-    app.engine.keep_trial(job.id, trial);
-    work::launch(&app.into_inner(), job.id);
-    let location = format!("/api/v1/jobs/{}", job.id);
-    Ok(HttpResponse::Accepted().insert_header(("location", location)).json(job))
+    let tx = app.db.begin().await?;
+    if let Some(answer) = once.replay(&tx, &caller, &asked).await? {
+        return Ok(answer);
+    }
+    let job = jobs::add(&tx, new).await?;
+    let id = job.id;
+    let location = Some(format!("/api/v1/jobs/{id}"));
+    let answer = once.commit(tx, &caller, &asked, (202, location, job)).await?;
+    app.engine.keep_trial(id, trial);
+    work::launch(&app.into_inner(), id);
+    Ok(answer)
 }
 
 async fn trial(app: &App, caller: &Caller, asked: TestEndpoint) -> Result<work::Trial, Refused> {
