@@ -5,7 +5,7 @@ use actix_web::{
     cookie::{Cookie, SameSite, time::Duration},
     delete, get, post, web,
 };
-use rackhand_store::{audit, sessions, users};
+use rackhand_store::{Tx, audit, sessions, users};
 use rackhand_wire::{
     api::{
         live::Object,
@@ -60,24 +60,29 @@ pub async fn sign_in(
         tracing::warn!(user = %name.escape_debug(), source, "sign-in refused");
         return Err(Refused::WrongCredentials);
     };
-    begin(&app, account.user, account.tenant, source, "session.begin").await
+    let tx = app.db.begin().await?;
+    begin(&app, tx, (account.user, account.tenant), source, "session.begin").await
 }
 
-async fn fits(password: String, hash: Option<String>) -> Result<bool, Refused> {
+/// Compares a password with a hash, off the threads that answer others.
+///
+/// # Errors
+/// When the server is stopping.
+pub async fn fits(password: String, hash: Option<String>) -> Result<bool, Refused> {
     let checked = web::block(move || secret::password_fits(&password, hash.as_deref())).await;
     checked.map_err(|_| Refused::Unavailable)
 }
 
+/// Begins a session and commits the transaction of what led to it.
 async fn begin(
     app: &App,
-    user: User,
-    tenant: TenantId,
+    tx: Tx,
+    (user, tenant): (User, TenantId),
     source: Option<String>,
     action: &str,
 ) -> Result<HttpResponse, Refused> {
     let fresh = || secret::fresh_token().map_err(|_| Refused::Internal);
     let (value, csrf) = (fresh()?, fresh()?);
-    let tx = app.db.begin().await?;
     sessions::prune(&tx).await?;
     let hash = secret::token_hash(&value);
     let session = sessions::add(&tx, (user.id, tenant), hash, csrf.clone(), source.clone()).await?;
@@ -155,7 +160,7 @@ pub async fn setup(
         return Err(taken());
     }
     let user = users::add(&tx, TenantId::PROVIDER, &setup.name, hash).await?;
-    tx.commit().await.map_err(rackhand_store::Error::from)?;
+    let answer = begin(&app, tx, (user, TenantId::PROVIDER), source, "installation.set_up").await?;
     *app.setup_token.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    begin(&app, user, TenantId::PROVIDER, source, "installation.set_up").await
+    Ok(answer)
 }
