@@ -51,15 +51,18 @@ pub async fn sign_in(
     let source = source_ip(&app, &request);
     let origin = request.headers().get("origin").and_then(|value| value.to_str().ok());
     check_origin(&app, origin)?;
-    app.limits.try_sign_in(&name, source.as_deref())?;
+    app.limits.check(&name, source.as_deref())?;
     let account = users::find_by_name(app.db.reader(), &name).await?;
     let hash = account.as_ref().map(|account| account.password_hash.clone());
     let fits = fits(password, hash).await?;
     let account = account.filter(|account| fits && !account.user.disabled);
     let Some(account) = account else {
+        app.limits.failed(&name, source.as_deref())?;
         tracing::warn!(user = %name.escape_debug(), source, "sign-in refused");
         return Err(Refused::WrongCredentials);
     };
+    // Of many guesses side by side, the right one is not told after too many wrong ones.
+    app.limits.check(&name, source.as_deref())?;
     let tx = app.db.begin().await?;
     begin(&app, tx, (account.user, account.tenant), source, "session.begin").await
 }
@@ -143,11 +146,12 @@ pub async fn setup(
 ) -> Result<HttpResponse, Refused> {
     let Body(setup) = body;
     let source = source_ip(&app, &request);
-    app.limits.try_sign_in("setup", source.as_deref())?;
+    app.limits.check("setup", source.as_deref())?;
     let expected = app.setup_token.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let taken = || Refused::Conflict("set_up", "The first user exists already. Sign in.".into());
     let expected = expected.ok_or_else(taken)?;
     if !bool::from(setup.token.as_bytes().ct_eq(expected.as_bytes())) {
+        app.limits.failed("setup", source.as_deref())?;
         let why = "This is not the link that the server printed last.";
         return Err(Refused::Forbidden("wrong_setup_token", why.into()));
     }
