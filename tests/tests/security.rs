@@ -77,9 +77,8 @@ impl Stream {
     async fn rest(mut self) -> String {
         let begun = Instant::now();
         let mut heard = Vec::new();
-        while let Some(chunk) =
-            tokio::time::timeout(Duration::from_secs(10), self.0.chunk()).await.expect("it goes on").unwrap()
-        {
+        let patience = Duration::from_secs(10);
+        while let Some(chunk) = tokio::time::timeout(patience, self.0.chunk()).await.unwrap().unwrap() {
             heard.extend_from_slice(&chunk);
         }
         assert!(begun.elapsed() < Duration::from_millis(1500), "it ended after {:?}", begun.elapsed());
