@@ -21,6 +21,9 @@ use crate::{
     fresh_id, from_millis, millis, now,
 };
 
+/// The group of agents that reach an endpoint which names none.
+pub const LOCAL: &str = "local";
+
 /// An agent as it is kept; whether it is connected is known by the roster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agent {
@@ -75,7 +78,7 @@ pub async fn embedded(db: &impl ConnectionTrait, name: &str) -> Result<Agent> {
         id: fresh_id(),
         tenant_id: TenantId::PROVIDER.0,
         name: name.to_owned(),
-        group_name: "local".into(),
+        group_name: LOCAL.into(),
         site_id: None,
         version: String::new(),
         kinds: serde_json::json!({}),
@@ -106,7 +109,7 @@ pub async fn hello(db: &impl ConnectionTrait, hello: &Hello) -> Result<()> {
 pub async fn endpoints(db: &impl ConnectionTrait, agent: &Agent) -> Result<u64> {
     let own = endpoint::Column::AgentId.eq(agent.id.0);
     let mut which = Condition::any().add(own);
-    if agent.group == "local" {
+    if agent.group == LOCAL {
         which = which.add(endpoint::Column::AgentId.is_null());
     }
     Ok(endpoint::Entity::find().filter(which).count(db).await?)

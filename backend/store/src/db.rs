@@ -1,6 +1,6 @@
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    TransactionTrait,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use std::{sync::Arc, time::Duration};
@@ -9,8 +9,8 @@ use crate::{Result, sealed::Keyring};
 
 /// A handle on the database; clones share it.
 ///
-/// SQLite has one writer: all transactions go through a pool of one connection, so none ever meets
-/// "database is locked". Reads have connections of their own, and those of [`in_background`] have others.
+/// SQLite has one writer: all transactions go through a pool of one connection, and wait at their begin for
+/// those of other processes. Reads have connections of their own, and those of [`in_background`] have others.
 #[derive(Clone)]
 pub struct Db {
     writer: DatabaseConnection,
@@ -76,7 +76,10 @@ impl Db {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn begin(&self) -> Result<Tx> {
-        let tx = self.writer.begin().await?;
+        // What a deferred transaction has read may be old when it writes: SQLite then refuses without waiting.
+        let mode = Some(SqliteTransactionMode::Immediate);
+        let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
+        let tx = self.writer.begin_with_options(options).await?;
         if tx.get_database_backend() == DbBackend::Postgres {
             tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ONE_WRITER})")).await?;
         }
@@ -135,4 +138,41 @@ fn sqlite(url: &str, connections: u32) -> ConnectOptions {
                 .pragma("cache_size", "-8000")
         });
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{audit, users};
+    use rackhand_migrations::Migrator;
+    use rackhand_wire::id::TenantId;
+    use sea_orm_migration::MigratorTrait;
+
+    #[tokio::test]
+    async fn two_processes_read_and_write_one_after_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("db").display());
+        let open = async || Db::open(&url, Keyring::new([7; 32])).await.unwrap();
+        let (server, command_line) = (open().await, open().await);
+        Migrator::up(server.writer(), None).await.unwrap();
+        let write = async |tx: &Tx, action: &str| {
+            let deed = audit::Deed { action: action.into(), ..Default::default() };
+            audit::append(tx, TenantId::PROVIDER, deed).await
+        };
+
+        let tx = server.begin().await.unwrap();
+        assert!(users::is_empty(&tx).await.unwrap());
+        let mut other = std::pin::pin!(async {
+            let tx = command_line.begin().await.unwrap();
+            write(&tx, "second").await.unwrap();
+            tx.commit().await.unwrap();
+        });
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut other).await;
+        assert!(early.is_err(), "it wrote while the first one was between reading and writing");
+        write(&tx, "first").await.unwrap();
+        tx.commit().await.unwrap();
+        other.await;
+        let chains = audit::verify(server.reader()).await.unwrap();
+        assert_eq!((chains[0].records, &chains[0].broken), (2, &None));
+    }
 }

@@ -16,13 +16,16 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect, Set,
 };
 use serde_json::Value;
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 use uuid::Uuid;
 
 use crate::{
-    Db, Error, Result, Scope,
+    Db, Error, Result, Scope, agents,
     entity::{
-        connection,
+        agent, connection,
         endpoint::{ActiveModel, Column, Entity, Model},
     },
     filter::{Term, contains, scoped, terms},
@@ -67,8 +70,8 @@ pub struct New {
 /// A field error when the name or the address is taken.
 pub async fn add(db: &impl ConnectionTrait, keys: &Keyring, new: New) -> Result<Endpoint> {
     let id = fresh_id();
-    free(db, new.tenant, None, &new.name, address_key(&new.kind, new.agent_id, new.address.as_deref()))
-        .await?;
+    let address_key = address_key(db, &new.kind, new.agent_id, new.address.as_deref()).await?;
+    free(db, new.tenant, None, &new.name, address_key.clone()).await?;
     let model = Model {
         id,
         tenant_id: new.tenant.0,
@@ -78,7 +81,7 @@ pub async fn add(db: &impl ConnectionTrait, keys: &Keyring, new: New) -> Result<
         params: new.params,
         secrets_set: serde_json::to_value(new.secrets.names().collect::<Vec<_>>())?,
         sealed: Some(keys.seal(id.as_bytes(), &new.secrets)?),
-        address_key: address_key(&new.kind, new.agent_id, new.address.as_deref()),
+        address_key,
         address: new.address,
         kind: new.kind,
         status: "unchecked".into(),
@@ -200,7 +203,7 @@ pub async fn change(
     let name = change.name.unwrap_or_else(|| old.name.clone());
     let agent = change.agent_id.unwrap_or(old.agent_id.map(AgentId));
     let (params, address) = change.params.unwrap_or_else(|| (old.params.clone(), old.address.clone()));
-    let key = address_key(&old.kind, agent, address.as_deref());
+    let key = address_key(db, &old.kind, agent, address.as_deref()).await?;
     free(db, TenantId(old.tenant_id), Some(id), &name, key.clone()).await?;
     let version = old.version;
     let mut model = old.into_active_model();
@@ -335,9 +338,38 @@ fn taken(error: sea_orm::DbErr) -> Error {
     Error::unique(error, "name", "Another device has this name or address.")
 }
 
-fn address_key(kind: &str, agent: Option<AgentId>, address: Option<&str>) -> Option<String> {
-    let agent = agent.map_or_else(|| "local".to_owned(), |id| id.to_string());
-    address.map(|address| format!("{agent}/{kind}/{}", address.to_lowercase()))
+/// Two endpoints with the same key are one device. An agent of the group `local` that is named reaches the
+/// same devices as the one that stands in where none is.
+async fn address_key(
+    db: &impl ConnectionTrait,
+    kind: &str,
+    agent: Option<AgentId>,
+    address: Option<&str>,
+) -> Result<Option<String>> {
+    let Some(address) = address else { return Ok(None) };
+    let named = match agent {
+        Some(id) => agent::Entity::find_by_id(id.0).one(db).await?,
+        None => None,
+    };
+    let agent = match named {
+        Some(named) if named.group_name != agents::LOCAL => named.id.to_string(),
+        Some(_) | None => agents::LOCAL.to_owned(),
+    };
+    Ok(Some(format!("{agent}/{kind}/{}", plain_address(address))))
+}
+
+/// Writes `host:port` in the one way that all spellings of the same host share.
+fn plain_address(address: &str) -> String {
+    let address = address.trim().to_lowercase();
+    let (host, port) = address.rsplit_once(':').unwrap_or((&address, ""));
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+    let local = matches!(host, "localhost" | "localhost.localdomain" | "ip6-localhost" | "ip6-loopback");
+    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        _ if local => format!("localhost:{port}"),
+        Ok(ip) if ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST => format!("localhost:{port}"),
+        Ok(ip) => format!("{ip}:{port}"),
+        Err(_) => format!("{host}:{port}"),
+    }
 }
 
 async fn endpoint(db: &impl ConnectionTrait, row: Model) -> Result<Endpoint> {
@@ -389,5 +421,31 @@ pub(crate) fn status(row: &Model) -> EndpointStatus {
         fault: row.fault.clone().and_then(|value| serde_json::from_value(value).ok()),
         identity: row.identity.clone().and_then(|value| serde_json::from_value(value).ok()),
         checked_at: row.checked_at.map(from_millis),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_host_is_one_address() {
+        for (one, other) in [
+            ("127.0.0.1:623", "LocalHost:623"),
+            ("127.0.0.1:623", "localhost.:623"),
+            ("127.0.0.1:623", "::ffff:127.0.0.1:623"),
+            ("::1:623", "ip6-localhost:623"),
+            ("bmc.example:623", "BMC.example.:623"),
+            ("2001:db8::7:623", "2001:DB8:0:0::7:623"),
+        ] {
+            assert_eq!(plain_address(one), plain_address(other));
+        }
+        for (one, other) in [
+            ("127.0.0.1:623", "127.0.0.1:624"),
+            ("127.0.0.1:623", "127.0.0.2:623"),
+            ("a.example:623", "b.example:623"),
+        ] {
+            assert_ne!(plain_address(one), plain_address(other));
+        }
     }
 }

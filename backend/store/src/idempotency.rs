@@ -14,7 +14,7 @@ use crate::{
 /// A kept answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
-    /// Hash of method, path and body of the request.
+    /// Keyed hash of method, path and body of the request.
     pub body_hash: String,
     /// HTTP status.
     pub status: u16,

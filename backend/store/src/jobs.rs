@@ -16,9 +16,10 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait},
 };
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{
-    Error, Result, Scope,
+    Error, Result, Scope, Tx,
     entity::{
         connection,
         job::{ActiveModel, Column, Entity, Model},
@@ -190,22 +191,44 @@ pub async fn due(db: &impl ConnectionTrait) -> Result<Vec<JobId>> {
     Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
 }
 
-/// Gives the oldest waiting job of a server its turn.
+/// Gives a waiting job its turn on every server where none is under way.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn promote(db: &impl ConnectionTrait, server: ServerId) -> Result<Option<JobId>> {
-    let waiting = Condition::all()
-        .add(Column::ServerId.eq(server.0))
+pub async fn wake(tx: &Tx) -> Result<()> {
+    let servers: Vec<Option<Uuid>> = Entity::find()
+        .select_only()
+        .column(Column::ServerId)
+        .distinct()
+        .filter(waiting())
+        .into_tuple()
+        .all(tx)
+        .await?;
+    for server in servers.into_iter().flatten() {
+        if find_active(tx, ServerId(server)).await?.is_none() {
+            promote(tx, server).await?;
+        }
+    }
+    Ok(())
+}
+
+fn waiting() -> Condition {
+    Condition::all()
+        .add(Column::ServerId.is_not_null())
         .add(Column::State.eq(JobState::Queued.code()))
-        .add(Column::ActiveServerId.is_null());
-    let Some(row) = Entity::find().filter(waiting).order_by_asc(Column::Id).one(db).await? else {
+        .add(Column::ActiveServerId.is_null())
+}
+
+/// Gives the oldest waiting job of a server its turn.
+async fn promote(tx: &Tx, server: Uuid) -> Result<Option<JobId>> {
+    let waiting = waiting().add(Column::ServerId.eq(server));
+    let Some(row) = Entity::find().filter(waiting).order_by_asc(Column::Id).one(tx).await? else {
         return Ok(None);
     };
     let id = row.id;
     let mut model = row.into_active_model();
-    model.active_server_id = Set(Some(server.0));
-    model.update(db).await?;
+    model.active_server_id = Set(Some(server));
+    model.update(tx).await?;
     Ok(Some(JobId(id)))
 }
 
@@ -257,11 +280,12 @@ pub struct Ending {
     pub alarm: bool,
 }
 
-/// Stores how a job ended, and frees its server.
+/// Stores how a job ended, and gives the next waiting job of its server its turn: that one is given back, to
+/// be launched after the commit. In one transaction, so that no accepted job is left behind.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn end(db: &impl ConnectionTrait, id: JobId, ending: Ending) -> Result<()> {
+pub async fn end(tx: &Tx, id: JobId, ending: Ending) -> Result<Option<JobId>> {
     let model = ActiveModel {
         state: Set(ending.state.code().into()),
         reason: Set(Some(ending.reason)),
@@ -275,8 +299,11 @@ pub async fn end(db: &impl ConnectionTrait, id: JobId, ending: Ending) -> Result
     };
     let update =
         Entity::update_many().set(model).col_expr(Column::Version, Expr::col(Column::Version).add(1));
-    update.filter(Column::Id.eq(id.0)).exec(db).await?;
-    Ok(())
+    update.filter(Column::Id.eq(id.0)).exec(tx).await?;
+    match Entity::find_by_id(id.0).one(tx).await?.and_then(|row| row.server_id) {
+        Some(server) => promote(tx, server).await,
+        None => Ok(None),
+    }
 }
 
 /// Asks a job to stop; says whether it was still under way.
@@ -413,3 +440,6 @@ fn proof_word(proof: Proof) -> &'static str {
         Proof::Acknowledged => "acknowledged",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ pub mod sessions;
 pub mod settings;
 pub mod sites;
 pub mod steps;
+pub mod tenants;
 pub mod tokens;
 pub mod users;
 

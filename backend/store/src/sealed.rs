@@ -7,6 +7,7 @@ use chacha20poly1305::{
     ChaCha20Poly1305, Key, KeyInit, Nonce,
     aead::{Aead, Payload},
 };
+use hmac::{Hmac, Mac};
 use rackhand_wire::Secrets;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -39,6 +40,14 @@ impl Keyring {
         hash.update(b"rackhand master key fingerprint");
         hash.update(self.master.as_slice());
         hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// A name for bytes that may hold secrets: the same bytes have the same name for the same purpose, and
+    /// without the master key nobody can tell whether a guess fits it.
+    #[must_use]
+    pub fn fingerprint_of(&self, purpose: &str, bytes: &[u8]) -> String {
+        let key = Zeroizing::new(keyed(self.master.as_slice(), purpose.as_bytes()));
+        keyed(key.as_slice(), bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Seals secrets for the row named by `owner`.
@@ -86,6 +95,16 @@ impl Keyring {
     }
 }
 
+/// HMAC-SHA-256 with a key of 32 bytes, which HMAC itself fills up with zeros.
+fn keyed(key: &[u8], bytes: &[u8]) -> [u8; KEY] {
+    let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    let mut mac = <Hmac<Sha256> as KeyInit>::new(&block);
+    block.as_mut_slice().zeroize();
+    mac.update(bytes);
+    mac.finalize().into_bytes().into()
+}
+
 fn encrypt(key: &[u8; KEY], nonce: &[u8; NONCE], owner: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
     let cipher = ChaCha20Poly1305::new(&Key::from(*key));
     cipher.encrypt(&Nonce::from(*nonce), Payload { msg: plain, aad: owner }).map_err(|_| Error::Sealed)
@@ -115,6 +134,24 @@ mod tests {
         assert!(ring.open(b"row 2", &sealed).is_err());
         assert!(Keyring::new([8; 32]).open(b"row 1", &sealed).is_err());
         assert!(!sealed.windows(7).any(|window| window == b"hunter2"));
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_key_purpose_and_bytes() {
+        let ring = Keyring::new([7; 32]);
+        let print = ring.fingerprint_of("a", b"hunter2");
+        assert_eq!(print, ring.fingerprint_of("a", b"hunter2"));
+        assert_ne!(print, ring.fingerprint_of("b", b"hunter2"));
+        assert_ne!(print, ring.fingerprint_of("a", b"hunter3"));
+        assert_ne!(print, Keyring::new([8; 32]).fingerprint_of("a", b"hunter2"));
+    }
+
+    #[test]
+    fn hmac_is_that_of_its_standard() {
+        // RFC 4231, test case 1, whose key of 20 bytes is filled up the same way.
+        let expected = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7";
+        let told: String = keyed(&[0x0b; 20], b"Hi There").iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -66,12 +66,8 @@ pub async fn add(
 /// # Errors
 /// When the database fails.
 pub async fn find(db: &impl ConnectionTrait, secret_hash: &str) -> Result<Option<Session>> {
-    let at = now();
-    let live = Condition::all()
-        .add(Column::SecretHash.eq(secret_hash))
-        .add(Column::ExpiresAt.gt(millis(at)))
-        .add(Column::LastUsedAt.gt(millis(at - IDLE)));
-    Ok(Entity::find().filter(live).one(db).await?.as_ref().map(session))
+    let which = live().add(Column::SecretHash.eq(secret_hash));
+    Ok(Entity::find().filter(which).one(db).await?.as_ref().map(session))
 }
 
 /// Notes that a session is in use; call it at most once a minute.
@@ -84,12 +80,12 @@ pub async fn touch(db: &impl ConnectionTrait, id: SessionId) -> Result<()> {
     Ok(())
 }
 
-/// Says whether a session still exists.
+/// Says whether a session has not ended.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn exists(db: &impl ConnectionTrait, id: SessionId) -> Result<bool> {
-    Ok(Entity::find_by_id(id.0).one(db).await?.is_some())
+pub async fn is_live(db: &impl ConnectionTrait, id: SessionId) -> Result<bool> {
+    Ok(Entity::find_by_id(id.0).filter(live()).one(db).await?.is_some())
 }
 
 /// Ends a session.
@@ -129,6 +125,11 @@ pub async fn prune(db: &impl ConnectionTrait) -> Result<()> {
         .add(Column::LastUsedAt.lte(millis(at - IDLE)));
     Entity::delete_many().filter(ended).exec(db).await?;
     Ok(())
+}
+
+fn live() -> Condition {
+    let at = now();
+    Condition::all().add(Column::ExpiresAt.gt(millis(at))).add(Column::LastUsedAt.gt(millis(at - IDLE)))
 }
 
 fn session(model: &Model) -> Session {

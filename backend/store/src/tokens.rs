@@ -67,9 +67,16 @@ pub async fn add(db: &impl ConnectionTrait, new: New) -> Result<Token> {
 /// # Errors
 /// When the database fails.
 pub async fn find(db: &impl ConnectionTrait, secret_hash: &str) -> Result<Option<Token>> {
-    let live = Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(millis(now())));
-    let found = Entity::find().filter(Column::SecretHash.eq(secret_hash)).filter(live).one(db).await?;
+    let found = Entity::find().filter(Column::SecretHash.eq(secret_hash)).filter(live()).one(db).await?;
     Ok(found.as_ref().map(token))
+}
+
+/// Says whether a token was neither removed nor has ended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_live(db: &impl ConnectionTrait, id: TokenId) -> Result<bool> {
+    Ok(Entity::find_by_id(id.0).filter(live()).one(db).await?.is_some())
 }
 
 /// Notes that a token is in use; call it at most once a minute.
@@ -100,6 +107,10 @@ pub async fn remove(db: &impl ConnectionTrait, scope: &Scope, user: UserId, id: 
 pub async fn remove_of_user(db: &impl ConnectionTrait, user: UserId) -> Result<()> {
     Entity::delete_many().filter(Column::UserId.eq(user.0)).exec(db).await?;
     Ok(())
+}
+
+fn live() -> Condition {
+    Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(millis(now())))
 }
 
 fn token(model: &Model) -> Token {

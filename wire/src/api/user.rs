@@ -54,6 +54,9 @@ pub struct ChangeUser {
     /// New password; ends every other session of the user.
     #[serde(default)]
     pub password: Option<String>,
+    /// The present password; needed for a new one of one's own, which only a signed-in person may set.
+    #[serde(default)]
+    pub current_password: Option<String>,
     /// May not sign in; ends every session and disables every token.
     #[serde(default)]
     pub disabled: Option<bool>,

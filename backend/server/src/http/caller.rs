@@ -2,7 +2,7 @@
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::Method, web};
 use futures::future::LocalBoxFuture;
-use rackhand_store::{Scope, now, sessions, tokens, users};
+use rackhand_store::{Scope, now, sessions, tenants, tokens, users};
 use rackhand_wire::{
     api::{token::Token, user::User},
     id::TenantId,
@@ -109,7 +109,11 @@ async fn identify(app: &App, request: &HttpRequest) -> Result<Caller, Refused> {
     if account.user.disabled || tenant.is_some_and(|tenant| tenant != account.tenant) {
         return Err(Refused::Unauthenticated);
     }
-    Ok(Caller { user: account.user, tenant: account.tenant, scope: Scope::provider(), by, source_ip })
+    let scope = match tenants::scope(app.db.reader(), account.tenant).await {
+        Err(rackhand_store::Error::NotFound) => return Err(Refused::Unauthenticated),
+        scope => scope?,
+    };
+    Ok(Caller { user: account.user, tenant: account.tenant, scope, by, source_ip })
 }
 
 fn is_read(method: &Method) -> bool {

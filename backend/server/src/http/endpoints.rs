@@ -17,8 +17,8 @@ use rackhand_wire::{
 use serde_json::{Value, json};
 
 use super::{
-    body::Body, caller::Caller, check::Check, hosts, kinds, once::Once, people::commit, problem::Refused,
-    query::Query,
+    body::Body, caller::Caller, check::Check, hosts, kinds, moved, once::Once, people::commit,
+    problem::Refused, query::Query,
 };
 use crate::{app::App, audit, work};
 
@@ -124,7 +124,7 @@ pub async fn change(
         Check::default().name("name", name).done()?;
     }
     kinds::known_agent(&app, &caller, change.agent_id.flatten()).await?;
-    let mut secrets = reach.secrets;
+    let mut secrets = reach.secrets.clone();
     for (name, value) in &change.secrets {
         match value.as_deref() {
             Some("") => {}
@@ -132,8 +132,10 @@ pub async fn change(
             None => secrets.remove(name),
         }
     }
-    let params = change.params.clone().unwrap_or(reach.endpoint.params);
+    let params = change.params.clone().unwrap_or_else(|| reach.endpoint.params.clone());
     let params = kinds::checked(integration, &params, &secrets)?;
+    let entered = |name: &str| change.secrets.get(name).is_some_and(|value| value.as_deref() != Some(""));
+    moved::entered_again(integration, &reach, &params, &mut secrets, entered)?;
     if change.params.is_some() {
         let agent = change.agent_id.unwrap_or(reach.endpoint.agent_id);
         hosts::known(&app, integration, &params, agent).await?;
@@ -220,9 +222,11 @@ pub async fn outlets(
 pub async fn test(
     app: web::Data<App>,
     caller: Caller,
+    once: Once,
     body: Body<TestEndpoint>,
 ) -> Result<HttpResponse, Refused> {
-    let trial = trial(&app, &caller, body.0).await?;
+    let Body(asked) = body;
+    let trial = trial(&app, &caller, asked.clone()).await?;
     let host = trial.params.get("host").and_then(Value::as_str).unwrap_or_default();
     let title = format!("Test {} {host}", kinds::find("kind", &trial.kind)?.descriptor().title);
     let new = jobs::New {
@@ -237,11 +241,17 @@ pub async fn test(
         source_ip: caller.source_ip.clone(),
         request: json!({"kind": trial.kind, "params": trial.params, "target": trial.target}),
     };
-    let job = jobs::add(app.db.writer(), new).await?;
-    app.engine.keep_trial(job.id, trial);
-    work::launch(&app.into_inner(), job.id);
-    let location = format!("/api/v1/jobs/{}", job.id);
-    Ok(HttpResponse::Accepted().insert_header(("location", location)).json(job))
+    let tx = app.db.begin().await?;
+    if let Some(answer) = once.replay(&tx, &caller, &asked).await? {
+        return Ok(answer);
+    }
+    let job = jobs::add(&tx, new).await?;
+    let id = job.id;
+    let location = Some(format!("/api/v1/jobs/{id}"));
+    let answer = once.commit(tx, &caller, &asked, (202, location, job)).await?;
+    app.engine.keep_trial(id, trial);
+    work::launch(&app.into_inner(), id);
+    Ok(answer)
 }
 
 async fn trial(app: &App, caller: &Caller, asked: TestEndpoint) -> Result<work::Trial, Refused> {
@@ -259,11 +269,16 @@ async fn trial(app: &App, caller: &Caller, asked: TestEndpoint) -> Result<work::
     let integration = kinds::find("kind", &kind)?;
     kinds::known_agent(app, caller, asked.agent_id).await?;
     let mut secrets = saved.as_ref().map_or_else(Secrets::default, |saved| saved.secrets.clone());
-    for (name, value) in kinds::wrap(asked.secrets).expose_all() {
+    let entered = kinds::wrap(asked.secrets);
+    for (name, value) in entered.expose_all() {
         secrets.set(name, Secret::new(value));
     }
     let params = asked.params.or_else(|| saved.as_ref().map(|saved| saved.endpoint.params.clone()));
     let params = kinds::checked(integration, &params.unwrap_or(Value::Null), &secrets)?;
+    if let Some(saved) = &saved {
+        let entered = |name: &str| entered.find(name).is_some();
+        moved::entered_again(integration, saved, &params, &mut secrets, entered)?;
+    }
     let target = match asked.target {
         Some(target) if !integration.descriptor().target_fields.is_empty() => {
             Some(kinds::checked_target(integration, &target)?)

@@ -2,26 +2,47 @@
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use futures::stream;
-use rackhand_store::{sessions, users};
+use rackhand_store::{sessions, tokens, users};
 use rackhand_wire::{
-    api::{live::Object, problem::Problem},
-    id::{SessionId, UserId},
+    api::{
+        live::{Change, Object},
+        problem::Problem,
+    },
+    id::{SessionId, TokenId, UserId},
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::Instant,
+};
 
-use super::{caller::Caller, problem::Refused};
+use super::{
+    caller::{By, Caller},
+    problem::Refused,
+};
 use crate::{app::App, live::Numbered};
 
 /// A comment keeps proxies from closing a quiet stream, and shows us that the page is gone.
 const QUIET: Duration = Duration::from_secs(15);
 
+/// How often it is asked whether the sign-in still holds. Another process may have ended it, so nothing that
+/// this one hears is proof enough.
+const CHECK: Duration = Duration::from_millis(700);
+
+/// What a stream was opened with, and ends with.
+enum SignIn {
+    Session(SessionId),
+    Token(TokenId),
+}
+
 struct Listener {
     app: Arc<App>,
     receiver: broadcast::Receiver<Numbered>,
     waiting: VecDeque<String>,
-    session: Option<SessionId>,
+    sign_in: SignIn,
     user: UserId,
+    checked: Instant,
+    spoke: Instant,
     over: bool,
 }
 
@@ -45,8 +66,13 @@ pub async fn live(
         app: app.into_inner(),
         receiver,
         waiting,
-        session: caller.session().map(|session| session.id),
+        sign_in: match &caller.by {
+            By::Session(session) => SignIn::Session(session.id),
+            By::Token(token) => SignIn::Token(token.id),
+        },
         user: caller.user.id,
+        checked: Instant::now(),
+        spoke: Instant::now(),
         over: false,
     };
     let body = stream::unfold(listener, |mut listener| async move {
@@ -68,33 +94,59 @@ impl Listener {
         if self.over {
             return None;
         }
+        let text = self.hear().await;
+        self.spoke = Instant::now();
+        text
+    }
+
+    async fn hear(&mut self) -> Option<String> {
         loop {
-            match tokio::time::timeout(QUIET, self.receiver.recv()).await {
-                Err(_) => return Some(": quiet\n\n".into()),
+            // Before each message, so that a busy stream does not put it off.
+            if self.checked.elapsed() >= CHECK {
+                if self.ended().await {
+                    return self.farewell();
+                }
+                self.checked = Instant::now();
+                if self.spoke.elapsed() >= QUIET {
+                    return Some(": quiet\n\n".into());
+                }
+            }
+            match tokio::time::timeout_at(self.checked + CHECK, self.receiver.recv()).await {
+                Err(_) => {}
                 Ok(Err(RecvError::Closed)) => return None,
                 Ok(Err(RecvError::Lagged(_))) => return Some("event: reset\ndata: {}\n\n".into()),
                 Ok(Ok(change)) if change.change.object == Object::Session => {
-                    if !self.ended().await {
-                        continue;
+                    if self.ended().await {
+                        return self.farewell();
                     }
-                    self.over = true;
-                    return Some(message(&change));
                 }
                 Ok(Ok(change)) => return Some(message(&change)),
             }
         }
     }
 
-    /// Says whether the session or its user ended.
+    /// A page is told that it must sign in again; a script hears no more.
+    fn farewell(&mut self) -> Option<String> {
+        self.over = true;
+        match self.sign_in {
+            SignIn::Session(id) => {
+                let change = Change { object: Object::Session, id: id.to_string(), version: None };
+                Some(format!("data: {}\n\n", serde_json::to_string(&change).unwrap_or_default()))
+            }
+            SignIn::Token(_) => None,
+        }
+    }
+
+    /// Says whether the sign-in or its user ended. What cannot be asked does not hold.
     async fn ended(&self) -> bool {
         let db = self.app.db.reader();
         let everything = rackhand_store::Scope::provider();
         let user = users::get(db, &everything, self.user).await.is_ok_and(|account| !account.user.disabled);
-        let session = match self.session {
-            Some(id) => sessions::exists(db, id).await.unwrap_or(false),
-            None => true,
+        let sign_in = match self.sign_in {
+            SignIn::Session(id) => sessions::is_live(db, id).await,
+            SignIn::Token(id) => tokens::is_live(db, id).await,
         };
-        !(user && session)
+        !(user && sign_in.unwrap_or(false))
     }
 }
 

@@ -10,6 +10,7 @@ mod hosts;
 mod kinds;
 pub mod limit;
 mod live;
+mod moved;
 mod once;
 mod openapi;
 pub mod people;

@@ -1,17 +1,19 @@
 //! `Idempotency-Key`: the same request twice has one effect and one answer.
 
-use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::StatusCode};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::StatusCode, web};
 use rackhand_store::{Tx, idempotency};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use std::future::{Ready, ready};
+use zeroize::Zeroizing;
 
 use super::{caller::Caller, problem::Refused};
+use crate::app::App;
 
 /// The key of a request, when it has one.
 pub struct Once {
     key: Option<String>,
     route: String,
+    app: web::Data<App>,
 }
 
 impl FromRequest for Once {
@@ -25,7 +27,8 @@ impl FromRequest for Once {
             return ready(Err(Refused::field("Idempotency-Key", "out_of_range", why)));
         }
         let route = format!("{} {}", request.method(), request.path());
-        ready(Ok(Self { key: key.map(str::to_owned), route }))
+        let app = request.app_data::<web::Data<App>>().cloned().ok_or(Refused::Internal);
+        ready(app.map(|app| Self { key: key.map(str::to_owned), route, app }))
     }
 }
 
@@ -43,7 +46,7 @@ impl Once {
         let Some(key) = self.kept_key(caller) else { return Ok(None) };
         match idempotency::find(tx, caller.tenant, &key).await? {
             None => Ok(None),
-            Some(kept) if kept.body_hash == self.hash(body) => {
+            Some(kept) if kept.body_hash == self.fingerprint(body)? => {
                 Ok(Some(answer(kept.status, kept.location.as_deref(), &kept.body)))
             }
             Some(_) => Err(Refused::KeyReused),
@@ -64,7 +67,7 @@ impl Once {
         let response = serde_json::to_value(response)?;
         if let Some(key) = self.kept_key(caller) {
             let kept = idempotency::Kept {
-                body_hash: self.hash(body),
+                body_hash: self.fingerprint(body)?,
                 status,
                 location: location.clone(),
                 body: response.clone(),
@@ -79,11 +82,10 @@ impl Once {
         self.key.as_ref().map(|key| format!("{}/{key}", caller.user.id))
     }
 
-    fn hash(&self, body: &impl Serialize) -> String {
-        let mut hash = Sha256::new();
-        hash.update(self.route.as_bytes());
-        hash.update(serde_json::to_vec(body).unwrap_or_default());
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    /// Names the request. The body may hold passwords, so the name tells nothing without the master key.
+    fn fingerprint(&self, body: &impl Serialize) -> Result<String, Refused> {
+        let request = Zeroizing::new(serde_json::to_vec(&(&self.route, body))?);
+        Ok(self.app.db.keys().fingerprint_of("idempotency", &request))
     }
 }
 

@@ -15,7 +15,7 @@ use rackhand_wire::{
 };
 use serde_json::json;
 
-use super::{body::Body, caller::Caller, check::Check, once::Once, problem::Refused};
+use super::{body::Body, caller::Caller, check::Check, once::Once, problem::Refused, session};
 use crate::{app::App, audit, secret};
 
 /// Lists users.
@@ -52,7 +52,7 @@ pub async fn add_user(
 /// Changes a user. A new password or disabling ends the user's sessions; disabling ends tokens too.
 #[utoipa::path(tag = "users", params(("id" = UserId, Path)), request_body = ChangeUser, responses((status = 200, body = User),
     (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-    (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 #[patch("/users/{id}")]
 pub async fn change_user(
     app: web::Data<App>,
@@ -71,6 +71,9 @@ pub async fn change_user(
     check.done()?;
     if id == caller.user.id && change.disabled == Some(true) {
         return Err(Refused::Conflict("own_account", "You cannot disable your own account.".into()));
+    }
+    if id == caller.user.id && change.password.is_some() {
+        confirmed(&app, &caller, change.current_password.clone()).await?;
     }
     let password_hash = match change.password.clone() {
         Some(password) => Some(hashed(password).await?),
@@ -95,6 +98,26 @@ pub async fn change_user(
         app.live.tell(Object::Session, id);
     }
     Ok(web::Json(user))
+}
+
+/// Whoever finds an open page or a token must not be able to lock its owner out.
+async fn confirmed(app: &App, caller: &Caller, current: Option<String>) -> Result<(), Refused> {
+    if caller.session().is_none() {
+        let why = "A token cannot change the password of its user. Sign in to change it.";
+        return Err(Refused::Forbidden("needs_session", why.into()));
+    }
+    let Some(current) = current.filter(|current| !current.is_empty()) else {
+        return Err(Refused::field("current_password", "required", "Enter your present password."));
+    };
+    let (name, source) = (caller.user.name.as_str(), caller.source_ip.as_deref());
+    app.limits.check(name, source)?;
+    let hash = users::get(app.db.reader(), &caller.scope, caller.user.id).await?.password_hash;
+    if session::fits(current, Some(hash)).await? {
+        app.limits.check(name, source)
+    } else {
+        app.limits.failed(name, source)?;
+        Err(Refused::field("current_password", "wrong", "This is not your password."))
+    }
 }
 
 /// Removes a user with all sessions and tokens.

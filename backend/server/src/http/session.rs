@@ -5,7 +5,7 @@ use actix_web::{
     cookie::{Cookie, SameSite, time::Duration},
     delete, get, post, web,
 };
-use rackhand_store::{audit, sessions, users};
+use rackhand_store::{Tx, audit, sessions, users};
 use rackhand_wire::{
     api::{
         live::Object,
@@ -51,33 +51,41 @@ pub async fn sign_in(
     let source = source_ip(&app, &request);
     let origin = request.headers().get("origin").and_then(|value| value.to_str().ok());
     check_origin(&app, origin)?;
-    app.limits.try_sign_in(&name, source.as_deref())?;
+    app.limits.check(&name, source.as_deref())?;
     let account = users::find_by_name(app.db.reader(), &name).await?;
     let hash = account.as_ref().map(|account| account.password_hash.clone());
     let fits = fits(password, hash).await?;
     let account = account.filter(|account| fits && !account.user.disabled);
     let Some(account) = account else {
+        app.limits.failed(&name, source.as_deref())?;
         tracing::warn!(user = %name.escape_debug(), source, "sign-in refused");
         return Err(Refused::WrongCredentials);
     };
-    begin(&app, account.user, account.tenant, source, "session.begin").await
+    // Of many guesses side by side, the right one is not told after too many wrong ones.
+    app.limits.check(&name, source.as_deref())?;
+    let tx = app.db.begin().await?;
+    begin(&app, tx, (account.user, account.tenant), source, "session.begin").await
 }
 
-async fn fits(password: String, hash: Option<String>) -> Result<bool, Refused> {
+/// Compares a password with a hash, off the threads that answer others.
+///
+/// # Errors
+/// When the server is stopping.
+pub async fn fits(password: String, hash: Option<String>) -> Result<bool, Refused> {
     let checked = web::block(move || secret::password_fits(&password, hash.as_deref())).await;
     checked.map_err(|_| Refused::Unavailable)
 }
 
+/// Begins a session and commits the transaction of what led to it.
 async fn begin(
     app: &App,
-    user: User,
-    tenant: TenantId,
+    tx: Tx,
+    (user, tenant): (User, TenantId),
     source: Option<String>,
     action: &str,
 ) -> Result<HttpResponse, Refused> {
     let fresh = || secret::fresh_token().map_err(|_| Refused::Internal);
     let (value, csrf) = (fresh()?, fresh()?);
-    let tx = app.db.begin().await?;
     sessions::prune(&tx).await?;
     let hash = secret::token_hash(&value);
     let session = sessions::add(&tx, (user.id, tenant), hash, csrf.clone(), source.clone()).await?;
@@ -138,11 +146,12 @@ pub async fn setup(
 ) -> Result<HttpResponse, Refused> {
     let Body(setup) = body;
     let source = source_ip(&app, &request);
-    app.limits.try_sign_in("setup", source.as_deref())?;
+    app.limits.check("setup", source.as_deref())?;
     let expected = app.setup_token.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let taken = || Refused::Conflict("set_up", "The first user exists already. Sign in.".into());
     let expected = expected.ok_or_else(taken)?;
     if !bool::from(setup.token.as_bytes().ct_eq(expected.as_bytes())) {
+        app.limits.failed("setup", source.as_deref())?;
         let why = "This is not the link that the server printed last.";
         return Err(Refused::Forbidden("wrong_setup_token", why.into()));
     }
@@ -155,7 +164,7 @@ pub async fn setup(
         return Err(taken());
     }
     let user = users::add(&tx, TenantId::PROVIDER, &setup.name, hash).await?;
-    tx.commit().await.map_err(rackhand_store::Error::from)?;
+    let answer = begin(&app, tx, (user, TenantId::PROVIDER), source, "installation.set_up").await?;
     *app.setup_token.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    begin(&app, user, TenantId::PROVIDER, source, "installation.set_up").await
+    Ok(answer)
 }

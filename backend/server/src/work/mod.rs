@@ -18,7 +18,7 @@ use rackhand_store::{events, jobs, steps};
 use rackhand_wire::{
     Fault,
     api::{event::Severity, job::JobKind, live::Object},
-    id::{CommandId, EndpointId, JobId, ServerId, TenantId},
+    id::{CommandId, EndpointId, JobId, TenantId},
 };
 use std::{
     collections::HashMap,
@@ -78,6 +78,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// # Errors
 /// When the database fails.
 pub async fn start(app: &Arc<App>) -> Result<(), crate::Failure> {
+    let tx = app.db.begin().await?;
+    jobs::wake(&tx).await?;
+    tx.commit().await.map_err(rackhand_store::Error::from)?;
     for job in jobs::due(app.db.reader()).await? {
         tracing::info!(%job, "taking up a job that was interrupted");
         launch(app, job);
@@ -113,14 +116,6 @@ async fn perform(app: &Arc<App>, job: JobId, cancel: watch::Receiver<bool>) -> r
         JobKind::Power => power::perform(app, work, cancel).await,
         JobKind::EndpointTest => test::perform(app, &work).await,
     }
-}
-
-/// Lets the next waiting job of a server begin.
-async fn next(app: &Arc<App>, server: ServerId) -> rackhand_store::Result<()> {
-    if let Some(job) = jobs::promote(app.db.writer(), server).await? {
-        launch(app, job);
-    }
-    Ok(())
 }
 
 /// Notes that an agent restored an outlet by itself, in the history of the server that it feeds.

@@ -77,11 +77,10 @@ pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<b
     if work.job.state == JobState::Queued {
         worker.begin().await?;
     }
-    worker.run().await?;
-    super::next(app, server).await
+    worker.run().await
 }
 
-async fn end_without_server(app: &App, job: JobId) -> Result<()> {
+async fn end_without_server(app: &Arc<App>, job: JobId) -> Result<()> {
     let ending = jobs::Ending {
         state: JobState::Failed,
         reason: "server_removed".into(),
@@ -90,7 +89,12 @@ async fn end_without_server(app: &App, job: JobId) -> Result<()> {
         result: None,
         alarm: false,
     };
-    jobs::end(app.db.writer(), job, ending).await?;
+    let tx = app.db.begin().await?;
+    let next = jobs::end(&tx, job, ending).await?;
+    tx.commit().await?;
+    if let Some(next) = next {
+        super::launch(app, next);
+    }
     app.live.tell(Object::Job, job);
     Ok(())
 }
@@ -346,7 +350,7 @@ impl Worker<'_> {
             alarm: verdict.alarm,
         };
         let tx = self.app.db.begin().await?;
-        jobs::end(&tx, self.job, ending).await?;
+        let next = jobs::end(&tx, self.job, ending).await?;
         locks::release(&tx, self.job).await?;
         if self.stored.cuts.is_empty() {
             jobs::give_cut_up(&tx, self.job).await?;
@@ -360,6 +364,9 @@ impl Worker<'_> {
             crate::audit::by_system(&tx, work.tenant, "server.power.result", object, detail.clone()).await?;
         }
         tx.commit().await?;
+        if let Some(next) = next {
+            super::launch(self.app, next);
+        }
         self.app.live.tell(Object::Event, event.id);
         // What the devices' own pages show is no older than what the job has met.
         self.app.engine.poll_now(self.blueprint.destinations.values().map(|to| to.endpoint));

@@ -165,7 +165,9 @@ async fn end(app: &App, job: JobId, found: std::result::Result<Found, Fault>, to
         result: Some(serde_json::to_value(result)?),
         alarm: false,
     };
-    jobs::end(app.db.writer(), job, ending).await?;
+    let tx = app.db.begin().await?;
+    jobs::end(&tx, job, ending).await?;
+    tx.commit().await?;
     app.live.tell(Object::Job, job);
     Ok(())
 }

@@ -38,6 +38,7 @@ use crate::{
 enum Edited {
     New,
     Password(UserId, String),
+    OwnPassword(UserId),
 }
 
 /// The tab.
@@ -67,6 +68,7 @@ pub fn Users() -> impl IntoView {
     let title = Signal::derive(move || match edited.get() {
         Edited::New => "Add user".to_owned(),
         Edited::Password(_, name) => format!("New password for {name}"),
+        Edited::OwnPassword(_) => "Your new password".to_owned(),
     });
     let add = Callback::new(move |()| edit(Edited::New));
     view! {
@@ -96,8 +98,8 @@ fn line(
     let disabled = user.disabled;
     let items = move || {
         let (named, removed) = (name.clone(), name.clone());
-        let mut items =
-            vec![Item::new("New password", "key", move || edit(Edited::Password(id, named.clone())))];
+        let asked = move || if mine { Edited::OwnPassword(id) } else { Edited::Password(id, named.clone()) };
+        let mut items = vec![Item::new("New password", "key", move || edit(asked()))];
         if !mine {
             let word = if disabled { "Enable" } else { "Disable" };
             let help =
@@ -131,7 +133,8 @@ fn question(id: UserId, name: &str) -> Removal {
 
 fn set_disabled(id: UserId, disabled: bool, again: Callback<()>) {
     spawn_local(async move {
-        let change = ChangeUser { name: None, password: None, disabled: Some(disabled) };
+        let change =
+            ChangeUser { name: None, password: None, current_password: None, disabled: Some(disabled) };
         match api::patch::<_, User>(&format!("users/{id}"), &change).await {
             Ok(user) => {
                 again.run(());
@@ -147,8 +150,10 @@ fn set_disabled(id: UserId, disabled: bool, again: Callback<()>) {
 fn Form(open: RwSignal<bool>, edited: Edited, again: Callback<()>) -> impl IntoView {
     let name = RwSignal::new(String::new());
     let password = RwSignal::new(String::new());
+    let current = RwSignal::new(String::new());
     let submit = Submit::new();
     let is_new = edited == Edited::New;
+    let is_own = matches!(edited, Edited::OwnPassword(_));
     let send = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let typed = password.get_untracked();
@@ -159,8 +164,10 @@ fn Form(open: RwSignal<bool>, edited: Edited, again: Callback<()>) -> impl IntoV
                     let body = AddUser { name: name.get_untracked().trim().to_owned(), password: typed };
                     api::post::<_, User>("users", &body).await
                 }
-                Edited::Password(id, _) => {
-                    let body = ChangeUser { name: None, password: Some(typed), disabled: None };
+                Edited::Password(id, _) | Edited::OwnPassword(id) => {
+                    let current_password = is_own.then(|| current.get_untracked());
+                    let body =
+                        ChangeUser { name: None, password: Some(typed), current_password, disabled: None };
                     api::patch(&format!("users/{id}"), &body).await
                 }
             }
@@ -174,10 +181,19 @@ fn Form(open: RwSignal<bool>, edited: Edited, again: Callback<()>) -> impl IntoV
     view! {
         <form on:submit=send>
             <div class="dialog-body">
-                <ProblemNote problem=submit.rest(|field| matches!(field, "name" | "password"))/>
+                <ProblemNote problem=submit.rest(|field| matches!(field, "name" | "current_password" | "password"))/>
                 {is_new.then(|| view! { <TextField label="User name" name="name" value=name error=submit.at("name")/> })}
+                {is_own.then(|| view! {
+                    <SecretField
+                        label="Present password"
+                        name="current_password"
+                        autocomplete="current-password"
+                        value=current
+                        error=submit.at("current_password")
+                    />
+                })}
                 <SecretField
-                    label="Password"
+                    label=if is_own { "New password" } else { "Password" }
                     name="password"
                     value=password
                     error=submit.at("password")

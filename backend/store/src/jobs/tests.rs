@@ -1,0 +1,54 @@
+use super::*;
+use crate::{Db, sealed::Keyring, servers};
+use rackhand_migrations::Migrator;
+use sea_orm_migration::MigratorTrait;
+
+fn off(server: ServerId, waits: bool) -> New {
+    New {
+        tenant: TenantId::PROVIDER,
+        kind: JobKind::Power,
+        server: Some(server),
+        waits,
+        endpoint: None,
+        power: Some((PowerAction::Off, Via::Auto)),
+        title: String::new(),
+        requested_by: String::new(),
+        source_ip: None,
+        request: Value::Null,
+    }
+}
+
+fn done() -> Ending {
+    let (reason, summary) = (String::new(), String::new());
+    Ending { state: JobState::Succeeded, reason, summary, proof: None, result: None, alarm: false }
+}
+
+#[tokio::test]
+async fn a_waiting_job_has_its_turn_in_the_transaction_that_ends_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("db").display());
+    let db = Db::open(&url, Keyring::new([7; 32])).await.unwrap();
+    Migrator::up(db.writer(), None).await.unwrap();
+    let server = serde_json::from_value(serde_json::json!({"name": "a"})).unwrap();
+    let server = servers::add(db.writer(), TenantId::PROVIDER, server).await.unwrap().id;
+    let mut ids = Vec::new();
+    for waits in [false, true, true] {
+        ids.push(add(db.writer(), off(server, waits)).await.unwrap().id);
+    }
+    assert_eq!(due(db.reader()).await.unwrap(), ids[..1]);
+
+    let tx = db.begin().await.unwrap();
+    assert_eq!(end(&tx, ids[0], done()).await.unwrap(), Some(ids[1]));
+    tx.commit().await.unwrap();
+    assert_eq!(due(db.reader()).await.unwrap(), ids[1..2], "what a restart takes up");
+
+    // The turn was lost on the way, as an older version could do.
+    let lost = ActiveModel { active_server_id: Set(None), ..Default::default() };
+    Entity::update_many().set(lost).exec(db.writer()).await.unwrap();
+    for _ in 0..2 {
+        let tx = db.begin().await.unwrap();
+        wake(&tx).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(due(db.reader()).await.unwrap(), ids[1..2], "one of them, and the oldest");
+    }
+}

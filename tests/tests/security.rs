@@ -1,0 +1,333 @@
+//! What somebody with a copy of the database, an open page, a lost token or a guess must not get.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a broken bench stops the test")]
+
+use rackhand_store::{Db, idempotency, sealed::Keyring};
+use rackhand_tests::{Backend, Lab, PASSWORD, USER, bmc_body};
+use rackhand_wire::id::TenantId;
+use reqwest::Client;
+use sea_orm::{ConnectionTrait, Statement};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
+
+/// A browser that is signed in.
+struct Browser {
+    url: String,
+    cookie: String,
+    csrf: String,
+}
+
+impl Browser {
+    async fn sign_in(backend: &Backend, name: &str, password: &str) -> Self {
+        let reply = try_sign_in(backend, name, password).await;
+        assert_eq!(reply.status().as_u16(), 200);
+        let cookie = reply.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let session: Value = reply.json().await.unwrap();
+        Self { url: api(backend), cookie, csrf: session["csrf_token"].as_str().unwrap().to_owned() }
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let request = Client::new().request(method.parse().unwrap(), format!("{}{path}", self.url));
+        let request = request.header("cookie", &self.cookie).header("x-csrf-token", &self.csrf);
+        let reply = request.json(body).send().await.unwrap();
+        (reply.status().as_u16(), reply.json().await.unwrap_or(Value::Null))
+    }
+
+    async fn stream(&self) -> Stream {
+        let request = Client::new().get(format!("{}/live", self.url)).header("cookie", &self.cookie);
+        Stream::open(request).await
+    }
+}
+
+fn api(backend: &Backend) -> String {
+    format!("{}/api/v1", backend.url().replace("localhost", "127.0.0.1"))
+}
+
+async fn try_sign_in(backend: &Backend, name: &str, password: &str) -> reqwest::Response {
+    let body = json!({"name": name, "password": password});
+    Client::new().post(format!("{}/session", api(backend))).json(&body).send().await.unwrap()
+}
+
+/// Changes the database behind the server's back, as another process may.
+async fn sql(backend: &Backend, text: &str, values: Vec<sea_orm::Value>) {
+    let db = Db::open(&backend.database(), Keyring::new([0; 32])).await.unwrap();
+    let statement = Statement::from_sql_and_values(db.writer().get_database_backend(), text, values);
+    db.writer().execute_raw(statement).await.unwrap();
+    db.close().await;
+}
+
+/// An open live stream.
+struct Stream(reqwest::Response);
+
+impl Stream {
+    async fn open(request: reqwest::RequestBuilder) -> Self {
+        let mut reply = request.send().await.unwrap();
+        assert_eq!(reply.status().as_u16(), 200);
+        reply.chunk().await.unwrap();
+        Self(reply)
+    }
+
+    async fn of_token(backend: &Backend, token: &Value) -> Self {
+        let request = Client::new().get(format!("{}/live", api(backend)));
+        Self::open(request.bearer_auth(token["value"].as_str().unwrap())).await
+    }
+
+    /// Reads to the end, which must come within a second; half of one more is for a busy machine.
+    async fn rest(mut self) -> String {
+        let begun = Instant::now();
+        let mut heard = Vec::new();
+        let patience = Duration::from_secs(10);
+        while let Some(chunk) = tokio::time::timeout(patience, self.0.chunk()).await.unwrap().unwrap() {
+            heard.extend_from_slice(&chunk);
+        }
+        assert!(begun.elapsed() < Duration::from_millis(1500), "it ended after {:?}", begun.elapsed());
+        String::from_utf8(heard).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_a_kept_request_is_worth_nothing_without_the_master_key() {
+    let body = json!({"name": "bob", "password": "a password to be guessed"});
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let lab = Lab::bare(1).await;
+        let headers = [("idempotency-key", "once")];
+        let first = lab.send("POST", "/users", Some(&body), &headers).await.ok();
+        assert_eq!(lab.send("POST", "/users", Some(&body), &headers).await.ok(), first);
+        let other = json!({"name": "bob", "password": "a password to be learnt"});
+        let reply = lab.send("POST", "/users", Some(&other), &headers).await;
+        assert_eq!(reply.code(), "idempotency_key_reused");
+        let users = lab.get("/users").await.ok();
+        let own = users["items"].as_array().unwrap().iter().find(|user| user["name"] == USER).unwrap();
+        let db = Db::open(&lab.backend.database(), Keyring::new([0; 32])).await.unwrap();
+        let key = format!("{}/once", own["id"].as_str().unwrap());
+        let row = idempotency::find(db.reader(), TenantId::PROVIDER, &key).await.unwrap().unwrap();
+        kept.push(row.body_hash);
+    }
+    assert_ne!(kept[0], kept[1], "two installations name the same request alike");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_device_is_not_added_twice_by_another_spelling() {
+    let lab = Lab::start(1).await;
+    let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
+    let agents = lab.get("/agents").await.ok();
+    for (field, value) in [
+        ("/agent_id", agents["items"][0]["id"].clone()),
+        ("/params/host", "localhost".into()),
+        ("/params/host", "LOCALHOST".into()),
+    ] {
+        let mut again = bmc_body(&inventory["servers"][0]);
+        again["name"] = "twice".into();
+        again["agent_id"] = Value::Null;
+        *again.pointer_mut(field).unwrap() = value;
+        let reply = lab.post("/endpoints", &again).await;
+        assert_eq!((reply.status, reply.field()), (422, ("params.host", "duplicate")), "{again}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn saved_secrets_are_not_sent_to_another_address() {
+    let lab = Lab::start(1).await;
+    let pdu = lab.get("/endpoints?q=kind:snmp_pdu").await.ok()["items"][0].clone();
+    let path = format!("/endpoints/{}", pdu["id"].as_str().unwrap());
+    let thief = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut params = pdu["params"].clone();
+    params["port"] = thief.local_addr().unwrap().port().into();
+
+    let attempt = json!({"endpoint_id": pdu["id"], "params": params});
+    let part = json!({"endpoint_id": pdu["id"], "params": params, "secrets": {"community": "bait"}});
+    for (reply, field) in [
+        (lab.post("/endpoints/test", &attempt).await, "secrets.community"),
+        (lab.post("/endpoints/test", &part).await, "secrets.write_community"),
+        (lab.patch(&path, &json!({"params": params})).await, "secrets.community"),
+    ] {
+        assert_eq!((reply.status, reply.field()), (422, (field, "required")), "{}", reply.body);
+        let sentence = reply.body["errors"][0]["message"].as_str().unwrap();
+        assert!(sentence.starts_with("The address changed, so enter the "), "{sentence}");
+    }
+    assert_eq!(lab.get(&path).await.ok()["params"], pdu["params"]);
+
+    let secrets = json!({"community": "bait", "write_community": "bait"});
+    let whole = json!({"endpoint_id": pdu["id"], "params": params, "secrets": secrets});
+    lab.post("/endpoints/test", &whole).await.ok();
+    let mut datagram = [0; 2000];
+    let size = tokio::time::timeout(Duration::from_secs(10), thief.recv(&mut datagram)).await.unwrap();
+    let told = String::from_utf8_lossy(&datagram[..size.unwrap()]).into_owned();
+    assert!(told.contains("bait"), "what was entered is tried, and it is the first thing that arrived");
+
+    let kept = json!({"name": "renamed", "params": pdu["params"]});
+    lab.patch(&path, &kept).await.ok();
+    let job = lab.post("/endpoints/test", &json!({"endpoint_id": pdu["id"]})).await.ok();
+    assert_eq!(lab.finish(job["id"].as_str().unwrap()).await["state"], "succeeded", "at its own address");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_an_address_does_not_ask_for_do_not_follow_it() {
+    let lab = Lab::start(1).await;
+    let pdu = lab.get("/endpoints?q=kind:snmp_pdu").await.ok()["items"][0].clone();
+    let path = format!("/endpoints/{}", pdu["id"].as_str().unwrap());
+    let thief = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = thief.local_addr().unwrap().port();
+    let moved = json!({
+        "params": {"host": "127.0.0.1", "port": port, "version": "v3", "user": "thief"},
+        "secrets": {"auth_password": "long enough", "priv_password": "long enough"},
+    });
+    let saved = lab.patch(&path, &moved).await.ok();
+    let names: Vec<&str> =
+        saved["secrets_set"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(names, ["auth_password", "priv_password"], "the communities stayed behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_stream_ends_within_a_second_of_its_token() {
+    let lab = Lab::bare(1).await;
+    let token = async || lab.post("/tokens", &json!({"name": "a script"})).await.ok();
+
+    let removed = token().await;
+    let stream = Stream::of_token(&lab.backend, &removed).await;
+    let path = format!("/tokens/{}", removed["token"]["id"].as_str().unwrap());
+    assert_eq!(lab.send("DELETE", &path, None, &[]).await.status, 204);
+    assert_eq!(stream.rest().await, "");
+
+    let expired = token().await;
+    let stream = Stream::of_token(&lab.backend, &expired).await;
+    let name = expired["token"]["prefix"].as_str().unwrap();
+    sql(&lab.backend, "UPDATE token SET expires_at = 1 WHERE prefix = $1", vec![name.into()]).await;
+    assert_eq!(stream.rest().await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_stream_ends_within_a_second_of_its_session() {
+    let lab = Lab::bare(1).await;
+    let body = json!({"name": "bob", "password": "a password of bob"});
+    let bob = lab.post("/users", &body).await.ok();
+    let path = format!("/users/{}", bob["id"].as_str().unwrap());
+    for how in ["expired", "idle", "signed out", "disabled"] {
+        let browser = Browser::sign_in(&lab.backend, "bob", "a password of bob").await;
+        let stream = browser.stream().await;
+        match how {
+            "expired" => sql(&lab.backend, "UPDATE session SET expires_at = 1", vec![]).await,
+            "idle" => sql(&lab.backend, "UPDATE session SET last_used_at = 1", vec![]).await,
+            "signed out" => assert_eq!(browser.send("DELETE", "/session", &Value::Null).await.0, 204),
+            _ => drop(lab.patch(&path, &json!({"disabled": true})).await.ok()),
+        }
+        let rest = stream.rest().await;
+        assert!(rest.contains(r#""object":"session""#), "{how}: the page is not told: {rest}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ones_own_password_is_changed_by_who_knows_it() {
+    let lab = Lab::bare(1).await;
+    let users = lab.get("/users").await.ok();
+    let own = format!("/users/{}", users["items"][0]["id"].as_str().unwrap());
+    let fresh = "another horse battery";
+    let browser = Browser::sign_in(&lab.backend, USER, PASSWORD).await;
+    for (current, code) in [(Value::Null, "required"), ("".into(), "required"), ("a guess".into(), "wrong")] {
+        let body = json!({"password": fresh, "current_password": current});
+        let (status, problem) = browser.send("PATCH", &own, &body).await;
+        let error = &problem["errors"][0];
+        assert_eq!(
+            (status, &error["field"], &error["code"]),
+            (422, &json!("current_password"), &json!(code))
+        );
+    }
+    let right = json!({"password": fresh, "current_password": PASSWORD});
+    let reply = lab.patch(&own, &right).await;
+    assert_eq!((reply.status, reply.code()), (403, "needs_session"), "a token is nobody's memory");
+    assert_eq!(browser.send("PATCH", &own, &right).await.0, 200);
+    assert_eq!(try_sign_in(&lab.backend, USER, PASSWORD).await.status().as_u16(), 401);
+    Browser::sign_in(&lab.backend, USER, fresh).await;
+
+    let bob = lab.post("/users", &json!({"name": "bob", "password": "a password of bob"})).await.ok();
+    let path = format!("/users/{}", bob["id"].as_str().unwrap());
+    lab.patch(&path, &json!({"password": "a new one for bob"})).await.ok();
+    Browser::sign_in(&lab.backend, "bob", "a new one for bob").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_to_sign_in_are_counted_and_successes_are_not() {
+    let lab = Lab::bare(1).await;
+    for _ in 0..12 {
+        Browser::sign_in(&lab.backend, USER, PASSWORD).await;
+    }
+    for _ in 0..10 {
+        assert_eq!(try_sign_in(&lab.backend, USER, "a guess").await.status().as_u16(), 401);
+    }
+    for password in ["a guess", PASSWORD] {
+        let reply = try_sign_in(&lab.backend, USER, password).await;
+        assert_eq!(reply.status().as_u16(), 429);
+        assert!(reply.headers().contains_key("retry-after"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_side_by_side_are_counted_too() {
+    let lab = Lab::bare(1).await;
+    let guesses = (0..40).map(|_| try_sign_in(&lab.backend, USER, "a guess"));
+    let replies = futures::future::join_all(guesses).await;
+    let told = replies.iter().filter(|reply| reply.status().as_u16() == 401).count();
+    assert_eq!(told, 10, "of 40 guesses");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_of_a_tenant_see_its_rows_alone() {
+    let lab = Lab::start(1).await;
+    lab.post("/users", &json!({"name": "bob", "password": "a password of bob"})).await.ok();
+    let tenant = uuid::Uuid::now_v7();
+    let insert = "INSERT INTO tenant (id, parent_id, path, name, created_at, audit_seq, audit_hash) \
+                  VALUES ($1, $2, $3, 'A customer', 1, 0, '')";
+    let path = format!("/{tenant}/");
+    let provider = uuid::Uuid::nil();
+    sql(&lab.backend, insert, vec![tenant.into(), provider.into(), path.into()]).await;
+    let moved = r#"UPDATE "user" SET tenant_id = $1 WHERE name = 'bob'"#;
+    sql(&lab.backend, moved, vec![tenant.into()]).await;
+
+    let bob = Browser::sign_in(&lab.backend, "bob", "a password of bob").await;
+    for list in ["/servers", "/endpoints", "/jobs", "/agents"] {
+        assert_eq!(bob.send("GET", list, &Value::Null).await.1["items"], json!([]), "{list}");
+    }
+    let foreign = format!("/servers/{}", lab.id("srv-01"));
+    assert_eq!(bob.send("GET", &foreign, &Value::Null).await.0, 404);
+    let own = bob.send("POST", "/servers", &json!({"name": "bob's"})).await;
+    assert_eq!(own.0, 201, "{}", own.1);
+    let mine = bob.send("GET", "/servers", &Value::Null).await.1;
+    assert_eq!(mine["items"].as_array().unwrap().len(), 1);
+    let all = lab.get("/servers").await.ok();
+    assert_eq!(all["items"].as_array().unwrap().len(), 2, "the provider sees both");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_user_is_made_with_its_record_or_not_at_all() {
+    let backend = Backend::without_users();
+    let link = backend.setup_link();
+    let token = link.split_once("token=").unwrap().1;
+    let body = json!({"token": token, "name": USER, "password": PASSWORD});
+    let url = format!("{}/setup", api(&backend));
+    let set_up = async || Client::new().post(&url).json(&body).send().await.unwrap().status().as_u16();
+
+    sql(&backend, "ALTER TABLE audit RENAME TO audit_away", vec![]).await;
+    assert!(set_up().await >= 500, "a deed without its record");
+    let state: Value = Client::new().get(&url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(state, json!({"needed": true}));
+
+    sql(&backend, "ALTER TABLE audit_away RENAME TO audit", vec![]).await;
+    assert_eq!(set_up().await, 200);
+    Browser::sign_in(&backend, USER, PASSWORD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_that_is_asked_for_again_with_its_key_is_the_same_job() {
+    let lab = Lab::start(1).await;
+    let pdu = lab.get("/endpoints?q=kind:snmp_pdu").await.ok()["items"][0].clone();
+    let body = json!({"endpoint_id": pdu["id"]});
+    let ask = async |key: &str| {
+        let headers = [("idempotency-key", key)];
+        lab.send("POST", "/endpoints/test", Some(&body), &headers).await.ok()["id"].clone()
+    };
+    let first = ask("one").await;
+    assert_eq!(ask("one").await, first);
+    assert_ne!(ask("two").await, first);
+}
