@@ -22,7 +22,12 @@ use rackhand_wire::{
 };
 use serde_json::Value;
 
-use super::{fault::malformed, guid, session::Session, vendor};
+use super::{
+    fault::{self, malformed},
+    guid,
+    session::Session,
+    vendor,
+};
 
 /// A BMC.
 pub(super) struct Bmc {
@@ -140,7 +145,9 @@ impl ControllerPower for Server<'_> {
             Native::Nmi => (Control::Diag, "diagnostic interrupt"),
             Native::Cycle => (Control::Cycle, "power cycle"),
         };
-        self.bmc.session.ask(chassis::control(control), doing).await.map(|_| ())
+        let response = self.bmc.session.answer(chassis::control(control), doing).await?;
+        let refused = |refusal| fault::of_refused_control(control, refusal, doing);
+        response.accepted().map(|_| ()).map_err(refused)
     }
 }
 

@@ -1,9 +1,12 @@
 //! Turns what the session reports into what a caller may do next.
 
-use rackhand_protocols::ipmi::{Refusal, client::Failure};
+use rackhand_protocols::ipmi::{Refusal, client::Failure, command::chassis::Control};
 use rackhand_wire::{Fault, FaultCode, Reason};
 
 use super::guid;
+
+/// Completion code: the time to process the command ran out.
+const TIMED_OUT: u8 = 0xc3;
 
 /// The fault of a request that has no answer; `doing` says what was asked.
 pub(super) fn of_failure(failure: &Failure, doing: &str) -> Fault {
@@ -38,6 +41,17 @@ pub(super) fn of_refusal(refusal: Refusal, doing: &str) -> Fault {
         // No answer possible, no destination, unspecified: nothing that another request would do better.
         Refusal::Other(0xce | 0xd0 | 0xd3 | 0xff) => malformed(&said),
         Refusal::Unsupported(_) | Refusal::Other(_) => Fault::unsupported(said),
+    }
+}
+
+/// The fault of a refused chassis control. A BMC whose time ran out over one may have carried it out or may
+/// yet: what must not happen twice is then as good as unanswered.
+pub(super) fn of_refused_control(control: Control, refusal: Refusal, doing: &str) -> Fault {
+    match (control, refusal) {
+        (Control::Cycle | Control::Reset | Control::Diag | Control::Soft, Refusal::Busy(TIMED_OUT)) => {
+            Fault::lost(format!("{doing}: {refusal}"))
+        }
+        (_, _) => of_refusal(refusal, doing),
     }
 }
 

@@ -74,17 +74,25 @@ impl Session {
     /// # Errors
     /// Any fault; see [`fault`].
     pub async fn ask(&self, request: Request, doing: &str) -> Result<Vec<u8>, Fault> {
+        let response = self.answer(request, doing).await?;
+        match response.accepted() {
+            Ok(_) => Ok(response.data),
+            Err(refusal) => Err(fault::of_refusal(refusal, doing)),
+        }
+    }
+
+    /// Asks the BMC and hands out its answer, a refusal among them.
+    ///
+    /// # Errors
+    /// Any fault but that of a refusal; see [`fault`].
+    pub async fn answer(&self, request: Request, doing: &str) -> Result<Response, Fault> {
         let mut line = self.line.lock().await;
         let outcome = line.ask(request).await?;
         if line.watched == Watched::No && line.client.is_open() {
             line.watched = Watched::Yes;
             tokio::spawn(watch(Arc::downgrade(&self.line), self.idle));
         }
-        let response = outcome.map_err(|failure| fault::of_failure(&failure, doing))?;
-        match response.accepted() {
-            Ok(_) => Ok(response.data),
-            Err(refusal) => Err(fault::of_refusal(refusal, doing)),
-        }
+        outcome.map_err(|failure| fault::of_failure(&failure, doing))
     }
 
     /// Reads something of the client, such as what a session was agreed on.

@@ -13,6 +13,13 @@ use rackhand_wire::{
     power::{Native, PowerReading, RestorePolicy, Switch},
 };
 
+use rackhand_protocols::ipmi::{
+    NetFn, Response,
+    bmc::{Bmc, Call, Host, Profile},
+    command::chassis,
+};
+use tokio::net::UdpSocket;
+
 use super::*;
 
 /// A machine with its BMC.
@@ -467,4 +474,64 @@ fn a_guid_is_read_as_it_was_written() {
     assert_eq!(guid::text(guid), "00010203-0405-0607-0809-0a0b0c0d0eff");
     assert_eq!(guid::parse(&guid::text(guid)), Some(guid));
     assert_eq!(guid::parse("no guid"), None);
+}
+
+/// A BMC that does not get done with chassis controls in time, and counts them.
+struct Sluggish {
+    controls: Vec<chassis::Control>,
+}
+
+impl Host for Sluggish {
+    fn guid(&self) -> [u8; 16] {
+        [7; 16]
+    }
+
+    fn command(&mut self, call: &Call<'_>) -> Response {
+        match (call.netfn, call.command) {
+            (NetFn::Chassis, chassis::CONTROL) => {
+                self.controls.extend(chassis::Control::parse(call.data));
+                Response::refusal(0xc3)
+            }
+            _ => Response::refusal(0xc1),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_the_bmc_timed_out_over_is_lost_unless_it_may_be_done_twice() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let params = json!({ "host": "127.0.0.1", "port": socket.local_addr().unwrap().port(), "user": "admin" });
+    let form = Form {
+        params,
+        secrets: vec![("password", "secret")],
+        pinned: None,
+        timings: Timings::default().scaled(0.05),
+    };
+    let endpoint = form.open().await;
+    let mut bmc = Bmc::new(Profile::usual(b"admin", b"secret"), [1; 32]);
+    let mut host = Sluggish { controls: Vec::new() };
+    let began = Instant::now();
+    let asked = async {
+        let mut codes = Vec::new();
+        for native in [Native::Reset, Native::Nmi, Native::Shutdown, Native::Cycle, Native::Off, Native::On] {
+            codes.push(command(&endpoint, native).await.unwrap_err().code);
+        }
+        codes
+    };
+    let answering = async {
+        let mut buffer = [0; 1024];
+        loop {
+            let (length, peer) = socket.recv_from(&mut buffer).await.unwrap();
+            if let Some(reply) = bmc.handle(&buffer[..length], &mut host, began.elapsed()) {
+                socket.send_to(&reply.bytes, peer).await.unwrap();
+            }
+        }
+    };
+    let codes: Vec<FaultCode> = tokio::select! {
+        codes = asked => codes,
+        () = answering => unreachable!(),
+    };
+    let [lost, busy] = [FaultCode::Lost, FaultCode::Busy];
+    assert_eq!(codes, [lost, lost, lost, lost, busy, busy]);
+    assert_eq!(host.controls.len(), 6, "each was sent once: {:?}", host.controls);
 }

@@ -16,6 +16,7 @@ mod reader;
 mod request;
 mod sealed;
 mod suite;
+mod window;
 
 pub mod bmc;
 pub mod client;

@@ -10,11 +10,11 @@ use super::{
         message::Message,
         packet::Legacy,
         reader::Reader,
+        window::Window,
     },
     About, Bmc, LegacyOffer, Reply,
     outside::answer,
     slot::{Line, Live, Slot, State},
-    window::Window,
 };
 
 impl Bmc {

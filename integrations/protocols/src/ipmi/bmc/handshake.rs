@@ -8,10 +8,10 @@ use super::{
         keys::{Exchange, Keys},
         packet::{payload, plus_start},
         rakp::{OpenRequest, OpenResponse, Rakp1, Rakp2, Rakp3, Rakp4, status},
+        window::Window,
     },
     About, Bmc, Reply,
     slot::{Line, Live, Slot, State},
-    window::Window,
 };
 
 impl Bmc {

@@ -8,7 +8,6 @@ mod handshake;
 mod outside;
 mod session;
 mod slot;
-mod window;
 
 use std::time::Duration;
 use zeroize::Zeroizing;

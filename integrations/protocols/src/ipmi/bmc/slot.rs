@@ -1,13 +1,11 @@
 use std::time::Duration;
 
-use super::{
-    super::{
-        Entropy, Level, Suite,
-        crypto::Code,
-        keys::{Exchange, Keys},
-        legacy::Signature,
-        sealed,
-    },
+use super::super::{
+    Entropy, Level, Suite,
+    crypto::Code,
+    keys::{Exchange, Keys},
+    legacy::Signature,
+    sealed,
     window::Window,
 };
 

@@ -10,6 +10,7 @@ use super::{
         message::Message,
         packet::{Legacy, Wrapping, auth},
         reader::Reader,
+        window::Window,
     },
     Client, Dialect, Failure, Phase, Stage,
     asking::Answer,
@@ -27,12 +28,11 @@ impl Client {
                 body.extend(padded(&self.settings.user));
                 self.ask(Wrapping::Legacy, CHALLENGE, &body, now);
             }
-            Phase::Activating { signature, id, challenge, .. } => {
+            Phase::Activating { signature, id, challenge, inbound } => {
                 let Some(level) = self.attempt.as_ref().map(|attempt| attempt.level) else { return };
                 let mut body = vec![signature.number(), level.code()];
                 body.extend(challenge);
-                // Number of the first packet that the BMC is to send; any will do.
-                body.extend(self.entropy.nonzero().to_le_bytes());
+                body.extend(inbound.to_le_bytes());
                 let seq = self.tag();
                 let netfn = NetFn::App.request_value();
                 let message = Message { netfn, lun: 0, seq, command: ACTIVATE, body: &body }.encode();
@@ -58,7 +58,9 @@ impl Client {
         let mut reader = Reader::new(answer.data);
         match (answer.completion, reader.le32(), reader.array()) {
             (0, Some(id), Some(challenge)) => {
-                self.enter(Phase::Activating { signature, id, challenge }, now);
+                // Told once more when Activate Session is repeated: the BMC keeps what it heard first.
+                let inbound = self.entropy.nonzero();
+                self.enter(Phase::Activating { signature, id, challenge, inbound }, now);
             }
             (0, _, _) => self.fail(Failure::Malformed("a session challenge that is too short")),
             (code, _, _) if UNKNOWN_USER.contains(&code) => self.fail(Failure::WrongUser),
@@ -67,7 +69,7 @@ impl Client {
     }
 
     pub(super) fn on_activation(&mut self, packet: &Legacy<'_>, answer: &Answer<'_>, now: Duration) {
-        let Phase::Activating { signature, .. } = self.phase else { return };
+        let Phase::Activating { signature, inbound, .. } = self.phase else { return };
         if answer.command != ACTIVATE {
             return;
         }
@@ -77,7 +79,7 @@ impl Client {
         }
         self.heard(answer.sent_at, now);
         match answer.completion {
-            0 => self.activated(signature, password, answer.data, now),
+            0 => self.activated(signature, inbound, answer.data, now),
             // No slot: in all, for this user, at this level.
             0x81..=0x83 => self.fail(Failure::NoFreeSession),
             // The BMC has dropped the challenge.
@@ -91,13 +93,15 @@ impl Client {
         }
     }
 
-    fn activated(&mut self, signature: Signature, password: [u8; 16], data: &[u8], now: Duration) {
+    fn activated(&mut self, signature: Signature, inbound: u32, data: &[u8], now: Duration) {
         let mut reader = Reader::new(data);
         let (Some(kind), Some(id), Some(seq)) = (reader.byte(), reader.le32(), reader.le32()) else {
             return self.fail(Failure::Malformed("an activation that is too short"));
         };
         let per_message = if kind & 0x0f == auth::NONE { PerMessage::Unsigned } else { PerMessage::Signed };
-        let line = Line::Legacy { signature, per_message, password, id, seq: seq.max(1) };
+        let password = padded(&self.settings.password);
+        let inbound = Window::from(inbound);
+        let line = Line::Legacy { signature, per_message, password, id, seq: seq.max(1), inbound };
         self.known.dialect = Some(Dialect::Legacy(signature));
         self.enter(Phase::Session { line, stage: Stage::Raise }, now);
     }

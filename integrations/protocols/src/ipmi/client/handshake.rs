@@ -127,7 +127,8 @@ impl Client {
         }
         let suite = exchange.suite;
         let keys = Box::new(Keys::new(suite, session_key));
-        let line = Line::Plus { keys, console_id: exchange.console_id, bmc_id: exchange.bmc_id, seq: 0 };
+        let (console_id, bmc_id) = (exchange.console_id, exchange.bmc_id);
+        let line = Line::Plus { keys, console_id, bmc_id, seq: 0, inbound: None };
         self.heard(sent_at, now);
         self.known.dialect = Some(Dialect::Plus(suite));
         self.enter(Phase::Session { line, stage: Stage::Raise }, now);
@@ -215,7 +216,7 @@ impl Client {
     pub(super) fn release(&mut self, exchange: &Exchange, session_key: &Code) {
         let keys = Box::new(Keys::new(exchange.suite, session_key));
         let (console_id, bmc_id) = (exchange.console_id, exchange.bmc_id);
-        self.farewell(&mut Line::Plus { keys, console_id, bmc_id, seq: 0 });
+        self.farewell(&mut Line::Plus { keys, console_id, bmc_id, seq: 0, inbound: None });
     }
 
     /// Tells the BMC that its proof is not believed, so that it frees the slot.

@@ -4,6 +4,7 @@ use super::super::{
     legacy::Signature,
     packet::{Legacy, Packet, auth},
     sealed,
+    window::Window,
 };
 
 /// Whether each packet of an IPMI 1.5 session is signed.
@@ -15,10 +16,17 @@ pub(super) enum PerMessage {
 
 /// An open session, seen from the console: how its packets are sealed and opened.
 pub(super) enum Line {
-    /// RMCP+.
-    Plus { keys: Box<Keys>, console_id: u32, bmc_id: u32, seq: u32 },
-    /// IPMI 1.5.
-    Legacy { signature: Signature, per_message: PerMessage, password: [u8; 16], id: u32, seq: u32 },
+    /// RMCP+. The keys are this session's own, so that its first packet may bear any number.
+    Plus { keys: Box<Keys>, console_id: u32, bmc_id: u32, seq: u32, inbound: Option<Window> },
+    /// IPMI 1.5. What it signs with outlives the session, so that the numbers start where this end said.
+    Legacy {
+        signature: Signature,
+        per_message: PerMessage,
+        password: [u8; 16],
+        id: u32,
+        seq: u32,
+        inbound: Window,
+    },
 }
 
 impl Line {
@@ -29,7 +37,7 @@ impl Line {
                 *seq = next(*seq);
                 sealed::seal(keys, *bmc_id, *seq, entropy.bytes16(), message)
             }
-            Self::Legacy { signature, per_message, password, id, seq } => {
+            Self::Legacy { signature, per_message, password, id, seq, .. } => {
                 let packet = match per_message {
                     PerMessage::Signed => signature.seal(*password, *id, *seq, message),
                     PerMessage::Unsigned => {
@@ -52,17 +60,24 @@ impl Line {
         }
     }
 
-    /// Opens a packet of this session; `None` is somebody else's.
-    pub fn open(&self, packet: &Packet<'_>) -> Option<Vec<u8>> {
+    /// Opens a packet of this session; `None` is somebody else's, or one that came before.
+    pub fn open(&mut self, packet: &Packet<'_>) -> Option<Vec<u8>> {
         match (self, packet) {
-            (Self::Plus { keys, console_id, .. }, Packet::Plus(plus)) if plus.session == *console_id => {
-                sealed::open(keys, plus)
+            (Self::Plus { keys, console_id, inbound, .. }, Packet::Plus(plus))
+                if plus.session == *console_id =>
+            {
+                let message = sealed::open(keys, plus)?;
+                let window = inbound.get_or_insert_with(|| Window::before(plus.seq));
+                window.accept(plus.seq).then_some(message)
             }
-            (Self::Legacy { signature, per_message, password, id, .. }, Packet::Legacy(legacy))
+            (Self::Legacy { signature, per_message, password, id, inbound, .. }, Packet::Legacy(legacy))
                 if legacy.session == *id =>
             {
+                // Without a signature the number says nothing; BMCs leave it at zero.
                 let unsigned_is_fine = *per_message == PerMessage::Unsigned && legacy.auth == auth::NONE;
-                (unsigned_is_fine || signature.is_genuine(legacy, *password)).then(|| legacy.payload.to_vec())
+                let counts =
+                    unsigned_is_fine || signature.is_genuine(legacy, *password) && inbound.accept(legacy.seq);
+                counts.then(|| legacy.payload.to_vec())
             }
             (
                 Self::Plus { .. } | Self::Legacy { .. },

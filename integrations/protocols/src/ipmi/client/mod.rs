@@ -82,8 +82,8 @@ enum Phase {
     Confirming { exchange: Box<Exchange>, session_key: Code, proof: Code },
     /// Get Session Challenge is out.
     Challenging(Signature),
-    /// Activate Session is out.
-    Activating { signature: Signature, id: u32, challenge: [u8; 16] },
+    /// Activate Session is out; `inbound` is the number of the BMC's first packet.
+    Activating { signature: Signature, id: u32, challenge: [u8; 16], inbound: u32 },
     /// A session is open.
     Session { line: Line, stage: Stage },
 }

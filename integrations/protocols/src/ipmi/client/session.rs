@@ -67,7 +67,7 @@ impl Client {
     }
 
     pub(super) fn receive_in_session(&mut self, packet: &Packet<'_>, now: Duration) {
-        let Phase::Session { line, stage } = &self.phase else { return };
+        let Phase::Session { line, stage } = &mut self.phase else { return };
         let stage = *stage;
         let Some(plain) = line.open(packet) else { return };
         let Some(message) = Message::parse(&plain) else { return };

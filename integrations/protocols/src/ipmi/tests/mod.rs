@@ -2,6 +2,7 @@
 
 mod garbage;
 mod outcomes;
+mod replay;
 mod rig;
 mod schedules;
 mod vectors;

@@ -1,6 +1,7 @@
-/// Sequence numbers that were seen: a packet that the network doubled must not be carried out twice.
+/// Session sequence numbers that were seen: a packet that the network doubled, or that somebody kept and
+/// sends again, counts once.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Window {
+pub(crate) struct Window {
     highest: u32,
     /// Bit n: `highest - n` was seen.
     seen: u32,
@@ -13,6 +14,11 @@ impl Window {
     /// Expects `first` and what follows.
     pub fn from(first: u32) -> Self {
         Self { highest: first.wrapping_sub(1), seen: u32::MAX }
+    }
+
+    /// Expects `number`, wherever the other end began to count, what follows and what it overtook.
+    pub fn before(number: u32) -> Self {
+        Self { highest: number.wrapping_sub(1), seen: 0 }
     }
 
     /// Takes a number in; `false` when it was seen before or is too far off.
@@ -46,6 +52,13 @@ mod tests {
             "37 is more than 16 ahead of 20"
         );
         assert!(!window.accept(0), "zero lies before the session");
+    }
+
+    #[test]
+    fn what_a_first_packet_overtook_is_accepted_once() {
+        let mut window = Window::before(3);
+        let verdicts = [3, 3, 1, 2, 1, 4].map(|seq| window.accept(seq));
+        assert_eq!(verdicts, [true, false, true, true, false, true]);
     }
 
     #[test]
