@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     fs,
     io::{BufReader, Write},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
@@ -27,6 +27,9 @@ use crate::{
 
 const USER: &str = "demo";
 const PASSWORD: &str = "rackhand-demo";
+
+/// Where `rackhand-sim` asks a running farm unless told otherwise.
+pub const CONTROL: u16 = 6299;
 
 /// Options of the demonstration.
 #[derive(Args)]
@@ -66,7 +69,8 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
     }
     fs::create_dir_all(&folder)?;
     step(&format!("Starting {} simulated servers …", options.servers));
-    let (simulators, inventory) = simulators(&binaries, &folder, options.servers)?;
+    let control = SocketAddr::from(([127, 0, 0, 1], free_port(CONTROL)?));
+    let (simulators, inventory) = simulators(&binaries, &folder, options.servers, control)?;
     let port = free_port(options.port)?;
     let url = format!("http://localhost:{port}");
     step("Starting Rackhand …");
@@ -83,7 +87,7 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
     api.wait_ready(&folder)?;
     seed(&api, &inventory, &stop)?;
     if !stop.load(Ordering::Relaxed) {
-        welcome(&url, &binaries, &folder);
+        welcome(&url, &binaries, &folder, control);
     }
     while !stop.load(Ordering::Relaxed) {
         if let Some(status) = server.0.try_wait()? {
@@ -103,13 +107,15 @@ fn step(text: &str) {
     eprintln!("{text}");
 }
 
-fn welcome(url: &str, binaries: &Path, folder: &Path) {
-    let sim = binaries.join("rackhand-sim");
-    let sim = sim.display();
+fn welcome(url: &str, binaries: &Path, folder: &Path, control: SocketAddr) {
+    let mut sim = binaries.join("rackhand-sim").display().to_string();
+    if control.port() != CONTROL {
+        sim = format!("{sim} --control {control}");
+    }
     eprintln!(
         "\n  Rackhand runs at  {url}\n  Sign in as        {USER}\n  with password     {PASSWORD}\n\n  \
          Make a BMC silent:      {sim} fault srv-03 mute\n  Make it speak again:    {sim} fault srv-03 clear\n  \
-         What really happened:   {sim} effects\n  Log:                    {}\n\n  Ctrl-C stops everything.\n",
+         What really happened:   {sim} effects\n  Addresses, passwords:   {sim} inventory\n  Log:                    {}\n\n  Ctrl-C stops everything.\n",
         folder.join("rackhand.log").display()
     );
 }
@@ -120,10 +126,16 @@ pub fn binaries(root: &Path) -> Result<PathBuf, Problem> {
     Ok(own.parent().map_or_else(|| root.join("target/debug"), Path::to_owned))
 }
 
-pub fn simulators(binaries: &Path, folder: &Path, servers: u16) -> Result<(Kept, Value), Problem> {
+pub fn simulators(
+    binaries: &Path,
+    folder: &Path,
+    servers: u16,
+    control: SocketAddr,
+) -> Result<(Kept, Value), Problem> {
     let log = fs::File::create(folder.join("simulators.log"))?;
     let child = Command::new(binaries.join("rackhand-sim"))
         .args(["--servers", &servers.to_string(), "--pace", "realistic", "--addresses", "free", "--json"])
+        .args(["--control", &control.to_string()])
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()?;

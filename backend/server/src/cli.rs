@@ -68,7 +68,7 @@ enum TokenCommand {
         /// Whose rights it has
         #[arg(long, value_name = "NAME")]
         user: String,
-        /// When it ends: 12h counts as 1d, 30d, 52w
+        /// When it ends, in whole days: 30d, 52w (12h counts as one day)
         #[arg(long, value_name = "DURATION", value_parser = days)]
         expires: Option<u32>,
         /// What it is for
@@ -129,11 +129,11 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
             add_user(&db, &name, &printed).await?;
         }
         Command::Token(TokenCommand::Add { user, expires, name, printed }) => {
-            let db = serve::open_current(&printed.config()?).await?;
+            let db = serve::open_existing(&printed.config()?).await?;
             add_token(&db, &user, AddToken { name, expires_in_days: expires }, &printed).await?;
         }
         Command::Audit(AuditCommand::Verify(printed)) => {
-            let db = serve::open_current(&printed.config()?).await?;
+            let db = serve::open_existing(&printed.config()?).await?;
             return verify(&db, &printed).await;
         }
         Command::Openapi => {
@@ -141,7 +141,10 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
             write(text.trim_end())?;
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "rackhand", &mut io::stdout());
+            // Not straight to the output: whoever reads may have seen enough.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "rackhand", &mut script);
+            write(String::from_utf8_lossy(&script).trim_end())?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -82,8 +82,14 @@ const KNOWN: [&str; 11] = [
     "RACKHAND_LOG",
 ];
 
-/// Variables of our own tests, which may be set in a developer's shell.
-const OURS: [&str; 4] = ["RACKHAND_FIXTURES", "RACKHAND_KILLS", "RACKHAND_SCRIPTS", "RACKHAND_TEST_POSTGRES"];
+/// Variables of our own simulators and tests, which may be set in a developer's shell.
+const OURS: [&str; 5] = [
+    "RACKHAND_SIM_CONTROL",
+    "RACKHAND_FIXTURES",
+    "RACKHAND_KILLS",
+    "RACKHAND_SCRIPTS",
+    "RACKHAND_TEST_POSTGRES",
+];
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +120,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpAddr>,
     /// The master key.
     pub master_key_file: PathBuf,
+    /// It was named, so it must be there.
+    pub master_key_named: bool,
     /// Whether an agent is embedded.
     pub embedded_agent: bool,
     /// Name of this node.
@@ -147,6 +155,7 @@ impl Config {
                 .or(file.database_url)
                 .unwrap_or_else(|| format!("sqlite://{}", data_dir.join("rackhand.db").display())),
             trusted_proxies: options.trusted_proxies.clone().or(file.trusted_proxies).unwrap_or_default(),
+            master_key_named: options.storage.master_key_file.is_some() || file.master_key_file.is_some(),
             master_key_file: options
                 .storage
                 .master_key_file
@@ -182,6 +191,13 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// The database's file, when it is SQLite.
+    #[must_use]
+    pub fn database_file(&self) -> Option<&Path> {
+        let file = self.database_url.strip_prefix("sqlite://")?;
+        Some(Path::new(file.split('?').next().unwrap_or(file)))
     }
 
     /// Says whether people come over TLS: decides the cookie's name and attributes.

@@ -48,11 +48,21 @@ pub fn password_fits(password: &str, hash: Option<&str>) -> bool {
     false
 }
 
+/// What a missing master key means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingKey {
+    /// Nothing is sealed yet: it is made.
+    Make,
+    /// Something may be sealed with it, or it was named and is not where it was said to be: a new one in its
+    /// place would only hide that.
+    Refuse,
+}
+
 /// Reads the master key, or makes it: 32 bytes in a file that only its owner can read.
 ///
 /// # Errors
 /// When the file cannot be read or written, has another size, or others can read it.
-pub fn master_key(file: &Path) -> Result<Keyring, Failure> {
+pub fn master_key(file: &Path, missing: MissingKey) -> Result<Keyring, Failure> {
     let what = format!("read the master key {}", file.display());
     match fs::read(file) {
         Ok(bytes) => {
@@ -62,6 +72,12 @@ pub fn master_key(file: &Path) -> Result<Keyring, Failure> {
             Ok(Keyring::new(key))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if missing == MissingKey::Refuse {
+                let why = "it is missing, and nothing that is sealed can be opened without it: bring it back \
+                           from its copy. For a new installation with a key of your own, make it first: \
+                           head -c 32 /dev/urandom > FILE && chmod 0400 FILE";
+                return Err(Failure::new(&what, why));
+            }
             let mut key = [0_u8; 32];
             getrandom::fill(&mut key).map_err(|error| Failure::new("make a master key", error))?;
             let mut options = fs::OpenOptions::new();
@@ -96,11 +112,12 @@ mod tests {
     fn a_master_key_is_made_once_and_only_for_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("master.key");
-        let made = master_key(&file).unwrap().fingerprint();
-        assert_eq!(master_key(&file).unwrap().fingerprint(), made);
+        assert!(master_key(&file, MissingKey::Refuse).is_err() && !file.exists());
+        let made = master_key(&file, MissingKey::Make).unwrap().fingerprint();
+        assert_eq!(master_key(&file, MissingKey::Refuse).unwrap().fingerprint(), made);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o400);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
-        assert!(master_key(&file).is_err());
+        assert!(master_key(&file, MissingKey::Make).is_err());
     }
 
     #[test]

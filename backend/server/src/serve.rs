@@ -6,7 +6,13 @@ use rackhand_store::{Db, settings};
 use sea_orm_migration::MigratorTrait;
 use std::{fs, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration};
 
-use crate::{Failure, app::App, config::Config, http, secret};
+use crate::{
+    Failure,
+    app::App,
+    config::Config,
+    http,
+    secret::{self, MissingKey},
+};
 
 /// Makes the data folder, readable by its owner alone.
 ///
@@ -22,8 +28,12 @@ pub fn data_dir(path: &Path) -> Result<(), Failure> {
 /// # Errors
 /// When key or database cannot be opened.
 pub async fn open(config: &Config) -> Result<Db, Failure> {
+    // What is made from here on is its owner's alone: database, journal, key.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     data_dir(&config.data_dir)?;
-    let keys = secret::master_key(&config.master_key_file)?;
+    let has_data = config.database_file().is_some_and(Path::exists);
+    let missing = if has_data || config.master_key_named { MissingKey::Refuse } else { MissingKey::Make };
+    let keys = secret::master_key(&config.master_key_file, missing)?;
     Ok(Db::open(&config.database_url, keys).await?)
 }
 
@@ -44,6 +54,33 @@ pub async fn open_current(config: &Config) -> Result<Db, Failure> {
     Ok(db)
 }
 
+/// The same for commands that are of no use without an installation: a mistyped folder is not made.
+///
+/// # Errors
+/// When there is none, and as [`open_current`].
+pub async fn open_existing(config: &Config) -> Result<Db, Failure> {
+    if let Some(file) = config.database_file().filter(|file| !file.exists()) {
+        let why = format!("there is none at {}; is --data-dir right?", file.display());
+        return Err(Failure::new("open the database", why));
+    }
+    open_current(config).await
+}
+
+/// Keeps a second server away from the same data: their agents would both switch the same outlets.
+fn lock(config: &Config) -> Result<fs::File, Failure> {
+    data_dir(&config.data_dir)?;
+    let path = config.data_dir.join("serve.lock");
+    let what = format!("use the data folder {}", config.data_dir.display());
+    let file = fs::File::create(path).map_err(|error| Failure::new(&what, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(Failure::new(&what, "another rackhand serve runs on it; stop that one first"))
+        }
+        Err(fs::TryLockError::Error(error)) => Err(Failure::new(&what, error)),
+    }
+}
+
 /// Brings the database to this version's shape; gives the names of the steps taken.
 ///
 /// # Errors
@@ -61,6 +98,7 @@ pub async fn migrate(db: &Db) -> Result<Vec<String>, Failure> {
 /// # Errors
 /// When it cannot begin.
 pub async fn run(config: Config) -> Result<(), Failure> {
+    let lock = lock(&config)?;
     let db = open_current(&config).await?;
     let listen = config.listen;
     let app = App::start(config, db.clone()).await?;
@@ -93,6 +131,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     app.roster.dismiss();
     tokio::time::sleep(Duration::from_millis(100)).await;
     db.close().await;
+    drop(lock);
     tracing::info!("rackhand stopped");
     Ok(())
 }

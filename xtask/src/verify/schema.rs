@@ -16,7 +16,7 @@ use super::shell;
 use crate::{
     Problem,
     children::{Kept, cargo},
-    demo::{Api, add_token, add_user, binaries, free_port, seed, simulators},
+    demo::{Api, CONTROL, add_token, add_user, binaries, free_port, seed, simulators},
 };
 
 /// The release whose figures can be compared.
@@ -84,7 +84,8 @@ pub fn alone(root: &Path) -> Result<(), Problem> {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
-    let (_simulators, inventory) = simulators(&binaries(root)?, &folder, SERVERS)?;
+    let control = ([127, 0, 0, 1], free_port(CONTROL)?).into();
+    let (_simulators, inventory) = simulators(&binaries(root)?, &folder, SERVERS, control)?;
     let (_server, api) = serve(root, &folder)?;
     seed(&api, &inventory, &AtomicBool::new(false))?;
     // It keeps what it learned beside its settings; every run begins anew.

@@ -45,6 +45,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(health::readyz)
         .service(health::metrics)
         .service(openapi::raw)
+        .service(openapi::docs)
         .service(openapi::swagger())
         .service(web::scope("/api/v1").configure(api).default_service(web::to(unknown)))
         .default_service(web::to(ui::file));

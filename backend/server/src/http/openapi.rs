@@ -97,6 +97,12 @@ pub async fn raw() -> HttpResponse {
     }
 }
 
+/// Leads to the pages, whose own links need the slash.
+#[get("/api/docs")]
+pub async fn docs() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header(("location", "/api/docs/")).finish()
+}
+
 /// Serves pages to read and try it.
 pub fn swagger() -> SwaggerUi {
     SwaggerUi::new("/api/docs/{_:.*}").config(Config::from("/api/v1/openapi.json"))
