@@ -129,6 +129,17 @@ async fn another_bmc_that_then_falls_silent_is_no_reason_to_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_silent_path_asks_for_attention_until_it_answers() {
+    let lab = Lab::start(2).await;
+    let attention = async |lab: &Lab| lab.get("/servers/tally").await.ok()["attention"].as_u64();
+    assert_eq!(attention(&lab).await, Some(0));
+    mute(&lab.machine("srv-01"));
+    lab.wait_until("its silence counts", async |lab: &Lab| attention(lab).await == Some(1)).await;
+    lab.machine("srv-01").change_bmc_faults(|faults| faults.link.mute = false);
+    lab.wait_until("its answer counts", async |lab: &Lab| attention(lab).await == Some(0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_switch_that_dies_as_the_button_is_pressed_is_noticed() {
     let lab = Lab::start(6).await;
     // All were heard before the silence begins, so every stored status is good.

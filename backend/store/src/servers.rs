@@ -367,17 +367,27 @@ pub async fn remove(db: &impl ConnectionTrait, scope: &Scope, id: ServerId) -> R
 /// # Errors
 /// When the database fails.
 pub async fn set_power(db: &impl ConnectionTrait, id: ServerId, power: &ServerPower) -> Result<bool> {
-    let old: Option<(String, String, serde_json::Value, bool)> = Entity::find_by_id(id.0)
+    let old: Option<(String, String, serde_json::Value, bool, bool)> = Entity::find_by_id(id.0)
         .select_only()
-        .columns([Column::PowerValue, Column::Confidence, Column::Flags, Column::MismatchSeen])
+        .columns([
+            Column::PowerValue,
+            Column::Confidence,
+            Column::Flags,
+            Column::MismatchSeen,
+            Column::Attention,
+        ])
         .into_tuple()
         .one(db)
         .await?;
-    let Some((value, sureness, old_flags, mismatch_seen)) = old else { return Ok(false) };
+    let Some((value, sureness, old_flags, mismatch_seen, attended)) = old else { return Ok(false) };
     let flags = serde_json::to_value(&power.flags)?;
     let mismatch = power.flags.contains(&PowerFlag::WiringMismatch);
     let confidence = serde_json::to_value(power.confidence)?.as_str().unwrap_or("low").to_owned();
-    let changed = value != power.value.code() || old_flags != flags || sureness != confidence;
+    // A path that says nothing, or refuses, wants a person as much as a lost feed does.
+    let fault = power.paths.iter().any(|path| path.fault.is_some());
+    let attention = fault || power.flags.iter().any(|flag| *flag != PowerFlag::Transition);
+    let changed =
+        value != power.value.code() || old_flags != flags || sureness != confidence || attended != attention;
     let mut model = ActiveModel {
         checked_at: Set(power.checked_at.map(millis)),
         power_since: Set(power.since.map(millis)),
@@ -390,7 +400,7 @@ pub async fn set_power(db: &impl ConnectionTrait, id: ServerId, power: &ServerPo
         model.power_value = Set(power.value.code().into());
         model.confidence = Set(confidence);
         model.flags = Set(flags);
-        model.attention = Set(power.flags.iter().any(|flag| *flag != PowerFlag::Transition));
+        model.attention = Set(attention);
     }
     Entity::update_many().set(model).filter(Column::Id.eq(id.0)).exec(db).await?;
     Ok(changed)

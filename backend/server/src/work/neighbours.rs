@@ -122,16 +122,15 @@ fn lately(app: &App, endpoint: &Endpoint) -> bool {
 
 /// Finds the subnet of each: /24, /64 or loopback. A name is looked up, as it is to reach the device.
 async fn located(endpoints: Vec<Endpoint>) -> Vec<(Endpoint, Option<Vec<u8>>)> {
-    let places = endpoints.into_iter().map(async |endpoint| {
-        let host = endpoint.params.get("host").and_then(serde_json::Value::as_str);
-        let address = match host {
-            Some(host) => Place::new(host, 0).find(RESOLVER).await.ok().map(|found| found.ip()),
-            None => None,
-        };
-        let subnet = address.map(subnet);
-        (endpoint, subnet)
-    });
-    stream::iter(places).buffered(AT_ONCE).collect().await
+    stream::iter(endpoints.into_iter().map(locate)).buffered(AT_ONCE).collect().await
+}
+
+async fn locate(endpoint: Endpoint) -> (Endpoint, Option<Vec<u8>>) {
+    let Some(host) = endpoint.params.get("host").and_then(serde_json::Value::as_str) else {
+        return (endpoint, None);
+    };
+    let found = Place::new(host, 0).find(RESOLVER).await;
+    (endpoint, found.ok().map(|found| subnet(found.ip())))
 }
 
 fn subnet(address: IpAddr) -> Vec<u8> {
