@@ -22,12 +22,7 @@ async fn add_provider(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let row = Query::insert()
         .into_table(Tenant::Table)
         .columns([Tenant::Id, Tenant::Path, Tenant::Name, Tenant::CreatedAt])
-        .values_panic([
-            uuid::Uuid::nil().into(),
-            "/".into(),
-            "Provider".into(),
-            0_i64.into(),
-        ])
+        .values_panic([uuid::Uuid::nil().into(), "/".into(), "Provider".into(), 0_i64.into()])
         .on_conflict(OnConflict::column(Tenant::Id).do_nothing().to_owned())
         .to_owned();
     manager.execute(row).await
