@@ -143,3 +143,33 @@ async fn names(lab: &Lab) -> Vec<String> {
     }
     names
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_be_entered_again_is_told_at_its_field() {
+    let lab = Lab::start(1).await;
+    let page = signed_in(&lab, "again").await;
+    page.open("/settings/users").await;
+    page.press(&format!("Actions for {USER}")).await;
+    page.press_beginning("New password").await;
+    page.fill("New password", "another horse battery").await;
+    page.press("Save").await;
+    page.see_refused("Present password", "present").await;
+    page.fill("Present password", "a guess").await;
+    page.press("Save").await;
+    page.see_refused("Present password", "not your password").await;
+    page.show("own-password").await;
+    page.fill("Present password", PASSWORD).await;
+    page.press("Save").await;
+    page.see(&format!("{USER} saved")).await;
+
+    let pdu = lab.get("/endpoints?q=kind:snmp_pdu").await.ok()["items"][0]["name"].clone();
+    page.open("/devices").await;
+    page.press(&format!("Actions for {}", pdu.as_str().unwrap())).await;
+    page.press("Change").await;
+    page.fill("Host", "127.0.0.2").await;
+    page.press("Save").await;
+    page.see_refused("Community", "The address changed").await;
+    page.see_refused("Write community", "The address changed").await;
+    page.show("moved-device").await;
+    page.assert_quiet(&[("/api/v1/session", 401), ("users", 422), ("endpoints", 422)]).await;
+}
