@@ -14,12 +14,13 @@ use rackhand_wire::{
         live::Object,
         power::StartPower,
     },
-    id::{CommandId, JobId, ServerId, StepId},
+    command::Outlet,
+    id::{AgentId, CommandId, JobId, ServerId, StepId},
     operation::Operation,
     power::{PathState, PowerReading, Switch},
 };
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -258,22 +259,21 @@ impl Worker<'_> {
     }
 
     async fn keep_off(&self) -> std::result::Result<(), Fault> {
-        let frame = || rackhand_wire::frame::ToAgent::KeepOff { cuts: self.stored.cuts.clone() };
-        let mut agents: Vec<_> = self
-            .blueprint
-            .plan
-            .outlets
-            .iter()
-            .filter_map(|path| self.blueprint.destinations.get(&path.connection))
-            .map(|to| self.app.agent_for(to.agent))
-            .collect();
-        agents.sort();
-        agents.dedup();
-        for agent in agents {
-            let offline = || Fault::new(FaultCode::Exec, Reason::AgentOffline, "");
-            self.app.roster.send(agent.ok_or_else(offline)?, frame()).await?;
+        for (agent, outlets) in self.outlets_by_agent() {
+            let agent = agent.ok_or_else(|| Fault::new(FaultCode::Exec, Reason::AgentOffline, ""))?;
+            self.app.roster.keep_off(agent, self.stored.cuts.clone(), outlets).await?;
         }
         Ok(())
+    }
+
+    fn outlets_by_agent(&self) -> BTreeMap<Option<AgentId>, Vec<Outlet>> {
+        let outlets = &self.blueprint.plan.outlets;
+        let mut agents = BTreeMap::<_, Vec<Outlet>>::new();
+        for to in outlets.iter().filter_map(|path| self.blueprint.destinations.get(&path.connection)) {
+            let outlet = Outlet { endpoint: to.endpoint, target: to.target.clone() };
+            agents.entry(self.app.agent_for(to.agent)).or_default().push(outlet);
+        }
+        agents
     }
 
     /// Waits; a person who asks to stop is heard at once where nothing depends on the time.
