@@ -97,6 +97,15 @@ impl Roster {
         self.ask(agent, id, Delivery { frame, secrets: Secrets::default() }).await.map(|_| ())
     }
 
+    /// Lets an agent forget commands whose outcomes are stored. One that is not there keeps them.
+    pub async fn acknowledge(&self, agent: AgentId, commands: Vec<CommandId>) {
+        let delivery = Delivery { frame: ToAgent::Acknowledge { commands }, secrets: Secrets::default() };
+        let Ok((to_agent, _)) = self.member(agent) else { return };
+        if to_agent.send(delivery).await.is_err() {
+            tracing::debug!(%agent, "an agent went away before it could forget what is done");
+        }
+    }
+
     async fn ask(&self, agent: AgentId, id: CommandId, delivery: Delivery) -> Result<Answer, Fault> {
         let (to_agent, pending) = self.member(agent)?;
         let (sender, receiver) = oneshot::channel();

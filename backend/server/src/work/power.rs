@@ -20,7 +20,11 @@ use rackhand_wire::{
     power::{PathState, PowerReading, Switch},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -35,6 +39,9 @@ struct Stored {
     run: Run,
     /// Commands that cut an outlet.
     cuts: Vec<CommandId>,
+    /// Commands that an agent journals.
+    #[serde(default)]
+    writes: Vec<CommandId>,
     locked: bool,
 }
 
@@ -66,7 +73,15 @@ pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<b
             let passed = work.job.started_at.map_or(0, |at| (now() - at).num_milliseconds().max(0));
             (serde_json::from_value(run)?, u64::try_from(passed).unwrap_or_default())
         }
-        None => (Stored { run: Run::start(blueprint.plan.clone(), 0), cuts: Vec::new(), locked: false }, 0),
+        None => (
+            Stored {
+                run: Run::start(blueprint.plan.clone(), 0),
+                cuts: Vec::new(),
+                writes: Vec::new(),
+                locked: false,
+            },
+            0,
+        ),
     };
     let job = work.job.id;
     let seq = steps::last_seq(app.db.reader(), job).await?;
@@ -145,6 +160,9 @@ impl Worker<'_> {
         let command = fresh_command();
         if matches!(step.effect, Effect::SwitchOutlet { to: Switch::Off, .. }) {
             self.stored.cuts.push(command);
+        }
+        if matches!(step.effect, Effect::SwitchOutlet { .. } | Effect::Command { .. }) {
+            self.stored.writes.push(command);
         }
         let (title, path) = words::step(&self.stored.run, &step.effect);
         let intent = steps::Intent {
@@ -276,6 +294,14 @@ impl Worker<'_> {
         agents
     }
 
+    /// Lets the agents forget what this job wrote, now that its outcome is stored.
+    async fn acknowledge(&self) {
+        let agents = self.blueprint.destinations.values().filter_map(|to| self.app.agent_for(to.agent));
+        for agent in agents.collect::<BTreeSet<_>>() {
+            self.app.roster.acknowledge(agent, self.stored.writes.clone()).await;
+        }
+    }
+
     /// Waits; a person who asks to stop is heard at once where nothing depends on the time.
     async fn wait(&mut self, phase: Phase, ms: u64) {
         let sleep = tokio::time::sleep(Duration::from_millis(ms));
@@ -351,6 +377,7 @@ impl Worker<'_> {
         let object = ("server", self.server, name.as_str());
         crate::audit::by_system(&tx, work.tenant, "server.power.result", object, detail).await?;
         tx.commit().await?;
+        self.acknowledge().await;
         self.app.live.tell(Object::Event, event.id);
         // What the devices' own pages show is no older than what the job has met.
         self.app.engine.poll_now(self.blueprint.destinations.values().map(|to| to.endpoint));
