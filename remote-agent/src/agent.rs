@@ -10,11 +10,11 @@ use std::{
     sync::{Arc, Mutex},
     time::Instant,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::{
     Delivery, Link, SecretSource, catalogue,
-    journal::Journal,
+    journal::{Journal, Moment},
     restore,
     worker::{self, Shared, Task},
 };
@@ -52,10 +52,15 @@ impl Agent {
     /// # Errors
     /// When the journal cannot be opened: without it nothing may be switched.
     pub fn start(config: Config) -> io::Result<Link> {
-        let journal = Journal::open(&config.journal)?;
+        let journal = Journal::open(&config.journal, Moment::now())?;
         let (to_agent, inbox) = mpsc::channel(1024);
         let (out, from_agent) = mpsc::channel(1024);
-        let shared = Arc::new(Shared { journal: Mutex::new(journal), timings: config.timings, out });
+        let shared = Arc::new(Shared {
+            journal: Mutex::new(journal),
+            timings: config.timings,
+            out,
+            rested: Notify::new(),
+        });
         let hello = Hello {
             agent: config.id,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -94,12 +99,8 @@ impl Agent {
                 let secrets = delivery.secrets;
                 self.queue(Task { command, secrets, received: Instant::now(), restores: false }).await;
             }
-            ToAgent::KeepOff { cuts } => {
-                for cut in cuts {
-                    if let Err(error) = self.shared.journal().settle(cut) {
-                        tracing::error!(%error, %cut, "could not note that an outlet stays off");
-                    }
-                }
+            ToAgent::KeepOff { id, cuts, outlets } => {
+                tokio::spawn(restore::keep_off(Arc::clone(&self.shared), id, cuts, outlets));
             }
             ToAgent::Acknowledge { commands } => {
                 for command in commands {

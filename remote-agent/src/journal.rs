@@ -2,15 +2,17 @@
 //!
 //! One JSON line per fact, synced before an effect. After a restart a command that is `Done` is
 //! answered from here, one that was `Started` and never ended is answered "lost", and an outlet that
-//! was cut with a time limit is still switched on again.
+//! was cut with a time limit is still switched on again. While the agent runs, that limit is counted by
+//! a clock that nobody sets; the time of day serves only to find out how much was left at a restart.
 
-use rackhand_wire::{Answer, Command, Fault, id::CommandId};
+use rackhand_wire::{Answer, Command, Fault, command::Outlet, id::CommandId};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Write},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// What is known of a command.
@@ -22,6 +24,43 @@ pub enum Known {
     Done(Result<Answer, Fault>),
 }
 
+/// One moment by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Time of day in milliseconds since 1970, which a person or NTP may set.
+    pub day: i64,
+    /// Time since some start, which only runs.
+    pub steady: Instant,
+}
+
+impl Moment {
+    /// Reads the clocks.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { day: chrono::Utc::now().timestamp_millis(), steady: Instant::now() }
+    }
+}
+
+/// How a restore that failed is tried again.
+#[derive(Debug, Clone, Copy)]
+pub struct BackOff {
+    /// The first pause; each is twice as long as the one before.
+    pub first: Duration,
+    /// The longest pause.
+    pub longest: Duration,
+}
+
+/// Whether outlets stay off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// They do.
+    Off,
+    /// One of them is being switched on in this moment.
+    Restoring,
+    /// One of them was switched on again, or may have been.
+    Restored,
+}
+
 /// An outlet that was cut and must be restored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cut {
@@ -29,6 +68,28 @@ pub struct Cut {
     pub command: Command,
     /// When it must be on again, in milliseconds since 1970.
     pub due_at: i64,
+}
+
+/// What became of a cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nobody touched it.
+    Dark,
+    /// The agent is switching it on.
+    Restoring,
+    /// The agent began to switch it on; whether the device took that is not known.
+    Tried,
+    /// It was switched on again.
+    Restored,
+}
+
+struct Held {
+    cut: Cut,
+    fate: Fate,
+    due: Instant,
+    /// Pause after the next try.
+    pause: Option<Duration>,
+    failures: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -42,6 +103,14 @@ enum Line {
         id: CommandId,
         result: Result<Answer, Fault>,
     },
+    /// The agent is about to undo the cut.
+    Restoring {
+        id: CommandId,
+    },
+    /// The cut was undone.
+    Restored {
+        id: CommandId,
+    },
     /// The cut needs no restoring any more.
     Settled {
         id: CommandId,
@@ -52,13 +121,22 @@ enum Line {
     },
 }
 
+/// A limit beyond this is as good as none.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+
 /// The journal of one agent.
 pub struct Journal {
     path: PathBuf,
     file: File,
     lines: usize,
+    facts: Facts,
+}
+
+/// What the lines come to.
+#[derive(Default)]
+struct Facts {
     known: HashMap<CommandId, Known>,
-    cuts: HashMap<CommandId, Cut>,
+    cuts: HashMap<CommandId, Held>,
 }
 
 impl Journal {
@@ -67,30 +145,20 @@ impl Journal {
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let (mut known, mut cuts) = (HashMap::new(), HashMap::new());
+    pub fn open(path: &Path, now: Moment) -> io::Result<Self> {
+        let mut facts = Facts::default();
         if let Ok(file) = File::open(path) {
             for line in BufReader::new(file).lines() {
-                let Ok(line) = serde_json::from_str::<Line>(&line?) else { continue };
-                match line {
-                    Line::Started { id, cut } => {
-                        known.insert(id, Known::Started);
-                        cuts.extend(cut.map(|cut| (id, cut)));
-                    }
-                    Line::Done { id, result } => {
-                        known.insert(id, Known::Done(result));
-                    }
-                    Line::Settled { id } => {
-                        cuts.remove(&id);
-                    }
-                    Line::Forgotten { id } => {
-                        known.remove(&id);
-                    }
+                if let Ok(line) = serde_json::from_str::<Line>(&line?) {
+                    facts.take(line, now);
                 }
             }
         }
+        for held in facts.cuts.values_mut().filter(|held| held.fate == Fate::Restoring) {
+            held.fate = Fate::Tried;
+        }
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        let mut journal = Self { path: path.to_owned(), file, lines: 0, known, cuts };
+        let mut journal = Self { path: path.to_owned(), file, lines: 0, facts };
         journal.compact()?;
         Ok(journal)
     }
@@ -98,23 +166,36 @@ impl Journal {
     /// Says what is known of a command.
     #[must_use]
     pub fn find(&self, id: CommandId) -> Option<&Known> {
-        self.known.get(&id)
+        self.facts.known.get(&id)
     }
 
     /// Lists the outlets that must be restored.
     #[must_use]
     pub fn cuts(&self) -> Vec<Cut> {
-        self.cuts.values().cloned().collect()
+        self.facts.cuts.values().filter(|held| held.is_pending()).map(|held| held.cut.clone()).collect()
     }
 
-    /// Notes that a command begins; synced, so that the device can be told afterwards.
+    /// Says whether a cut must still be restored.
+    #[must_use]
+    pub fn is_pending(&self, id: CommandId) -> bool {
+        self.facts.cuts.get(&id).is_some_and(Held::is_pending)
+    }
+
+    /// Notes that a command begins; synced, so that the device can be told afterwards. A fresh cut takes
+    /// the place of older ones: what they meant to restore is decided anew.
     ///
     /// # Errors
     /// When it could not be written: then the command must not run.
-    pub fn start(&mut self, id: CommandId, cut: Option<Cut>) -> io::Result<()> {
-        self.write(&Line::Started { id, cut: cut.clone() })?;
-        self.known.insert(id, Known::Started);
-        self.cuts.extend(cut.map(|cut| (id, cut)));
+    pub fn start(&mut self, command: &Command, now: Moment) -> io::Result<()> {
+        let cut = command.restore_after_ms.map(|after| Cut {
+            command: command.clone(),
+            due_at: now.day.saturating_add(i64::try_from(after).unwrap_or(i64::MAX)),
+        });
+        let older = if cut.is_some() { self.facts.others(command) } else { Vec::new() };
+        self.note(Line::Started { id: command.id, cut }, now)?;
+        for id in older {
+            self.note(Line::Settled { id }, now)?;
+        }
         Ok(())
     }
 
@@ -123,34 +204,112 @@ impl Journal {
     /// # Errors
     /// When it could not be written.
     pub fn done(&mut self, id: CommandId, result: &Result<Answer, Fault>) -> io::Result<()> {
-        self.known.insert(id, Known::Done(result.clone()));
+        self.facts.known.insert(id, Known::Done(result.clone()));
         self.write(&Line::Done { id, result: result.clone() })
     }
 
-    /// Notes that a cut needs no restoring any more. Says whether it did.
+    /// Notes that the outlet of a command was switched on: what cut it before is undone.
     ///
     /// # Errors
     /// When it could not be written.
-    pub fn settle(&mut self, id: CommandId) -> io::Result<bool> {
-        if self.cuts.remove(&id).is_none() {
-            return Ok(false);
-        }
-        self.write(&Line::Settled { id })?;
-        Ok(true)
+    pub fn switched_on(&mut self, command: &Command, now: Moment) -> io::Result<()> {
+        self.facts.others(command).into_iter().try_for_each(|id| self.restored(id, now))
     }
 
-    /// Forgets a command whose outcome the backend has stored.
+    /// Hands out the cuts whose time is up, each again only after a pause.
+    pub fn take_due(&mut self, now: Instant, back_off: BackOff) -> Vec<Command> {
+        let waiting = |held: &&mut Held| matches!(held.fate, Fate::Dark | Fate::Tried) && held.due <= now;
+        let due = self.facts.cuts.values_mut().filter(waiting).map(|held| {
+            let pause = held.pause.unwrap_or(back_off.first);
+            held.due = now + pause;
+            held.pause = Some((pause * 2).min(back_off.longest));
+            held.cut.command.clone()
+        });
+        due.collect()
+    }
+
+    /// Notes that the agent switches on again what a command cut. It holds for this process even when it
+    /// could not be written.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub fn restoring(&mut self, id: CommandId, now: Moment) -> io::Result<()> {
+        let line = Line::Restoring { id };
+        let written = self.write(&line);
+        self.facts.take(line, now);
+        written
+    }
+
+    /// Notes that a restore failed. Says how often it has, since this process began.
+    pub fn failed(&mut self, id: CommandId) -> u32 {
+        let Some(held) = self.facts.cuts.get_mut(&id).filter(|held| held.is_pending()) else { return 0 };
+        if held.fate == Fate::Restoring {
+            held.fate = Fate::Tried;
+        }
+        held.failures += 1;
+        held.failures
+    }
+
+    /// Notes that a cut was undone.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub fn restored(&mut self, id: CommandId, now: Moment) -> io::Result<()> {
+        let line = Line::Restored { id };
+        let written = self.write(&line);
+        self.facts.take(line, now);
+        written
+    }
+
+    /// Lets outlets stay off: all of them, or none when one of the cuts was undone or may have been.
+    /// Every cut of the outlets counts, whichever job made it.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub fn keep_off(&mut self, cuts: &[CommandId], outlets: &[Outlet], now: Moment) -> io::Result<Kept> {
+        let mut settled = Vec::new();
+        let mut verdict = Kept::Off;
+        for (id, held) in &self.facts.cuts {
+            let named = cuts.contains(id);
+            if !named && !outlets.iter().any(|outlet| is_at(&held.cut.command, outlet)) {
+                continue;
+            }
+            match held.fate {
+                Fate::Dark => settled.push(*id),
+                Fate::Restoring => return Ok(Kept::Restoring),
+                Fate::Tried => verdict = Kept::Restored,
+                // An older job's cut that was undone in its time says nothing of today.
+                Fate::Restored if named => verdict = Kept::Restored,
+                Fate::Restored => {}
+            }
+        }
+        if verdict == Kept::Off {
+            for id in settled {
+                self.note(Line::Settled { id }, now)?;
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// Forgets a command whose outcome the backend has stored. A cut that must be restored still is.
     ///
     /// # Errors
     /// When it could not be written.
     pub fn forget(&mut self, id: CommandId) -> io::Result<()> {
-        if self.known.remove(&id).is_some() {
+        if self.facts.known.contains_key(&id) {
+            self.facts.forget(id);
             // Not synced: forgetting twice does no harm.
             self.append(&Line::Forgotten { id })?;
         }
-        if self.lines > 4096 && self.lines > 4 * (self.known.len() + self.cuts.len()) {
+        if self.lines > 4096 && self.lines > 4 * (self.facts.known.len() + self.facts.cuts.len()) {
             self.compact()?;
         }
+        Ok(())
+    }
+
+    fn note(&mut self, line: Line, now: Moment) -> io::Result<()> {
+        self.write(&line)?;
+        self.facts.take(line, now);
         Ok(())
     }
 
@@ -170,14 +329,7 @@ impl Journal {
     fn compact(&mut self) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
         let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&fresh)?;
-        let mut lines = Vec::new();
-        let ids: Vec<CommandId> = self.known.keys().chain(self.cuts.keys()).copied().collect();
-        for id in ids {
-            lines.push(Line::Started { id, cut: self.cuts.get(&id).cloned() });
-            if let Some(Known::Done(result)) = self.known.get(&id) {
-                lines.push(Line::Done { id, result: result.clone() });
-            }
-        }
+        let lines = self.facts.lines();
         for line in &lines {
             serde_json::to_writer(&mut file, line)?;
             file.write_all(b"\n")?;
@@ -193,60 +345,100 @@ impl Journal {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rackhand_wire::{Operation, command::EndpointSpec, power::Switch};
-    use uuid::Uuid;
-
-    fn id(n: u128) -> CommandId {
-        CommandId(Uuid::from_u128(n))
-    }
-
-    fn cut(n: u128) -> Cut {
-        let endpoint = EndpointSpec { id: None, kind: "snmp_pdu".into(), params: ().into(), pinned: None };
-        let command = Command {
-            id: id(n),
-            endpoint,
-            target: serde_json::json!({"outlet": "7"}),
-            operation: Operation::SetOutlet { to: Switch::Off },
-            expires_in_ms: None,
-            restore_after_ms: Some(1000),
-            fence: 0,
-            urgency: rackhand_wire::command::Urgency::Awaited,
-        };
-        Cut { command, due_at: 5 }
-    }
-
-    #[test]
-    fn a_restart_knows_what_was_begun_done_and_cut() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        let mut journal = Journal::open(&path).unwrap();
-        journal.start(id(1), Some(cut(1))).unwrap();
-        journal.start(id(2), None).unwrap();
-        journal.done(id(2), &Ok(Answer::Done)).unwrap();
-        journal.start(id(3), Some(cut(3))).unwrap();
-        journal.settle(id(3)).unwrap();
-        journal.forget(id(3)).unwrap();
-        drop(journal);
-        for _ in 0..2 {
-            let journal = Journal::open(&path).unwrap();
-            assert_eq!(journal.find(id(1)), Some(&Known::Started));
-            assert_eq!(journal.find(id(2)), Some(&Known::Done(Ok(Answer::Done))));
-            assert_eq!(journal.find(id(3)), None);
-            assert_eq!(journal.cuts(), [cut(1)]);
+impl Facts {
+    fn take(&mut self, line: Line, now: Moment) {
+        match line {
+            Line::Started { id, cut } => {
+                self.known.insert(id, Known::Started);
+                self.cuts.extend(cut.map(|cut| (id, Held::new(cut, now))));
+            }
+            Line::Done { id, result } => {
+                self.known.insert(id, Known::Done(result));
+            }
+            Line::Restoring { id } => {
+                if let Some(held) = self.cuts.get_mut(&id) {
+                    held.fate = Fate::Restoring;
+                }
+            }
+            // Nobody will ask for what was forgotten.
+            Line::Restored { id } if !self.known.contains_key(&id) => {
+                self.cuts.remove(&id);
+            }
+            Line::Restored { id } => {
+                if let Some(held) = self.cuts.get_mut(&id) {
+                    held.fate = Fate::Restored;
+                }
+            }
+            Line::Settled { id } => {
+                self.cuts.remove(&id);
+            }
+            Line::Forgotten { id } => self.forget(id),
         }
     }
 
-    #[test]
-    fn a_torn_last_line_is_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        Journal::open(&path).unwrap().start(id(1), None).unwrap();
-        let mut text = fs::read(&path).unwrap();
-        text.extend_from_slice(br#"{"fact":"done","id":"00000000"#);
-        fs::write(&path, text).unwrap();
-        assert_eq!(Journal::open(&path).unwrap().find(id(1)), Some(&Known::Started));
+    fn forget(&mut self, id: CommandId) {
+        self.known.remove(&id);
+        if !self.cuts.get(&id).is_some_and(Held::is_pending) {
+            self.cuts.remove(&id);
+        }
+    }
+
+    /// Other cuts of a command's outlet.
+    fn others(&self, command: &Command) -> Vec<CommandId> {
+        // Only a device with an id is ever restored, as its credentials are found by it. Its parameters may
+        // have changed since it was cut.
+        let Some(endpoint) = command.endpoint.id else { return Vec::new() };
+        let outlet = Outlet { endpoint, target: command.target.clone() };
+        let cuts =
+            self.cuts.iter().filter(|(id, held)| **id != command.id && is_at(&held.cut.command, &outlet));
+        cuts.map(|(id, _)| *id).collect()
+    }
+
+    /// Lines that come to the same.
+    fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for (id, held) in &self.cuts {
+            let id = *id;
+            lines.push(Line::Started { id, cut: Some(held.cut.clone()) });
+            match held.fate {
+                Fate::Dark => {}
+                Fate::Restoring | Fate::Tried => lines.push(Line::Restoring { id }),
+                Fate::Restored => lines.push(Line::Restored { id }),
+            }
+            if !self.known.contains_key(&id) {
+                lines.push(Line::Forgotten { id });
+            }
+        }
+        for (id, known) in &self.known {
+            let id = *id;
+            if !self.cuts.contains_key(&id) {
+                lines.push(Line::Started { id, cut: None });
+            }
+            if let Known::Done(result) = known {
+                lines.push(Line::Done { id, result: result.clone() });
+            }
+        }
+        lines
     }
 }
+
+impl Held {
+    /// A clock that was set makes the time left no longer than the whole.
+    fn new(cut: Cut, now: Moment) -> Self {
+        let whole = Duration::from_millis(cut.command.restore_after_ms.unwrap_or(0)).min(LONGEST);
+        let left = u64::try_from(cut.due_at.saturating_sub(now.day)).unwrap_or(0);
+        let due = now.steady + Duration::from_millis(left).min(whole);
+        Self { cut, fate: Fate::Dark, due, pause: None, failures: 0 }
+    }
+
+    fn is_pending(&self) -> bool {
+        self.fate != Fate::Restored
+    }
+}
+
+fn is_at(command: &Command, outlet: &Outlet) -> bool {
+    command.endpoint.id == Some(outlet.endpoint) && command.target == outlet.target
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,10 @@
 //! Switches on again what was cut, when nobody else did in time.
 
-use rackhand_wire::Command;
+use rackhand_wire::{
+    Answer, Command, Fault, FaultCode, Reason, command::Outlet, frame::ToBackend, id::CommandId,
+};
 use std::{
-    collections::HashMap,
+    pin::pin,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
@@ -10,29 +12,22 @@ use tokio::sync::mpsc;
 
 use crate::{
     SecretSource,
+    journal::{BackOff, Kept, Moment},
     worker::{Shared, Task},
 };
 
 /// Looks for outlets whose time is up, until the agent ends. A failed restore is tried again for ever:
 /// a dark server is worse than a busy PDU.
 pub async fn watch(agent: Weak<Shared>, secrets: Arc<dyn SecretSource>, due: mpsc::Sender<Task>) {
-    let mut tried: HashMap<rackhand_wire::id::CommandId, Instant> = HashMap::new();
     loop {
         let Some(shared) = agent.upgrade() else { return };
         let pause = shared.timings.outlet_poll.min(Duration::from_secs(1));
-        let again = shared.timings.outlet_read_back;
-        let now = chrono::Utc::now().timestamp_millis();
-        let mut cuts = shared.journal().cuts();
+        let back_off = BackOff { first: shared.timings.busy_back_off, longest: shared.timings.busy_budget };
+        let commands = shared.journal().take_due(Instant::now(), back_off);
         drop(shared);
-        tried.retain(|id, _| cuts.iter().any(|cut| cut.command.id == *id));
-        cuts.retain(|cut| cut.due_at <= now);
-        for cut in cuts {
-            let id = cut.command.id;
-            if tried.get(&id).is_some_and(|at| at.elapsed() < again) {
-                continue;
-            }
-            tried.insert(id, Instant::now());
-            let Some(task) = task(&secrets, cut.command).await else { continue };
+        for command in commands {
+            let id = command.id;
+            let Some(task) = task(&secrets, command).await else { continue };
             tracing::warn!(command = %id, "nobody restored this outlet in time; the agent does");
             if due.send(task).await.is_err() {
                 return;
@@ -45,4 +40,31 @@ pub async fn watch(agent: Weak<Shared>, secrets: Arc<dyn SecretSource>, due: mps
 async fn task(secrets: &Arc<dyn SecretSource>, command: Command) -> Option<Task> {
     let secrets = secrets.find(command.endpoint.id?).await?;
     Some(Task { command, secrets, received: Instant::now(), restores: true })
+}
+
+/// Lets outlets stay off and answers whether they do. A restore under way ends first.
+pub async fn keep_off(shared: Arc<Shared>, id: CommandId, cuts: Vec<CommandId>, outlets: Vec<Outlet>) {
+    let begun = Instant::now();
+    let result = loop {
+        let mut rested = pin!(shared.rested.notified());
+        // From here on no end is missed.
+        rested.as_mut().enable();
+        let kept = shared.journal().keep_off(&cuts, &outlets, Moment::now());
+        match kept {
+            Ok(Kept::Off) => break Ok(Answer::Done),
+            Ok(Kept::Restoring) => rested.await,
+            Ok(Kept::Restored) => {
+                let detail = "the time limit of a cut had passed and its outlet was switched on again";
+                break Err(Fault::new(FaultCode::Exec, Reason::Expired, detail));
+            }
+            Err(error) => {
+                let detail = format!("the journal cannot be written: {error}");
+                break Err(Fault::new(FaultCode::Exec, Reason::Internal, detail));
+            }
+        }
+    };
+    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if shared.out.send(ToBackend::Finished { command: id, result, took_ms }).await.is_err() {
+        tracing::debug!(command = %id, "no backend to tell whether outlets stay off");
+    }
 }

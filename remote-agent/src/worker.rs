@@ -2,21 +2,20 @@
 
 use rackhand_driver::{Endpoint, Opening, perform};
 use rackhand_wire::{
-    Answer, Command, Fault, FaultCode, Operation, Reason, Secrets, Timings, command::Urgency,
-    frame::ToBackend, power::Switch,
+    Answer, Command, Fault, FaultCode, Operation, OutletState, Reason, Secrets, Timings, command::Urgency,
+    frame::ToBackend, id::CommandId, power::Switch,
 };
 use sha2::{Digest, Sha256};
 use std::{
     collections::VecDeque,
-    io,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::{
     catalogue,
-    journal::{Cut, Journal, Known},
+    journal::{Journal, Known, Moment},
 };
 
 /// A command with what it needs, in a device's queue.
@@ -33,6 +32,8 @@ pub struct Shared {
     pub journal: Mutex<Journal>,
     pub timings: Timings,
     pub out: mpsc::Sender<ToBackend>,
+    /// Called whenever a restore has ended.
+    pub rested: Notify,
 }
 
 impl Shared {
@@ -118,6 +119,9 @@ impl Line {
 }
 
 async fn one(shared: &Shared, opened: &mut Option<Opened>, task: &Task) {
+    if task.restores {
+        return restore(shared, opened, task).await;
+    }
     let begun = Instant::now();
     let result = run(shared, opened, task).await;
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -125,22 +129,17 @@ async fn one(shared: &Shared, opened: &mut Option<Opened>, task: &Task) {
 }
 
 async fn answer(shared: &Shared, task: &Task, result: Result<Answer, Fault>, took_ms: u64) {
-    let id = task.command.id;
-    let frame = if task.restores {
-        ToBackend::Restored { cut: id, result: result.map(|_| ()) }
-    } else {
-        ToBackend::Finished { command: id, result, took_ms }
-    };
-    if shared.out.send(frame).await.is_err() {
-        tracing::debug!(command = %id, "no backend to tell; the journal keeps the outcome");
+    tell(shared, ToBackend::Finished { command: task.command.id, result, took_ms }).await;
+}
+
+async fn tell(shared: &Shared, frame: ToBackend) {
+    if let Err(mpsc::error::SendError(frame)) = shared.out.send(frame).await {
+        tracing::debug!(?frame, "no backend to tell; the journal keeps the outcome");
     }
 }
 
 async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Result<Answer, Fault> {
     let command = &task.command;
-    if task.restores {
-        return restore(shared, opened, task).await;
-    }
     if let Some(known) = shared.journal().find(command.id).cloned() {
         return match known {
             Known::Done(result) => result,
@@ -169,21 +168,9 @@ async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Resul
     result
 }
 
-/// Journals a write, and the time after which its cut is undone. A fresh cut takes the place of older
-/// ones: what they meant to restore is decided anew.
+/// Journals a write, and the time after which its cut is undone.
 fn begin(shared: &Shared, command: &Command) -> Result<(), Fault> {
-    let mut journal = shared.journal();
-    let cut = command.restore_after_ms.map(|after| Cut {
-        command: command.clone(),
-        due_at: chrono::Utc::now()
-            .timestamp_millis()
-            .saturating_add(i64::try_from(after).unwrap_or(i64::MAX)),
-    });
-    let mut write = || {
-        journal.start(command.id, cut.clone())?;
-        if cut.is_some() { settle_others(&mut journal, command) } else { Ok(()) }
-    };
-    write().map_err(|error| {
+    shared.journal().start(command, Moment::now()).map_err(|error| {
         let detail = format!("the journal cannot be written: {error}");
         Fault::new(FaultCode::Exec, Reason::Internal, detail)
     })
@@ -195,7 +182,7 @@ fn end(shared: &Shared, command: &Command, result: &Result<Answer, Fault>) {
     let mut journal = shared.journal();
     let mut write = || {
         if result.is_ok() && (command.operation == Operation::SetOutlet { to: Switch::On }) {
-            settle_others(&mut journal, command)?;
+            journal.switched_on(command, Moment::now())?;
         }
         journal.done(command.id, result)
     };
@@ -204,31 +191,49 @@ fn end(shared: &Shared, command: &Command, result: &Result<Answer, Fault>) {
     }
 }
 
-fn settle_others(journal: &mut Journal, command: &Command) -> io::Result<()> {
-    for old in journal.cuts() {
-        if old.command.id != command.id && same_outlet(&old.command, command) {
-            journal.settle(old.command.id)?;
-        }
+/// Switches on again what a command cut, unless that was settled meanwhile, and tells what is news: the
+/// first failure and the success.
+async fn restore(shared: &Shared, opened: &mut Option<Opened>, task: &Task) {
+    let cut = task.command.id;
+    let result = match open(shared, opened, task).await {
+        Err(fault) => Err(fault),
+        Ok(_) if !begin_restore(shared, cut) => return,
+        Ok(endpoint) => switch_on(endpoint.as_ref(), &task.command).await,
+    };
+    let news = end_restore(shared, cut, &result);
+    shared.rested.notify_waiters();
+    if news {
+        tell(shared, ToBackend::Restored { cut, result }).await;
     }
-    Ok(())
 }
 
-async fn restore(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Result<Answer, Fault> {
-    let command = &task.command;
-    let still_due = shared.journal().cuts().iter().any(|cut| cut.command.id == command.id);
-    if !still_due {
-        return Ok(Answer::Done);
+fn begin_restore(shared: &Shared, cut: CommandId) -> bool {
+    let mut journal = shared.journal();
+    if !journal.is_pending(cut) {
+        return false;
     }
-    let endpoint = open(shared, opened, task).await?;
-    let on = Operation::SetOutlet { to: Switch::On };
-    perform(endpoint.as_ref(), &command.target, &on).await?;
-    match perform(endpoint.as_ref(), &command.target, &Operation::ReadOutlet).await? {
-        Answer::Outlet(reading) if reading.state == rackhand_wire::OutletState::On => {
-            if let Err(error) = shared.journal().settle(command.id) {
-                tracing::error!(%error, command = %command.id, "a restored outlet could not be journaled");
-            }
-            Ok(Answer::Done)
-        }
+    if let Err(error) = journal.restoring(cut, Moment::now()) {
+        tracing::error!(%error, command = %cut, "a restore could not be journaled; it is done all the same");
+    }
+    true
+}
+
+fn end_restore(shared: &Shared, cut: CommandId, result: &Result<(), Fault>) -> bool {
+    let mut journal = shared.journal();
+    if let Err(fault) = result {
+        tracing::warn!(%fault, command = %cut, "an outlet could not be restored; it is tried again");
+        return journal.failed(cut) == 1;
+    }
+    if let Err(error) = journal.restored(cut, Moment::now()) {
+        tracing::error!(%error, command = %cut, "a restored outlet could not be journaled");
+    }
+    true
+}
+
+async fn switch_on(endpoint: &dyn Endpoint, cut: &Command) -> Result<(), Fault> {
+    perform(endpoint, &cut.target, &Operation::SetOutlet { to: Switch::On }).await?;
+    match perform(endpoint, &cut.target, &Operation::ReadOutlet).await? {
+        Answer::Outlet(reading) if reading.state == OutletState::On => Ok(()),
         Answer::Outlet(_)
         | Answer::Done
         | Answer::Identity(_)
@@ -238,10 +243,6 @@ async fn restore(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> R
             Err(Fault::new(FaultCode::State, Reason::NoEffect, "it is not on yet"))
         }
     }
-}
-
-fn same_outlet(a: &Command, b: &Command) -> bool {
-    a.endpoint.id == b.endpoint.id && a.endpoint.params == b.endpoint.params && a.target == b.target
 }
 
 /// Opens the device, or keeps it open while parameters and credentials are the same.

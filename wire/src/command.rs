@@ -43,6 +43,15 @@ pub enum Urgency {
     Background,
 }
 
+/// An outlet of a device, however the device is reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outlet {
+    /// The device.
+    pub endpoint: EndpointId,
+    /// The place on it, as in [`Command::target`].
+    pub target: Value,
+}
+
 /// How to reach a device, without its credentials.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndpointSpec {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Answer, Command, Fault,
+    command::Outlet,
     id::{AgentId, CommandId},
 };
 
@@ -14,10 +15,15 @@ use crate::{
 pub enum ToAgent {
     /// Do this.
     Execute(Command),
-    /// The outlets that these commands cut stay off: off was proven on all of them.
+    /// These outlets stay off: off was proven on all of them. Answered as a command is; it fails, and
+    /// nothing is kept off, when one of the cuts was undone meanwhile.
     KeepOff {
-        /// The cutting commands.
+        /// Id of the answer.
+        id: CommandId,
+        /// The commands that the caller cut with.
         cuts: Vec<CommandId>,
+        /// The outlets; cuts of earlier callers are kept off too.
+        outlets: Vec<Outlet>,
     },
     /// The backend has stored these outcomes; the journal may forget them.
     Acknowledge {
@@ -46,7 +52,8 @@ pub enum ToBackend {
         /// How long the device took, by the agent's clock.
         took_ms: u64,
     },
-    /// The agent restored by itself what a command had cut.
+    /// The agent restored by itself what a command had cut, or failed to: it tells the first failure and,
+    /// while it tries on, at last the success.
     Restored {
         /// The cutting command.
         cut: CommandId,

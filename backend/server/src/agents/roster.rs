@@ -1,7 +1,9 @@
 use rackhand_agent::{Delivery, Link};
+use rackhand_store::fresh_id;
 use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Reason, Secrets,
     api::agent::AgentState,
+    command::Outlet,
     frame::{Hello, ToAgent, ToBackend},
     id::{AgentId, CommandId},
 };
@@ -66,6 +68,8 @@ impl Roster {
                 }
             }
             roster.members().remove(&agent);
+            // Whoever waits holds the list itself, and would wait for ever.
+            pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
         });
     }
 
@@ -75,26 +79,43 @@ impl Roster {
     /// What the device or the agent reports; `Exec` when the agent is not there.
     pub async fn execute(&self, agent: AgentId, command: Command, secrets: Secrets) -> Result<Answer, Fault> {
         let id = command.id;
+        self.ask(agent, id, Delivery { frame: ToAgent::Execute(command), secrets }).await
+    }
+
+    /// Lets outlets stay off that were cut with a time limit, by these commands or earlier ones.
+    ///
+    /// # Errors
+    /// When one of the cuts was undone meanwhile, or the agent cannot say: then nothing stays off.
+    pub async fn keep_off(
+        &self,
+        agent: AgentId,
+        cuts: Vec<CommandId>,
+        outlets: Vec<Outlet>,
+    ) -> Result<(), Fault> {
+        let id = CommandId(fresh_id());
+        let frame = ToAgent::KeepOff { id, cuts, outlets };
+        self.ask(agent, id, Delivery { frame, secrets: Secrets::default() }).await.map(|_| ())
+    }
+
+    /// Lets an agent forget commands whose outcomes are stored. One that is not there keeps them.
+    pub async fn acknowledge(&self, agent: AgentId, commands: Vec<CommandId>) {
+        let delivery = Delivery { frame: ToAgent::Acknowledge { commands }, secrets: Secrets::default() };
+        let Ok((to_agent, _)) = self.member(agent) else { return };
+        if to_agent.send(delivery).await.is_err() {
+            tracing::debug!(%agent, "an agent went away before it could forget what is done");
+        }
+    }
+
+    async fn ask(&self, agent: AgentId, id: CommandId, delivery: Delivery) -> Result<Answer, Fault> {
         let (to_agent, pending) = self.member(agent)?;
         let (sender, receiver) = oneshot::channel();
         pending.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
-        let delivery = Delivery { frame: ToAgent::Execute(command), secrets };
         if to_agent.send(delivery).await.is_err() {
             pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             return Err(offline());
         }
         let lost = "the agent went away while it executed this";
         receiver.await.unwrap_or_else(|_| Err(Fault::new(FaultCode::Lost, Reason::Interrupted, lost)))
-    }
-
-    /// Sends a frame that has no answer.
-    ///
-    /// # Errors
-    /// `Exec` when the agent is not there.
-    pub async fn send(&self, agent: AgentId, frame: ToAgent) -> Result<(), Fault> {
-        let (to_agent, _) = self.member(agent)?;
-        let delivery = Delivery { frame, secrets: Secrets::default() };
-        to_agent.send(delivery).await.map_err(|_| offline())
     }
 
     /// Says whether an agent is connected.
@@ -128,4 +149,50 @@ impl Roster {
 
 fn offline() -> Fault {
     Fault::new(FaultCode::Exec, Reason::AgentOffline, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A roster with one agent, and the agent's end of the link.
+    fn joined() -> (Arc<Roster>, AgentId, mpsc::Receiver<Delivery>, mpsc::Sender<ToBackend>) {
+        let roster = Arc::new(Roster::default());
+        let (to_agent, inbox) = mpsc::channel(4);
+        let (out, from_agent) = mpsc::channel(4);
+        let (told, _) = mpsc::channel(4);
+        let id = AgentId(fresh_id());
+        roster.join(id, Link { to_agent, from_agent }, told);
+        (roster, id, inbox, out)
+    }
+
+    #[tokio::test]
+    async fn whether_outlets_stay_off_is_what_the_agent_says() {
+        let (roster, id, mut inbox, out) = joined();
+        let expired = Fault::new(FaultCode::Exec, Reason::Expired, "");
+        for said in [Ok(()), Err(expired)] {
+            let agent = async {
+                let ToAgent::KeepOff { id: command, .. } = inbox.recv().await.unwrap().frame else {
+                    panic!()
+                };
+                let result = said.clone().map(|()| Answer::Done);
+                out.send(ToBackend::Finished { command, result, took_ms: 0 }).await.unwrap();
+            };
+            let (heard, ()) = tokio::join!(roster.keep_off(id, Vec::new(), Vec::new()), agent);
+            assert_eq!(heard, said);
+        }
+        assert_eq!(roster.in_flight(id), 0);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_an_agent_that_went_away() {
+        let (roster, id, mut inbox, out) = joined();
+        let agent = async {
+            inbox.recv().await.unwrap();
+            drop((inbox, out));
+        };
+        let (heard, ()) = tokio::join!(roster.keep_off(id, Vec::new(), Vec::new()), agent);
+        assert_eq!(heard.unwrap_err().code, FaultCode::Lost);
+        assert_eq!(roster.state(id), AgentState::Offline);
+    }
 }

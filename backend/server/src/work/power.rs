@@ -14,12 +14,17 @@ use rackhand_wire::{
         live::Object,
         power::StartPower,
     },
-    id::{CommandId, JobId, ServerId, StepId},
+    command::Outlet,
+    id::{AgentId, CommandId, JobId, ServerId, StepId},
     operation::Operation,
     power::{PathState, PowerReading, Switch},
 };
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -34,6 +39,9 @@ struct Stored {
     run: Run,
     /// Commands that cut an outlet.
     cuts: Vec<CommandId>,
+    /// Commands that an agent journals.
+    #[serde(default)]
+    writes: Vec<CommandId>,
     locked: bool,
 }
 
@@ -65,7 +73,15 @@ pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<b
             let passed = work.job.started_at.map_or(0, |at| (now() - at).num_milliseconds().max(0));
             (serde_json::from_value(run)?, u64::try_from(passed).unwrap_or_default())
         }
-        None => (Stored { run: Run::start(blueprint.plan.clone(), 0), cuts: Vec::new(), locked: false }, 0),
+        None => (
+            Stored {
+                run: Run::start(blueprint.plan.clone(), 0),
+                cuts: Vec::new(),
+                writes: Vec::new(),
+                locked: false,
+            },
+            0,
+        ),
     };
     let job = work.job.id;
     let seq = steps::last_seq(app.db.reader(), job).await?;
@@ -148,6 +164,9 @@ impl Worker<'_> {
         let command = fresh_command();
         if matches!(step.effect, Effect::SwitchOutlet { to: Switch::Off, .. }) {
             self.stored.cuts.push(command);
+        }
+        if matches!(step.effect, Effect::SwitchOutlet { .. } | Effect::Command { .. }) {
+            self.stored.writes.push(command);
         }
         let (title, path) = words::step(&self.stored.run, &step.effect);
         let intent = steps::Intent {
@@ -266,22 +285,29 @@ impl Worker<'_> {
     }
 
     async fn keep_off(&self) -> std::result::Result<(), Fault> {
-        let frame = || rackhand_wire::frame::ToAgent::KeepOff { cuts: self.stored.cuts.clone() };
-        let mut agents: Vec<_> = self
-            .blueprint
-            .plan
-            .outlets
-            .iter()
-            .filter_map(|path| self.blueprint.destinations.get(&path.connection))
-            .map(|to| self.app.agent_for(to.agent))
-            .collect();
-        agents.sort();
-        agents.dedup();
-        for agent in agents {
-            let offline = || Fault::new(FaultCode::Exec, Reason::AgentOffline, "");
-            self.app.roster.send(agent.ok_or_else(offline)?, frame()).await?;
+        for (agent, outlets) in self.outlets_by_agent() {
+            let agent = agent.ok_or_else(|| Fault::new(FaultCode::Exec, Reason::AgentOffline, ""))?;
+            self.app.roster.keep_off(agent, self.stored.cuts.clone(), outlets).await?;
         }
         Ok(())
+    }
+
+    fn outlets_by_agent(&self) -> BTreeMap<Option<AgentId>, Vec<Outlet>> {
+        let outlets = &self.blueprint.plan.outlets;
+        let mut agents = BTreeMap::<_, Vec<Outlet>>::new();
+        for to in outlets.iter().filter_map(|path| self.blueprint.destinations.get(&path.connection)) {
+            let outlet = Outlet { endpoint: to.endpoint, target: to.target.clone() };
+            agents.entry(self.app.agent_for(to.agent)).or_default().push(outlet);
+        }
+        agents
+    }
+
+    /// Lets the agents forget what this job wrote, now that its outcome is stored.
+    async fn acknowledge(&self) {
+        let agents = self.blueprint.destinations.values().filter_map(|to| self.app.agent_for(to.agent));
+        for agent in agents.collect::<BTreeSet<_>>() {
+            self.app.roster.acknowledge(agent, self.stored.writes.clone()).await;
+        }
     }
 
     /// Waits; a person who asks to stop is heard at once where nothing depends on the time.
@@ -367,6 +393,7 @@ impl Worker<'_> {
         if let Some(next) = next {
             super::launch(self.app, next);
         }
+        self.acknowledge().await;
         self.app.live.tell(Object::Event, event.id);
         // What the devices' own pages show is no older than what the job has met.
         self.app.engine.poll_now(self.blueprint.destinations.values().map(|to| to.endpoint));

@@ -1,5 +1,7 @@
 //! The agent before devices that stay silent.
 
+mod restores;
+
 use async_trait::async_trait;
 use rackhand_wire::{
     Command, Fault, FaultCode, Operation, Reason, Secret, Secrets, Timings,

@@ -1,0 +1,206 @@
+//! The agent and the outlets of a simulated PDU that it cut with a time limit.
+
+use async_trait::async_trait;
+use rackhand_simulators::{
+    pdu::{PduAccess, PduAgent, PduModel},
+    world::{OutletFault, OutletId, Pdu, World, WorldTimings},
+};
+use rackhand_wire::{
+    Command, Fault, FaultCode, Operation, Reason, Secrets, Timings,
+    command::{EndpointSpec, Outlet, Urgency},
+    frame::{ToAgent, ToBackend},
+    id::{AgentId, CommandId, EndpointId},
+    power::Switch,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{SOON, id};
+use crate::{Agent, Config, Delivery, Link, SecretSource};
+
+/// Hands out the PDU's credentials and counts how often: once for each restore.
+#[derive(Default)]
+struct Keys {
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl SecretSource for Keys {
+    async fn find(&self, _: EndpointId) -> Option<Secrets> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Some(secrets())
+    }
+}
+
+fn secrets() -> Secrets {
+    [("community", "public"), ("write_community", "private")].into_iter().collect()
+}
+
+struct Bench {
+    link: Link,
+    keys: Arc<Keys>,
+    pdu: Pdu,
+    snmp: PduAgent,
+    _world: World,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let world = World::new(WorldTimings::quick());
+        let pdu = world.add_pdu("pdu-a", 8);
+        world.add_machine("srv-01", &[OutletId::new("pdu-a", 7)]);
+        let addr = "127.0.0.1:0".parse().unwrap();
+        let snmp =
+            PduAgent::start(pdu.clone(), PduModel::ApcRpdu2, addr, &PduAccess::default()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Arc::new(Keys::default());
+        let link = Agent::start(Config {
+            id: AgentId(id(1)),
+            journal: folder.path().join("journal"),
+            timings: Timings::default().scaled(0.02),
+            secrets: Arc::<Keys>::clone(&keys),
+        })
+        .unwrap();
+        Self { link, keys, pdu, snmp, _world: world, _folder: folder }
+    }
+
+    /// Cuts an outlet for a while.
+    async fn cut(&mut self, n: u128, outlet: u16, limit: Duration) {
+        let command = Command {
+            id: CommandId(id(n)),
+            endpoint: EndpointSpec {
+                id: Some(EndpointId(id(7))),
+                kind: "snmp_pdu".into(),
+                params: serde_json::json!({
+                    "host": "127.0.0.1", "port": self.snmp.addr().port(), "version": "v2c",
+                }),
+                pinned: None,
+            },
+            target: target(outlet),
+            operation: Operation::SetOutlet { to: Switch::Off },
+            expires_in_ms: None,
+            restore_after_ms: u64::try_from(limit.as_millis()).ok(),
+            fence: 1,
+            urgency: Urgency::Awaited,
+        };
+        self.tell(ToAgent::Execute(command)).await;
+        let answer = self.hear(|frame| finished(frame, n)).await;
+        assert_eq!(answer, Ok(()));
+        assert!(!self.is_on(outlet));
+    }
+
+    async fn tell(&self, frame: ToAgent) {
+        self.link.to_agent.send(Delivery { frame, secrets: secrets() }).await.ok().unwrap();
+    }
+
+    async fn keep_off(&self, n: u128, cuts: &[u128], outlets: &[u16]) {
+        let cuts = cuts.iter().map(|n| CommandId(id(*n))).collect();
+        let outlet = |outlet: &u16| Outlet { endpoint: EndpointId(id(7)), target: target(*outlet) };
+        let outlets = outlets.iter().map(outlet).collect();
+        self.tell(ToAgent::KeepOff { id: CommandId(id(n)), cuts, outlets }).await;
+    }
+
+    /// Waits for what the agent says.
+    async fn hear<T>(&mut self, wanted: impl Fn(&ToBackend) -> Option<T>) -> T {
+        loop {
+            let frame = tokio::time::timeout(SOON, self.link.from_agent.recv()).await;
+            if let Some(found) = wanted(&frame.expect("the agent says nothing").unwrap()) {
+                return found;
+            }
+        }
+    }
+
+    fn is_on(&self, outlet: u16) -> bool {
+        self.pdu.outlet(outlet).unwrap().is_on
+    }
+}
+
+fn target(outlet: u16) -> serde_json::Value {
+    serde_json::json!({ "outlet": outlet.to_string() })
+}
+
+fn finished(frame: &ToBackend, n: u128) -> Option<Result<(), Fault>> {
+    let ToBackend::Finished { command, result, .. } = frame else { return None };
+    (*command == CommandId(id(n))).then(|| result.clone().map(|_| ()))
+}
+
+fn restored(frame: &ToBackend, n: u128) -> Option<Result<(), Fault>> {
+    let ToBackend::Restored { cut, result } = frame else { return None };
+    (*cut == CommandId(id(n))).then(|| result.clone())
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let met = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(SOON, met).await.expect("it never comes to pass");
+}
+
+#[tokio::test]
+async fn a_restore_that_goes_on_failing_is_told_once_and_so_is_its_success() {
+    let mut bench = Bench::new().await;
+    bench.pdu.set_outlet_fault(7, Some(OutletFault::IgnoresOn)).unwrap();
+    bench.cut(1, 7, Duration::ZERO).await;
+    let keys = Arc::clone(&bench.keys);
+    until(|| keys.asked.load(Ordering::Relaxed) >= 4).await;
+    bench.pdu.set_outlet_fault(7, None).unwrap();
+    let first = bench.hear(|frame| restored(frame, 1)).await;
+    assert_eq!(first.unwrap_err().reason, Reason::NoEffect);
+    let second = bench.hear(|frame| restored(frame, 1)).await;
+    assert_eq!(second, Ok(()), "three failures or more came between");
+    assert!(bench.is_on(7));
+}
+
+#[tokio::test]
+async fn outlets_that_stay_off_are_not_restored_although_another_job_cut_them() {
+    let mut bench = Bench::new().await;
+    let limit = Duration::from_millis(300);
+    bench.cut(1, 7, limit).await;
+    bench.keep_off(2, &[], &[7]).await;
+    assert_eq!(bench.hear(|frame| finished(frame, 2)).await, Ok(()));
+    bench.cut(3, 8, limit).await;
+    assert_eq!(bench.hear(|frame| restored(frame, 3)).await, Ok(()), "cut later, with the same limit");
+    assert!(bench.is_on(8) && !bench.is_on(7));
+}
+
+#[tokio::test]
+async fn dark_is_not_promised_of_an_outlet_that_was_restored() {
+    let mut bench = Bench::new().await;
+    bench.cut(1, 7, Duration::ZERO).await;
+    assert_eq!(bench.hear(|frame| restored(frame, 1)).await, Ok(()));
+    bench.keep_off(2, &[1], &[7]).await;
+    let fault = bench.hear(|frame| finished(frame, 2)).await.unwrap_err();
+    assert_eq!((fault.code, fault.reason), (FaultCode::Exec, Reason::Expired));
+}
+
+#[tokio::test]
+async fn dark_is_not_promised_before_a_restore_under_way_has_ended() {
+    let mut bench = Bench::new().await;
+    bench.cut(1, 7, Duration::from_millis(50)).await;
+    // The PDU answers late: the relay has closed while the agent still waits for the answer.
+    bench.pdu.change_faults(|faults| faults.link.delay = Duration::from_millis(20));
+    let pdu = bench.pdu.clone();
+    until(|| pdu.outlet(7).unwrap().is_on).await;
+    bench.keep_off(2, &[1], &[7]).await;
+    let fault = bench.hear(|frame| finished(frame, 2)).await.unwrap_err();
+    assert_eq!((fault.code, fault.reason), (FaultCode::Exec, Reason::Expired));
+    assert!(bench.is_on(7));
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_carried_out_again_when_it_comes_again() {
+    let mut bench = Bench::new().await;
+    let limit = Duration::from_hours(1);
+    bench.cut(1, 7, limit).await;
+    bench.pdu.switch(7, rackhand_simulators::world::OutletCommand::On(Duration::ZERO)).unwrap();
+    bench.tell(ToAgent::Acknowledge { commands: vec![CommandId(id(1))] }).await;
+    bench.cut(1, 7, limit).await;
+}
