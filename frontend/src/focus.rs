@@ -1,7 +1,7 @@
 //! Moving the focus within a group by keys, and giving it back.
 
 use leptos::ev::KeyboardEvent;
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Element, HtmlElement};
 
 /// Moves the focus with the arrow keys, Home and End among the elements of `selector` inside the one
@@ -54,5 +54,25 @@ pub fn active() -> Option<Element> {
 pub fn give(to: Option<impl JsCast>) {
     if let Some(to) = to.and_then(|to| to.dyn_into::<HtmlElement>().ok()) {
         drop(to.focus());
+    }
+}
+
+/// Scrolls as little as brings the element into sight.
+pub fn bring_into_sight(element: &Element) {
+    let how = js_sys::Object::new();
+    let scroll = js_sys::Reflect::set(&how, &"block".into(), &"nearest".into())
+        .and_then(|_| js_sys::Reflect::get(element, &"scrollIntoView".into()));
+    if let Some(scroll) = scroll.ok().as_ref().and_then(JsValue::dyn_ref::<js_sys::Function>) {
+        // Whoever cannot scroll shows it where it is.
+        drop(scroll.call1(element, &how));
+    }
+}
+
+/// Leads to the first element of `selector`: brings it into sight and gives it the focus.
+pub fn lead_to(selector: &str) {
+    let page = web_sys::window().and_then(|window| window.document());
+    if let Some(element) = page.and_then(|page| page.query_selector(selector).ok().flatten()) {
+        bring_into_sight(&element);
+        give(Some(element));
     }
 }

@@ -124,6 +124,16 @@ fn open(channel: Option<BroadcastChannel>) {
     STREAM.with_borrow_mut(|slot| *slot = Some(stream));
 }
 
+/// Says whether changes arrive; followed.
+pub fn hears() -> bool {
+    CONNECTED.with_borrow(|slot| *slot).is_none_or(|signal| signal.get())
+}
+
+/// Why nothing can be begun while the server cannot be reached; followed.
+pub fn refusal() -> Option<String> {
+    (!hears()).then(|| "Rackhand cannot be reached now; what you see may be old.".to_owned())
+}
+
 fn connected(now: bool) {
     CONNECTED.with_borrow(|slot| {
         if let Some(signal) = slot

@@ -17,6 +17,9 @@ use crate::{
 /// Changes that come within this are fetched together.
 const GATHER_MS: u32 = 120;
 
+/// The status of a question that cannot be answered as it is asked, such as an unknown word in a filter.
+const REFUSED: u16 = 422;
+
 /// Something fetched. Copy; lives with its page.
 pub struct Load<T> {
     /// The last good answer.
@@ -35,12 +38,15 @@ impl<T> Clone for Load<T> {
 
 impl<T> Copy for Load<T> {}
 
+/// Takes the answer to a path.
+type Settle = Rc<dyn Fn(&str, Result<String, Problem>)>;
+
 /// One fetch at a time. Not generic: what an answer means is behind `settle`.
 struct Flight {
     path: Option<String>,
     up: bool,
     dirty: bool,
-    settle: Rc<dyn Fn(Result<String, Problem>)>,
+    settle: Settle,
 }
 
 type Pilot = StoredValue<Flight, LocalStorage>;
@@ -74,16 +80,28 @@ fn watch(
 ) -> (RwSignal<Option<Problem>>, Callback<()>) {
     let problem = RwSignal::new(None);
     // The same text means the same value: nothing is read or drawn anew then.
-    let last = StoredValue::new(String::new());
-    let settle = move |answer: Result<String, Problem>| {
+    let last = StoredValue::new((String::new(), String::new()));
+    let settle = move |path: &str, answer: Result<String, Problem>| {
         let failure = match answer {
-            Ok(text) if last.try_with_value(|last| *last == text).unwrap_or(true) => None,
-            Ok(text) => {
-                decode(&text).map(|new| _ = value.try_set(Some(new))).map(|()| last.set_value(text)).err()
+            Ok(text) if last.try_with_value(|(_, last)| *last == text).unwrap_or(true) => {
+                last.try_update_value(|(of, _)| path.clone_into(of));
+                None
             }
+            Ok(text) => decode(&text)
+                .map(|new| _ = value.try_set(Some(new)))
+                .map(|()| last.set_value((path.to_owned(), text)))
+                .err(),
             Err(failure) => Some(failure),
         };
+        // The answer to another question is none to this one, and a refused question has none at all.
+        let stale = failure.as_ref().is_some_and(|failure| {
+            failure.status == REFUSED || last.try_with_value(|(of, _)| of != path).unwrap_or(false)
+        });
         tell(failure, problem);
+        if stale && value.try_with_untracked(Option::is_some) == Some(true) {
+            last.set_value(Default::default());
+            value.set(None);
+        }
     };
     let settle = Rc::new(settle);
     let pilot = StoredValue::new_local(Flight { path: None, up: false, dirty: false, settle });
@@ -128,8 +146,8 @@ fn fly(pilot: Pilot) {
             else {
                 return;
             };
-            if now == Some(path) {
-                settle(answer);
+            if now.as_ref() == Some(&path) {
+                settle(&path, answer);
                 TimeoutFuture::new(GATHER_MS).await;
             } else {
                 pilot.try_update_value(|flight| flight.dirty = true);

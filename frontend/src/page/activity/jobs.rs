@@ -80,7 +80,7 @@ pub fn job_line(job: &Job) -> impl IntoView + use<> {
     view! {
         <a href=format!("/jobs/{}", job.id) data-tone=tone.word()>
             <Icon name=icon/>
-            <span class="cut flow">
+            <span class="flow">
                 <span class="strong">{title.clone()}</span>
                 " "
                 <span class="dim">{summary.clone()}</span>

@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use super::{agent_names, dialogs::Dialogs, form::AddDevice, row::Row};
 use crate::{
-    api,
-    draw::live,
+    api, draw,
     held::Held,
+    live,
     load::{faces, load},
     part::{
         button::{Button, Kind},
@@ -41,7 +41,7 @@ pub fn DevicesPage() -> impl IntoView {
     let adding = RwSignal::new(false);
     view! {
         <PageHead title="Network devices".to_owned()>
-            <Button label="Add device".to_owned() kind=Kind::Primary icon="plus" on_click=Callback::new(move |()| adding.set(true))/>
+            <Button label="Add device".to_owned() kind=Kind::Primary icon="plus" refusal=Signal::derive(live::refusal) on_click=Callback::new(move |()| adding.set(true))/>
         </PageHead>
         {faces(kinds, shape, move |kinds| {
             let network = kinds.with_untracked(|page| {
@@ -138,9 +138,9 @@ fn Table(
                     )}
                 </tbody>
             </table>
-            {live(none)}
+            {draw::live(none)}
             <div class="table-foot">
-                <span>{live(move || page.with(|page| page.items.len()))} " on this page"</span>
+                <span>{draw::live(move || page.with(|page| page.items.len()))} " on this page"</span>
                 <Pager cursor next=Signal::derive(move || page.with(|page| page.next.clone()))/>
             </div>
         </div>
@@ -155,7 +155,7 @@ fn nothing(q: Memo<String>, adding: RwSignal<bool>) -> AnyView {
     let add = Callback::new(move |()| adding.set(true));
     view! {
         <Empty icon="network" title="No devices yet" text="Add the PDUs first: then their outlets can be connected to servers.">
-            <Button label="Add device".to_owned() kind=Kind::Primary icon="plus" on_click=add/>
+            <Button label="Add device".to_owned() kind=Kind::Primary icon="plus" refusal=Signal::derive(live::refusal) on_click=add/>
         </Empty>
     }
     .into_any()

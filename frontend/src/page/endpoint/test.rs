@@ -1,7 +1,7 @@
 //! Trying an endpoint: asks, follows the job, shows what was found or the exact fault.
 
 use gloo_timers::future::TimeoutFuture;
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 use rackhand_wire::{
     api::{
         endpoint::{TestEndpoint, TestResult},
@@ -14,6 +14,7 @@ use rackhand_wire::{
 use crate::{
     api,
     draw::live,
+    focus,
     form::Submit,
     part::{
         Tone,
@@ -66,6 +67,17 @@ pub fn TestPanel(
             go.run(());
         }
     });
+    // The result stands below the fields, often below the edge of the dialog.
+    let place = NodeRef::<html::Div>::new();
+    Effect::new(move |_| {
+        if found.with(Option::is_some) {
+            request_animation_frame(move || {
+                if let Some(Some(place)) = place.try_get_untracked() {
+                    focus::bring_into_sight(&place);
+                }
+            });
+        }
+    });
     let label =
         Signal::derive(move || if found.with(Option::is_some) { "Test again" } else { "Test" }.to_owned());
     view! {
@@ -76,7 +88,7 @@ pub fn TestPanel(
                 {live(move || busy.get().then_some("The agent asks the device. This can take 20 s when it is silent."))}
             </span>
         </div>
-        {live(move || found.get().map(|found| verdict(found.result)))}
+        <div role="status" node_ref=place>{live(move || found.get().map(|found| verdict(found.result)))}</div>
     }
 }
 
@@ -106,7 +118,7 @@ fn under(mut problem: Problem, prefix: &str) -> Problem {
 fn verdict(result: TestResult) -> AnyView {
     if let Some(fault) = result.fault {
         let text = format!("Fault: {}. Nothing was changed on the device.", fault.code.code());
-        return view! { <div role="alert"><Callout title=fault.to_string() text tone=Tone::Danger icon="x"/></div> }.into_any();
+        return view! { <Callout title=fault.to_string() text tone=Tone::Danger icon="x"/> }.into_any();
     }
     let identity = result.identity;
     let title = match result.reading {
@@ -117,8 +129,7 @@ fn verdict(result: TestResult) -> AnyView {
     if !result.outlets.is_empty() {
         words.push(format!("{} outlets.", result.outlets.len()));
     }
-    view! { <div role="status"><Callout title text=words.join(" ") tone=Tone::On icon="check"/></div> }
-        .into_any()
+    view! { <Callout title text=words.join(" ") tone=Tone::On icon="check"/> }.into_any()
 }
 
 fn told(identity: &Identity) -> Vec<String> {

@@ -16,6 +16,9 @@ use crate::{
     route, session,
 };
 
+/// What helps against a token that is refused.
+const OLD_LINK: &str = "This is not the token of the link that was printed last. Restart `rackhand serve` to get a new link, and open that one.";
+
 /// The page.
 #[component]
 pub fn SetUpPage() -> impl IntoView {
@@ -37,16 +40,22 @@ pub fn SetUpPage() -> impl IntoView {
             session::welcome(session);
         });
     };
+    let refused =
+        move || submit.problem.with(|problem| problem.as_ref().is_some_and(|problem| problem.status == 403));
+    // Once it is asked for, it stays while it is sent again.
+    let asked = Memo::new(move |was| was == Some(&true) || !came_by_link || refused());
+    let error =
+        Signal::derive(move || submit.at("token").get().or_else(|| refused().then(|| OLD_LINK.to_owned())));
+    let rest = submit.rest(|field| matches!(field, "token" | "name" | "password"));
+    let rest = Signal::derive(move || rest.get().filter(|problem| problem.status != 403));
     let ask_token = move || {
-        let refused =
-            submit.problem.with(|problem| problem.as_ref().is_some_and(|problem| problem.status == 403));
-        (!came_by_link || refused).then(|| {
+        asked.get().then(|| {
             view! {
                 <TextField
                     label="Set-up token"
                     name="token"
                     value=token
-                    error=submit.at("token")
+                    error
                     kind=field::Kind::Exact
                     help="The end of the link that `rackhand serve` printed when it started"
                 />
@@ -57,7 +66,7 @@ pub fn SetUpPage() -> impl IntoView {
         <Gate title="Set up Rackhand">
             <form class="stack" on:submit=send>
                 <Callout title="This is a fresh installation" text="You make its first user, who may do everything."/>
-                <ProblemNote problem=submit.rest(|field| matches!(field, "token" | "name" | "password"))/>
+                <ProblemNote problem=rest/>
                 {live(ask_token)}
                 <TextField label="User name" name="name" value=name error=submit.at("name") autocomplete="username"/>
                 <SecretField

@@ -133,7 +133,7 @@ fn no_path(scene: Scene) -> AnyView {
             title="Nothing controls this server yet"
             text="Connect its BMC and the outlets that feed it; then its state shows and power is one click."
         >
-            <Button label="Add connection".to_owned() size=Size::Small icon="plus" on_click=add/>
+            <Button label="Add connection".to_owned() size=Size::Small icon="plus" refusal=Signal::derive(crate::live::refusal) on_click=add/>
         </Callout>
     }
     .into_any()

@@ -52,7 +52,7 @@ pub fn Configuration(scene: Scene) -> impl IntoView {
             page.with(|page| page.items.is_empty()).then(|| view! {
                 <div class="card">
                     <Empty icon="link" title="No connection yet" text="Connect the BMC first, then the outlets that feed the server.">
-                        <Button label="Add connection".to_owned() kind=Kind::Primary icon="plus" on_click=add/>
+                        <Button label="Add connection".to_owned() kind=Kind::Primary icon="plus" refusal=Signal::derive(crate::live::refusal) on_click=add/>
                     </Empty>
                 </div>
             })
@@ -74,7 +74,7 @@ pub fn Configuration(scene: Scene) -> impl IntoView {
             <h2>"Connections"</h2>
             <span class="meta only-wide">"Controllers are tried first, in this order; all outlets are one group behind them"</span>
             <span class="push"></span>
-            <Button label="Add connection".to_owned() kind=Kind::Primary icon="plus" on_click=add/>
+            <Button label="Add connection".to_owned() kind=Kind::Primary icon="plus" refusal=Signal::derive(crate::live::refusal) on_click=add/>
         </div>
         {faces(scene.connections, shape, draw)}
         <Settings scene/>

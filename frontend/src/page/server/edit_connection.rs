@@ -5,11 +5,12 @@ use rackhand_wire::{
     Feature, Field,
     api::{
         connection::{ChangeConnection, Connection},
-        endpoint::{ChangeEndpoint, Endpoint, EndpointOutlets},
+        endpoint::{ChangeEndpoint, Endpoint, EndpointOutlets, FedOutlet},
         kind::Kind as Integration,
         page::Page,
         problem::Problem,
     },
+    id::ServerId,
     power::OutletReading,
 };
 use std::sync::Arc;
@@ -152,13 +153,27 @@ fn Body(form: Form) -> impl IntoView {
     }
 }
 
+/// An outlet that feeds other servers than `own` says so beside its name.
+fn told(outlet: FedOutlet, own: ServerId) -> OutletReading {
+    let others = outlet.servers.into_iter().filter(|server| server.id != own).map(|server| server.name);
+    let others = others.collect::<Vec<_>>().join(" and ");
+    let mut reading = outlet.reading;
+    if !others.is_empty() {
+        let name = std::mem::take(&mut reading.name);
+        let feeds = format!("feeds {others}");
+        reading.name = if name.is_empty() { feeds } else { format!("{name} {feeds}") };
+    }
+    reading
+}
+
 /// The outlets of the device, where the connection names one.
 fn outlets(form: Form, none: bool) -> Signal<Vec<OutletReading>> {
     let id = form.endpoint.with_value(|endpoint| endpoint.id);
     let read = load::<EndpointOutlets>(move || (!none).then(|| format!("endpoints/{id}/outlets")), |_| false);
     Signal::derive(move || {
         let outlets = read.value.get().map(|read| read.outlets).unwrap_or_default();
-        outlets.into_iter().map(|outlet| outlet.reading).collect()
+        let own = form.scene.server.with(|server| server.id);
+        outlets.into_iter().map(|outlet| told(outlet, own)).collect()
     })
 }
 

@@ -14,6 +14,7 @@ use super::power_dialog::{Ask, Plan, Shared, plan_path, request, start};
 use crate::{
     form::Submit,
     held::Held,
+    live,
     load::{faces, load},
     part::{
         button::{Button, Kind},
@@ -59,7 +60,8 @@ fn Body(server: Held<Server>, open: RwSignal<bool>, submit: Submit) -> impl Into
                 .with(|plan| plan.as_ref().and_then(|plan| plan.refusal.clone().filter(|_| !plan.allowed)));
             let shared =
                 plan.value.with(|plan| plan.as_ref().is_some_and(|plan| !plan.shared_with.is_empty()));
-            refused
+            live::refusal()
+                .or(refused)
                 .or_else(|| (typed.get() != name).then(|| "Type the name of the server first.".to_owned()))
                 .or_else(|| password.with(String::is_empty).then(|| "Type your password first.".to_owned()))
                 .or_else(|| {

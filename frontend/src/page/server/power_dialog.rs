@@ -122,15 +122,17 @@ fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: 
         },
     );
     let blocked = Signal::derive(move || {
-        plan.value.with(|plan| match plan {
-            None => Some("The plan is not there yet.".to_owned()),
-            Some(plan) if !plan.shared_with.is_empty() && !options.agreed.get() => {
-                Some("Other servers lose power too: agree to that first.".to_owned())
-            }
-            Some(plan) if !plan.allowed && !options.lift() => {
-                plan.refusal.clone().or_else(|| Some("Refused.".to_owned()))
-            }
-            Some(_) => None,
+        live::refusal().or_else(|| {
+            plan.value.with(|plan| match plan {
+                None => Some("The plan is not there yet.".to_owned()),
+                Some(plan) if !plan.shared_with.is_empty() && !options.agreed.get() => {
+                    Some("Other servers lose power too: agree to that first.".to_owned())
+                }
+                Some(plan) if !plan.allowed && !options.lift() => {
+                    plan.refusal.clone().or_else(|| Some("Refused.".to_owned()))
+                }
+                Some(_) => None,
+            })
         })
     });
     let start = Callback::new(move |()| {

@@ -3,7 +3,7 @@
 use leptos::{prelude::*, task::spawn_local};
 use rackhand_wire::{
     PowerAction, PowerValue, Role,
-    api::{live::Object, power::Via, server::Server},
+    api::{job::Job, live::Object, power::Via, server::Server},
     power::Confidence,
 };
 
@@ -13,7 +13,10 @@ use super::{
     power_dialog::{Ask, PowerDialog, icon},
 };
 use crate::{
-    api, live,
+    api, draw,
+    held::Slot,
+    live,
+    load::load,
     part::{
         button::{Button, Kind},
         menu::{Item, Menu},
@@ -35,9 +38,14 @@ pub fn Verbs(scene: Scene) -> impl IntoView {
         ask.set(Ask { action, via: Via::Auto });
         asking.set(true);
     };
+    let job = present_job(scene);
     let draw = move |action: PowerAction| {
         let kind = if loses_data(action) { Kind::Caution } else { Kind::Plain };
-        let refusal = Signal::derive(move || scene.server.with(|server| refusal(server, action)));
+        let refusal = Signal::derive(move || {
+            live::refusal()
+                .or_else(|| under_way(scene, job))
+                .or_else(|| scene.server.with(|server| refusal(server, action)))
+        });
         view! {
             <Button
                 label=action.title().to_owned()
@@ -53,10 +61,27 @@ pub fn Verbs(scene: Scene) -> impl IntoView {
         <div class="button-group verbs" role="group" aria-label="Power">
             {VERBS.into_iter().map(draw).collect::<Vec<_>>()}
         </div>
+        {draw::live(move || {
+            let href = format!("/jobs/{}", scene.server.with(|server| server.active_job_id)?);
+            Some(view! { <a class="meta" href=href>{draw::live(move || under_way(scene, job))}</a> })
+        })}
         <Menu label="More actions".to_owned() items=more/>
         <PowerDialog server=scene.server ask open=asking/>
         <ForceDialog server=scene.server open=forcing/>
     }
+}
+
+/// The job that works on the server now.
+fn present_job(scene: Scene) -> Slot<Job> {
+    let path = move || scene.server.with(|server| server.active_job_id).map(|id| format!("jobs/{id}"));
+    load::<Job>(path, |_| false).value
+}
+
+/// Names the job that works on the server now.
+fn under_way(scene: Scene, job: Slot<Job>) -> Option<String> {
+    let id = scene.server.with(|server| server.active_job_id)?;
+    let action = job.with(|job| job.filter(|job| job.id == id).and_then(|job| job.action));
+    Some(format!("{} is under way.", action.map_or("A job", PowerAction::title)))
 }
 
 /// Says whether unsaved data is lost.

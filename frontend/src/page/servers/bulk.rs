@@ -114,8 +114,10 @@ fn Plan(action: PowerAction, picked: Picked, open: RwSignal<bool>) -> impl IntoV
     let started =
         move || report.with(|report| report.values().filter(|p| matches!(p, Progress::Started(_))).count());
     let refusal = Signal::derive(move || {
-        (!asking() && ready() == 0 && started() == 0)
-            .then(|| "None of these servers can do this now".to_owned())
+        live::refusal().or_else(|| {
+            (!asking() && ready() == 0 && started() == 0)
+                .then(|| "None of these servers can do this now".to_owned())
+        })
     });
     let run = Callback::new(move |()| {
         running.set(true);

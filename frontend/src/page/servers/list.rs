@@ -61,7 +61,7 @@ fn nothing(look: Look, adding: RwSignal<bool>) -> AnyView {
                 title="No servers yet"
                 text="Add the first one: its name, and the address of its BMC if it has one."
             >
-                <Button label="Add server".to_owned() kind=Kind::Primary icon="plus" on_click=add/>
+                <Button label="Add server".to_owned() kind=Kind::Primary icon="plus" refusal=Signal::derive(crate::live::refusal) on_click=add/>
             </Empty>
         }
         .into_any()

@@ -17,8 +17,7 @@ use rackhand_wire::{
 use std::collections::BTreeMap;
 
 use crate::{
-    api,
-    draw::live,
+    api, draw, live,
     load::{faces, load},
     part::{
         Tone,
@@ -94,18 +93,25 @@ pub fn ServersPage() -> impl IntoView {
     let tally = load::<Tally>(counted, concerns);
     let picked: Picked = RwSignal::new(BTreeMap::new());
     let adding = RwSignal::new(false);
-    let count = move || tally.value.get().map(|tally| format!("{} in sight, live", tally.total));
-    let figures = Signal::derive(move || figures(tally.value.get().as_ref()));
+    let filtered = Memo::new(move |_| !without_figure(&look.q.get()).is_empty());
+    let figures = Signal::derive(move || figures(tally.value.get().as_ref(), filtered.get()));
     let chosen = Signal::derive(move || figure_of(&look.q.get()));
+    let count = move || {
+        let chosen = chosen.get();
+        let count = figures.with(|all| all.iter().find(|figure| figure.filter == chosen)?.count)?;
+        let how = if live::hears() { "live" } else { "not live" };
+        Some(format!("{count} in sight, {how}"))
+    };
     let choose = Callback::new(move |figure: String| {
         look.filter(format!("{} {figure}", without_figure(&look.q.get_untracked())).trim().to_owned());
     });
     view! {
-        <PageHead title="Servers".to_owned() state=move || view! { <span class="meta">{live(count)}</span> }>
+        <PageHead title="Servers".to_owned() state=move || view! { <span class="meta">{draw::live(count)}</span> }>
             <Button
                 label="Add server".to_owned()
                 kind=Kind::Primary
                 icon="plus"
+                refusal=Signal::derive(live::refusal)
                 on_click=Callback::new(move |()| adding.set(true))
             />
         </PageHead>
@@ -136,14 +142,18 @@ const STATES: [(&str, &str, Option<Tone>, &str); 6] = [
     ("Needs attention", "state-degraded", Some(Tone::Degraded), "flag:attention"),
 ];
 
-fn figures(tally: Option<&Tally>) -> Vec<Figure> {
+/// The figures count what fits the rest of the filter, and the first one says so.
+fn figures(tally: Option<&Tally>, filtered: bool) -> Vec<Figure> {
     let counts = tally
         .map(|tally| [tally.total, tally.on, tally.off, tally.fed, tally.unknown, tally.attention].map(Some))
         .unwrap_or_default();
     STATES
         .into_iter()
         .zip(counts)
-        .map(|((label, icon, tone, filter), count)| Figure { label, icon, tone, filter, count })
+        .map(|((label, icon, tone, filter), count)| {
+            let label = if filtered && filter.is_empty() { "In this filter" } else { label };
+            Figure { label, icon, tone, filter, count }
+        })
         .collect()
 }
 

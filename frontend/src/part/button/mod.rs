@@ -55,7 +55,8 @@ impl Size {
     }
 }
 
-/// Draws a button. `refusal` names the reason when it cannot be used; `busy` while it works.
+/// Draws a button. `refusal` names the reason when it cannot be used, told beside it once it is pressed;
+/// with `on_refused`, its owner tells it instead. `busy` while it works.
 /// Without `on_click` it submits its form.
 #[component]
 pub fn Button(
@@ -66,11 +67,23 @@ pub fn Button(
     #[prop(optional, into)] refusal: Signal<Option<String>>,
     #[prop(optional, into)] busy: Signal<bool>,
     #[prop(optional, into)] on_click: Option<Callback<()>>,
+    #[prop(optional, into)] on_refused: Option<Callback<()>>,
 ) -> impl IntoView {
     let blocked = move || busy.get() || refusal.with(Option::is_some);
+    let pressed = RwSignal::new(false);
+    let told = move || {
+        refusal
+            .get()
+            .filter(|_| pressed.get())
+            .map(|why| view! { <span class="refusal" role="alert">{why}</span> })
+    };
     let click = move |event: leptos::ev::MouseEvent| {
         if blocked() {
             event.prevent_default();
+            match on_refused {
+                Some(on_refused) => on_refused.run(()),
+                None => pressed.set(true),
+            }
         } else if let Some(on_click) = on_click {
             on_click.run(());
         }
@@ -92,5 +105,6 @@ pub fn Button(
             {live(glyph)}
             {live(move || label.get())}
         </button>
+        {live(told)}
     }
 }

@@ -58,7 +58,9 @@ fn input(
 ) -> AnyView {
     let value = values.signal(&field.name);
     let (label, help) = (field.label.clone(), field.help.clone());
-    let note = if field.required { "" } else { "optional" };
+    // A choice that has a default is always made.
+    let settled = matches!(field.input, Input::Choice { .. }) && field.default.is_some();
+    let note = if field.required || settled { "" } else { "optional" };
     let hint = hint(field);
     let name = name.to_owned();
     match &field.input {

@@ -58,7 +58,7 @@ fn Line(group: Held<Group>, start: Signal<i64>) -> impl IntoView {
 }
 
 fn effect(Effect { step, times }: Effect) -> impl IntoView {
-    let (tone, icon) = outcome_look(step.outcome);
+    let (tone, icon) = effect_look(&step);
     let took = step.finished_at.map(|end| time::took((end - step.started_at).num_milliseconds()));
     let mut text =
         if step.detail.is_empty() { step.title } else { format!("{}: {}", step.title, step.detail) };
@@ -73,6 +73,20 @@ fn effect(Effect { step, times }: Effect) -> impl IntoView {
             <span class="num">{took}</span>
         </li>
     }
+}
+
+/// A read that finds the outlet as it was went well, but what was asked for has not happened yet.
+fn effect_look(step: &Step) -> (Option<Tone>, &'static str) {
+    let unmoved = match step.phase.as_str() {
+        "Cut feeds" => "on",
+        "Restore feeds" => "off",
+        _ => return outcome_look(step.outcome),
+    };
+    let said = step.detail.split([',', ' ']).next();
+    if step.outcome == Some(StepOutcome::Ok) && step.title.starts_with("Read ") && said == Some(unmoved) {
+        return (Some(Tone::Degraded), "clock");
+    }
+    outcome_look(step.outcome)
 }
 
 /// Tone and shape of how a step went.

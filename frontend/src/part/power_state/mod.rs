@@ -63,8 +63,8 @@ pub fn PowerState(#[prop(into)] shown: Signal<Shown>, #[prop(optional, into)] la
         let shown = shown.get();
         let read = shown.checked_at.map(time::age);
         match (large, read) {
-            (true, Some(read)) => format!("{}, {read} ago", sureness(shown.confidence)),
-            (false, Some(read)) => read,
+            (true, Some(read)) => format!("{}, read {read} ago", sureness(shown.confidence)),
+            (false, Some(read)) => format!("read {read} ago"),
             (_, None) => String::new(),
         }
     };
@@ -95,7 +95,7 @@ pub fn PowerStateButton(#[prop(into)] shown: Signal<Shown>, open: RwSignal<bool>
         >
             <Icon name=Signal::derive(move || look(&shown.get()).1)/>
             {live(move || look(&shown.get()).2)}
-            <span class="age">{live(move || shown.get().checked_at.map(time::age))}</span>
+            <span class="age">{live(move || shown.get().checked_at.map(|at| format!("read {} ago", time::age(at))))}</span>
         </button>
     }
 }

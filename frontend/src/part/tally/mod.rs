@@ -30,6 +30,9 @@ pub fn TallyBar(
     let count = move |filter: &'static str| {
         figures.with(|all| all.iter().find(|figure| figure.filter == filter).and_then(|figure| figure.count))
     };
+    let label = move |filter: &'static str| {
+        figures.with(|all| all.iter().find(|figure| figure.filter == filter).map(|figure| figure.label))
+    };
     let draw = move |figure: Figure| {
         let filter = figure.filter;
         view! {
@@ -40,7 +43,7 @@ pub fn TallyBar(
                 on:click=move |_| on_choose.run(filter.to_owned())
             >
                 <Icon name=figure.icon/>
-                <span>{figure.label}</span>
+                <span>{live(move || label(filter))}</span>
                 <b>{live(move || count(filter).map_or("–".to_owned(), |count| count.to_string()))}</b>
             </button>
         }

@@ -107,11 +107,12 @@ fn Outlets(making: Making) -> impl IntoView {
                 .collect::<Vec<_>>()
         })
     });
+    let server = Signal::derive(move || making.scene.server.with(|server| server.name.clone()));
     let some = Memo::new(move |_| !listed.with(Vec::is_empty));
     let toggle = Callback::new(move |outlet: String| toggle(making, outlet));
     let body = move || {
         if some.get() {
-            view! { <OutletPicker outlets=listed picked on_toggle=toggle/> }.into_any()
+            view! { <OutletPicker outlets=listed picked on_toggle=toggle server/> }.into_any()
         } else {
             view! { <TypedOutlet making/> }.into_any()
         }

@@ -110,5 +110,6 @@ fn PasteBox(
 
 fn at(suggested: &Suggested) -> String {
     let host = suggested.params.get("host").and_then(serde_json::Value::as_str);
-    host.map(|host| format!(" at {host}")).unwrap_or_default()
+    let port = suggested.params.get("port").map(|port| format!(":{port}")).unwrap_or_default();
+    host.map(|host| format!(" at {host}{port}")).unwrap_or_default()
 }

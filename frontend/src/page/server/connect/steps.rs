@@ -6,6 +6,7 @@ use rackhand_wire::api::endpoint::TestEndpoint;
 use super::{Making, details::Details, feeds::FeedsQuestion, send::send};
 use crate::{
     draw::live,
+    focus,
     page::endpoint::{AgentField, TestPanel},
     part::{
         button::{Button, Kind, Size},
@@ -121,12 +122,24 @@ fn Foot(making: Making) -> impl IntoView {
         0 | 1 => "Add connection".to_owned(),
         several => format!("Add {several} connections"),
     });
+    let words = move || match refusal.get() {
+        Some(why) => view! { <span class="refusal" role="status">{why}</span> }.into_any(),
+        None => view! { <span class="meta only-wide">"The state is read right after."</span> }.into_any(),
+    };
+    let lead = Callback::new(move |()| {
+        let first = untrack(|| making.picks.with(Vec::is_empty));
+        focus::lead_to(if first {
+            ".outlet-picker input, [name=\"target.outlet\"]"
+        } else {
+            "[name=feeds_complete]"
+        });
+    });
     view! {
         <footer class="dialog-foot">
-            <span class="meta only-wide">{live(move || refusal.get().unwrap_or_else(|| "The state is read right after.".to_owned()))}</span>
+            {live(words)}
             <span class="push"></span>
             <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
-            <Button label kind=Kind::Primary refusal busy=making.submit.busy on_click=Callback::new(move |()| send(making))/>
+            <Button label kind=Kind::Primary refusal on_refused=lead busy=making.submit.busy on_click=Callback::new(move |()| send(making))/>
         </footer>
     }
 }
