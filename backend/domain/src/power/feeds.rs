@@ -202,8 +202,10 @@ impl Feeds {
         }
         match self.goal {
             Goal::Look => {
-                let dark = (0..self.count).all(|outlet| self.is(outlet, OutletState::Off));
-                Next::End(End::Looked { dark })
+                if !(0..self.count).all(|outlet| self.is(outlet, OutletState::Off)) {
+                    return Next::End(End::Looked { dark: false });
+                }
+                self.keep()
             }
             Goal::On => {
                 let off: Vec<usize> = (0..self.count).filter(|&o| !self.is(o, OutletState::On)).collect();
@@ -322,11 +324,7 @@ impl Feeds {
         }
         match self.goal {
             Goal::Off if self.stop => self.undo(None, "stopped by a person", true, now),
-            Goal::Off if self.cut.is_empty() => Next::End(End::Dark),
-            Goal::Off => {
-                self.at = At::Keep;
-                Next::Do(step(Phase::CutFeeds, "off is proven on all outlets", Effect::KeepOff))
-            }
+            Goal::Off => self.keep(),
             Goal::Cycle | Goal::On | Goal::Look => {
                 self.at = At::Discharge;
                 let effect = Effect::Wait { ms: rhythm.discharge };
@@ -335,9 +333,22 @@ impl Feeds {
         }
     }
 
+    /// Off is proven; an agent that still means to restore one of them, for this job or an earlier one, must
+    /// not.
+    fn keep(&mut self) -> Next {
+        self.at = At::Keep;
+        Next::Do(step(Phase::CutFeeds, "off is proven on all outlets", Effect::KeepOff))
+    }
+
     fn kept(&mut self, answer: &Result<(), Fault>, now: u64) -> Next {
         match answer {
+            answer if self.goal == Goal::Look => Next::End(End::Looked { dark: answer.is_ok() }),
             Ok(()) => Next::End(End::Dark),
+            Err(fault) if self.cut.is_empty() => Next::End(End::Refused {
+                outlet: 0,
+                why: "the outlets cannot be kept off".into(),
+                fault: Some(fault.clone()),
+            }),
             // The agent would restore them one by one; better all now, and said so.
             Err(fault) => self.undo(None, &fault.to_string(), false, now),
         }

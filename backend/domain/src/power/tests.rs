@@ -354,6 +354,8 @@ fn dark_outlets_prove_off_without_a_write_and_make_a_cycle_an_on() {
     assert_eq!(run.pending().effect, Effect::ReadOutlet { outlet: 0 });
     run.step(&off(), 10);
     run.step(&off(), 20);
+    assert_eq!(run.pending().effect, Effect::KeepOff, "an earlier job's cut must not be restored");
+    run.step(&Signal::Kept(Ok(())), 30);
     let Effect::Finish(verdict) = &run.pending().effect else { panic!("{:?}", run.pending()) };
     assert_eq!((verdict.state, verdict.proof), (JobState::Succeeded, Some(Proof::Feeds)));
 
@@ -361,8 +363,9 @@ fn dark_outlets_prove_off_without_a_write_and_make_a_cycle_an_on() {
     let mut run = Run::start(dark.clone(), 0);
     run.step(&off(), 10);
     run.step(&off(), 20);
-    run.step(&off(), 30);
+    run.step(&Signal::Kept(Ok(())), 30);
     run.step(&off(), 40);
+    run.step(&off(), 50);
     let on = Effect::SwitchOutlet { outlet: 0, to: Switch::On, restore_after_ms: None };
     assert_eq!(run.pending().effect, on, "nothing is cut: the feeds come back");
 

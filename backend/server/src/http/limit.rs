@@ -35,14 +35,6 @@ impl Limits {
         self.failed_at(name, source, Instant::now())
     }
 
-    /// Counts a try, whatever comes of it.
-    ///
-    /// # Errors
-    /// When there were too many.
-    pub fn try_sign_in(&self, name: &str, source: Option<&str>) -> Result<(), Refused> {
-        self.failed(name, source)
-    }
-
     fn check_at(&self, name: &str, source: Option<&str>, now: Instant) -> Result<(), Refused> {
         let failures = self.lock();
         for key in keys(name, source) {

@@ -220,12 +220,14 @@ async fn confirmed(app: &App, caller: &Caller, server: &Server, asked: &StartPow
     let Some(password) = asked.password.clone().filter(|password| !password.is_empty()) else {
         return Err(Refused::field("password", "required", "Enter your password again."));
     };
-    app.limits.try_sign_in(&caller.user.name, caller.source_ip.as_deref())?;
+    let (name, source) = (caller.user.name.as_str(), caller.source_ip.as_deref());
+    app.limits.check(name, source)?;
     let hash = users::get(app.db.reader(), &caller.scope, caller.user.id).await?.password_hash;
     let fits = web::block(move || secret::password_fits(&password, Some(&hash))).await;
     if fits.map_err(|_| Refused::Unavailable)? {
-        Ok(())
-    } else {
-        Err(Refused::field("password", "wrong", "This is not your password."))
+        // Guesses that were made meanwhile count too.
+        return app.limits.check(name, source);
     }
+    app.limits.failed(name, source)?;
+    Err(Refused::field("password", "wrong", "This is not your password."))
 }
