@@ -63,7 +63,7 @@ pub fn Verbs(scene: Scene) -> impl IntoView {
         </div>
         {draw::live(move || {
             let href = format!("/jobs/{}", scene.server.with(|server| server.active_job_id)?);
-            Some(view! { <a class="meta" href=href>{draw::live(move || under_way(scene, job))}</a> })
+            Some(view! { <a href=href>{draw::live(move || under_way(scene, job))}</a> })
         })}
         <Menu label="More actions".to_owned() items=more/>
         <PowerDialog server=scene.server ask open=asking/>

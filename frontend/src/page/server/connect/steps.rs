@@ -131,7 +131,7 @@ fn Foot(making: Making) -> impl IntoView {
         focus::lead_to(if first {
             ".outlet-picker input, [name=\"target.outlet\"]"
         } else {
-            "[name=feeds_complete]"
+            ".dialog [name=feeds_complete]"
         });
     });
     view! {
