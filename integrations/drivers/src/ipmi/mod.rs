@@ -49,7 +49,8 @@ impl Integration for Ipmi {
         };
         let (host, port) = host_and_port(authority)?;
         let params = match (scheme, port) {
-            ("ipmi", Some(port)) => json!({ "host": host, "port": port }),
+            // The port of a web page is not that of IPMI.
+            ("" | "ipmi", Some(port)) => json!({ "host": host, "port": port }),
             (_, Some(_) | None) => json!({ "host": host }),
         };
         Some(Suggestion { params, target: Value::Null, certainty })

@@ -458,6 +458,7 @@ fn what_cannot_be_is_refused_at_its_field() {
 fn a_pasted_address_is_recognised() {
     let suggest = |text| Ipmi.suggest(text).map(|found| (found.params, found.certainty));
     assert_eq!(suggest("ipmi://10.0.0.7:6230/"), Some((json!({ "host": "10.0.0.7", "port": 6230 }), 95)));
+    assert_eq!(suggest("127.42.0.5:6230"), Some((json!({ "host": "127.42.0.5", "port": 6230 }), 50)));
     assert_eq!(suggest(" 10.0.0.7 "), Some((json!({ "host": "10.0.0.7" }), 50)));
     assert_eq!(suggest("https://10.0.0.7:8443/#/login"), Some((json!({ "host": "10.0.0.7" }), 50)));
     assert_eq!(suggest("idrac-42.example.net"), Some((json!({ "host": "idrac-42.example.net" }), 70)));
