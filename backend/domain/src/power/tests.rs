@@ -428,17 +428,22 @@ fn evidence(role: Role, state: Option<PathState>, at: DateTime<Utc>) -> PathEvid
     }
 }
 
-#[test]
-fn the_published_table_holds() {
-    let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
-    let context = Context {
+/// A server that was vouched for, polled every minute.
+fn context(now: DateTime<Utc>) -> Context {
+    Context {
         now,
         feeds_complete: true,
         fallback_enabled: true,
         mismatch_seen: false,
         stale_after: TimeDelta::seconds(180),
         hold_up: TimeDelta::seconds(10),
-    };
+    }
+}
+
+#[test]
+fn the_published_table_holds() {
+    let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+    let context = context(now);
     let (feed_on, feed_off) = (Some(PathState::FeedOn), Some(PathState::FeedOff));
     let (on, off) = (Some(PathState::On), Some(PathState::Off));
     // A silent BMC while the outlets feed shows "fed", our refinement of the table's "unknown".
@@ -493,14 +498,7 @@ fn the_published_table_holds() {
 #[test]
 fn a_metered_feed_tells_a_running_machine_once_its_idle_draw_is_learnt() {
     let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
-    let context = Context {
-        now,
-        feeds_complete: true,
-        fallback_enabled: true,
-        mismatch_seen: false,
-        stale_after: TimeDelta::seconds(180),
-        hold_up: TimeDelta::seconds(10),
-    };
+    let context = context(now);
     let look = |controller: Option<PathState>, watts: f64, before: &ServerPower| {
         let feed = PathEvidence { watts: Some(watts), ..evidence(Role::Feed, Some(PathState::FeedOn), now) };
         weigh(vec![evidence(Role::Controller, controller, now), feed.clone(), feed], &context, before)

@@ -133,14 +133,7 @@ fn outlets_that_feed_something_else_prove_nothing_and_are_left_alone() {
 #[test]
 fn another_bmc_that_falls_silent_is_still_another_one() {
     let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
-    let context = Context {
-        now,
-        feeds_complete: true,
-        fallback_enabled: true,
-        mismatch_seen: false,
-        stale_after: TimeDelta::seconds(180),
-        hold_up: TimeDelta::seconds(10),
-    };
+    let context = context(now);
     let look = |state, fault: Option<Fault>, before: &ServerPower| {
         let bmc = PathEvidence { fault, ..evidence(Role::Controller, state, now) };
         let power = weigh(vec![bmc, evidence(Role::Feed, Some(PathState::FeedOn), now)], &context, before);
