@@ -23,7 +23,7 @@ pub struct Command {
     /// expires. Counted by the agent's own clock from receipt.
     pub expires_in_ms: Option<u64>,
     /// The agent switches on again by itself what this command cuts, after so long, unless told
-    /// otherwise by a later command on the same outlet or by [`crate::frame::ToAgent::KeepOff`].
+    /// otherwise by a later command on the same outlet or by [`crate::agent::ToAgent::KeepOff`].
     pub restore_after_ms: Option<u64>,
     /// A command of an older epoch for the same device is refused.
     pub fence: u64,

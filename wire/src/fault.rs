@@ -171,6 +171,8 @@ reasons! {
     AgentOffline => "The agent is offline",
     /// The command grew too old before it could run.
     Expired => "The command expired before it could run",
+    /// What was cut with a time limit came on again before the rest was done.
+    Undone => "The time limit of a cut had passed and the agent switched its outlet on again",
     /// A look gave way to what somebody waits for.
     GaveWay => "It gave way to a command that somebody waits for",
     /// The agent stopped while it ran.

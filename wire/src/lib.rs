@@ -4,12 +4,13 @@
 //! this workspace. Start with [`power`] (what can be done to a server), [`fault`] (how a device
 //! fails), [`descriptor`] (what an integration says of itself) and [`api`] (the REST bodies).
 
+pub mod agent;
 pub mod api;
 pub mod command;
 pub mod descriptor;
 pub mod fault;
 pub mod field;
-pub mod frame;
+
 pub mod id;
 pub mod operation;
 pub mod power;

@@ -59,6 +59,18 @@ pub struct Timings {
     pub cut_spacing: Duration,
     /// Window of the per-rack limit (gate G7).
     pub rack_window: Duration,
+    /// What an agent may have begun is waited for this long when the agent is away.
+    pub agent_patience: Duration,
+    /// Between two heartbeats of a session, both ways.
+    pub heartbeat: Duration,
+    /// A side that hears nothing for so long counts the other as gone.
+    pub dead_after: Duration,
+    /// The first pause before an agent connects again; each is up to twice as long as the one before.
+    pub reconnect_first: Duration,
+    /// The longest pause before an agent connects again.
+    pub reconnect_longest: Duration,
+    /// An agent's certificate lasts so long; it is renewed at half of it.
+    pub certificate_life: Duration,
 }
 
 impl Default for Timings {
@@ -92,6 +104,12 @@ impl Default for Timings {
             neighbour_fresh: s(60),
             cut_spacing: s(2),
             rack_window: s(600),
+            agent_patience: s(900),
+            heartbeat: s(15),
+            dead_after: s(40),
+            reconnect_first: Duration::from_millis(500),
+            reconnect_longest: s(30),
+            certificate_life: s(24 * 3600),
         }
     }
 }
@@ -129,6 +147,12 @@ impl Timings {
             neighbour_fresh: x(self.neighbour_fresh),
             cut_spacing: x(self.cut_spacing),
             rack_window: x(self.rack_window),
+            agent_patience: x(self.agent_patience),
+            heartbeat: x(self.heartbeat),
+            dead_after: x(self.dead_after),
+            reconnect_first: x(self.reconnect_first),
+            reconnect_longest: x(self.reconnect_longest),
+            certificate_life: x(self.certificate_life),
         }
     }
 }

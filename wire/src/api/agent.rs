@@ -19,6 +19,14 @@ pub struct Agent {
     pub site_id: Option<SiteId>,
     /// Is it there?
     pub state: AgentState,
+    /// It is part of a backend: it cannot be removed, revoked or enrolled.
+    pub embedded: bool,
+    /// It gets no new work.
+    pub draining: bool,
+    /// Its host.
+    pub host: Option<String>,
+    /// Address that it connects from.
+    pub source_ip: Option<String>,
     /// Its software.
     pub version: String,
     /// Kinds of device that it knows.
@@ -27,6 +35,14 @@ pub struct Agent {
     pub endpoints: u64,
     /// Commands that it is executing or has queued.
     pub in_flight: u64,
+    /// When its certificate was made.
+    pub certificate_at: Option<DateTime<Utc>>,
+    /// When its certificate ends.
+    pub certificate_until: Option<DateTime<Utc>>,
+    /// When the token ends with which it may be enrolled.
+    pub token_until: Option<DateTime<Utc>>,
+    /// When two processes with this identity were last seen.
+    pub copies_at: Option<DateTime<Utc>>,
     /// When it was last heard.
     pub last_seen_at: Option<DateTime<Utc>>,
     /// When added.
@@ -44,4 +60,75 @@ pub enum AgentState {
     Late,
     /// Gone.
     Offline,
+    /// It was never enrolled.
+    Waiting,
+    /// It is refused until it is enrolled again.
+    Revoked,
+}
+
+/// Adds an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AddAgent {
+    /// Name.
+    pub name: String,
+    /// Group that connections may name; `default` when absent.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Where it stands.
+    #[serde(default)]
+    pub site_id: Option<SiteId>,
+    /// Network that the token may be used from: `203.0.113.0/24`.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Public key (PEM, Ed25519 or P-256) that the agent has already; then no token is made.
+    #[serde(default)]
+    pub public_key: Option<String>,
+}
+
+/// Changes an agent; absent fields stay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ChangeAgent {
+    /// Name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Group.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Where it stands.
+    #[serde(default)]
+    pub site_id: Option<SiteId>,
+    /// It gets no new work.
+    #[serde(default)]
+    pub draining: Option<bool>,
+}
+
+/// Gives an agent a new identity.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceAgent {
+    /// Refuses the present identity at once, instead of when the new one is made.
+    #[serde(default)]
+    pub force: bool,
+    /// Network that the token may be used from.
+    #[serde(default)]
+    pub source: Option<String>,
+}
+
+/// How an agent gets its identity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Enrolment {
+    /// The agent.
+    pub agent: Agent,
+    /// The single-use token, shown this once; absent when a public key was registered.
+    pub token: Option<String>,
+    /// When it ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// What to run on the agent's machine.
+    pub command: String,
 }

@@ -1,12 +1,9 @@
-//! What the backend and an agent say to each other.
-
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 use crate::{
     Answer, Command, Fault,
     command::Outlet,
-    id::{AgentId, CommandId},
+    id::{CommandId, EndpointId},
 };
 
 /// From the backend.
@@ -30,14 +27,40 @@ pub enum ToAgent {
         /// The commands.
         commands: Vec<CommandId>,
     },
+    /// The backend has stored that the agent restored these cuts; it need not tell it again.
+    Noted {
+        /// The cutting commands.
+        cuts: Vec<CommandId>,
+    },
+    /// Credentials of a device, sealed beside this: the answer to [`ToBackend::NeedSecrets`].
+    Secrets {
+        /// The device.
+        endpoint: EndpointId,
+    },
+    /// A renewed certificate, the answer to [`ToBackend::Renew`].
+    Certificate {
+        /// PEM.
+        certificate: String,
+        /// It shall be renewed after so long.
+        renew_in_ms: u64,
+    },
+    /// The backend stops soon: connect anew, elsewhere if the name leads elsewhere.
+    GoAway {
+        /// How long the backend still serves this session.
+        within_ms: u64,
+    },
+}
+
+impl ToAgent {
+    /// Every `frame` of this build.
+    pub const KNOWN: [&str; 7] =
+        ["execute", "keep_off", "acknowledge", "noted", "secrets", "certificate", "go_away"];
 }
 
 /// From an agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "frame", rename_all = "snake_case")]
 pub enum ToBackend {
-    /// First frame of a session.
-    Hello(Hello),
     /// The device was asked: the line sent, for the job's timeline.
     Started {
         /// The command.
@@ -60,15 +83,19 @@ pub enum ToBackend {
         /// Whether the outlet was read on afterwards.
         result: Result<(), Fault>,
     },
+    /// Asks for the credentials of a device that it must switch on again: they were lost with a restart.
+    NeedSecrets {
+        /// The device.
+        endpoint: EndpointId,
+    },
+    /// Asks for a certificate for a fresh key. The agent has saved the key already.
+    Renew {
+        /// Certificate request, PEM.
+        request: String,
+    },
 }
 
-/// Who an agent is and what it knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hello {
-    /// The agent.
-    pub agent: AgentId,
-    /// Its software.
-    pub version: String,
-    /// Kind → hash of the descriptor it was built with.
-    pub kinds: BTreeMap<String, String>,
+impl ToBackend {
+    /// Every `frame` of this build.
+    pub const KNOWN: [&str; 5] = ["started", "finished", "restored", "need_secrets", "renew"];
 }

@@ -1,0 +1,15 @@
+//! What the backend and an agent say to each other.
+//!
+//! A session is one WebSocket of text messages, one JSON object each. It begins with [`hello`] (who the agent
+//! is, proved), then [`frame`]s go both ways. An object whose `frame` a side does not know is passed over, so
+//! that either may be newer.
+
+pub mod close;
+pub mod enrol;
+mod frame;
+mod hello;
+mod packet;
+
+pub use frame::{ToAgent, ToBackend};
+pub use hello::{Answer, BootId, Challenge, Hello, Protocols, Refusal, Signed};
+pub use packet::{Packet, Sealed, Unread, read};
