@@ -1,6 +1,6 @@
 use rackhand_wire::{
     Command, Timings,
-    frame::{Hello, ToAgent, ToBackend},
+    agent::{BootId, Hello, Protocols, ToAgent, ToBackend},
     id::AgentId,
 };
 use std::{
@@ -15,6 +15,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::{
     Delivery, Link, SecretSource, catalogue,
     journal::{Journal, Moment},
+    outbox::Outbox,
     restore,
     worker::{self, Shared, Task},
 };
@@ -31,13 +32,13 @@ pub struct Config {
     pub secrets: Arc<dyn SecretSource>,
 }
 
-/// A running agent; it ends when its link is dropped and what is under way has finished.
+/// A running agent. Sessions with a backend come and go; it ends when it and its last link are dropped and
+/// what is under way has finished.
 pub struct Agent {
+    id: AgentId,
+    boot: BootId,
+    deliveries: mpsc::Sender<Delivery>,
     shared: Arc<Shared>,
-    /// A queue keeps room for 32 tasks, used or not, so that it holds them boxed.
-    queues: HashMap<String, mpsc::Sender<Box<Task>>>,
-    /// With so many queues it is time to look for those of idle devices.
-    tidy_at: usize,
 }
 
 /// Commands that one device may have waiting.
@@ -47,41 +48,64 @@ const QUEUE: usize = 64;
 const FEW: usize = 1024;
 
 impl Agent {
-    /// Starts an agent and gives the backend's end of its link.
+    /// Starts an agent.
     ///
     /// # Errors
     /// When the journal cannot be opened: without it nothing may be switched.
-    pub fn start(config: Config) -> io::Result<Link> {
+    pub fn start(config: Config) -> io::Result<Self> {
         let journal = Journal::open(&config.journal, Moment::now())?;
-        let (to_agent, inbox) = mpsc::channel(1024);
-        let (out, from_agent) = mpsc::channel(1024);
+        let (deliveries, inbox) = mpsc::channel(1024);
         let shared = Arc::new(Shared {
             journal: Mutex::new(journal),
             timings: config.timings,
-            out,
+            kept: Mutex::default(),
+            outbox: Outbox::default(),
             rested: Notify::new(),
         });
-        let hello = Hello {
-            agent: config.id,
-            version: env!("CARGO_PKG_VERSION").into(),
-            kinds: catalogue::hashes().clone(),
-        };
-        let agent = Self { shared: Arc::clone(&shared), queues: HashMap::new(), tidy_at: FEW };
         let (restores, due) = mpsc::channel(64);
         tokio::spawn(restore::watch(Arc::downgrade(&shared), config.secrets, restores));
-        tokio::spawn(agent.serve(hello, inbox, due));
-        Ok(Link { to_agent, from_agent })
+        let desk = Desk { shared: Arc::clone(&shared), queues: HashMap::new(), tidy_at: FEW };
+        tokio::spawn(desk.serve(inbox, due));
+        Ok(Self { id: config.id, boot: BootId(uuid::Uuid::new_v4()), deliveries, shared })
     }
 
-    async fn serve(
-        mut self,
-        hello: Hello,
-        mut inbox: mpsc::Receiver<Delivery>,
-        mut restores: mpsc::Receiver<Task>,
-    ) {
-        if self.shared.out.send(ToBackend::Hello(hello)).await.is_err() {
-            return;
+    /// Says who it is.
+    #[must_use]
+    pub fn hello(&self) -> Hello {
+        Hello {
+            agent: self.id,
+            boot: self.boot,
+            protocols: Protocols::OURS,
+            version: env!("CARGO_PKG_VERSION").into(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            kinds: catalogue::hashes().clone(),
         }
+    }
+
+    /// Begins a session: the one before it hears nothing more. What the agent did by itself meanwhile is told
+    /// first; outcomes are answered from the journal when they are asked for again.
+    #[must_use]
+    pub fn attach(&self) -> Link {
+        let from_agent = self.shared.outbox.open();
+        let news = self.shared.journal().untold();
+        for (cut, result) in news {
+            self.shared.outbox.put(ToBackend::Restored { cut, result });
+        }
+        Link { to_agent: self.deliveries.clone(), from_agent }
+    }
+}
+
+/// Hands deliveries to the queues of their devices.
+struct Desk {
+    shared: Arc<Shared>,
+    /// A queue keeps room for 32 tasks, used or not, so that it holds them boxed.
+    queues: HashMap<String, mpsc::Sender<Box<Task>>>,
+    /// With so many queues it is time to look for those of idle devices.
+    tidy_at: usize,
+}
+
+impl Desk {
+    async fn serve(mut self, mut inbox: mpsc::Receiver<Delivery>, mut restores: mpsc::Receiver<Task>) {
         loop {
             tokio::select! {
                 delivery = inbox.recv() => match delivery {
@@ -97,6 +121,9 @@ impl Agent {
         match delivery.frame {
             ToAgent::Execute(command) => {
                 let secrets = delivery.secrets;
+                if let (Some(_), Some(endpoint)) = (command.restore_after_ms, command.endpoint.id) {
+                    self.shared.kept().insert(endpoint, secrets.clone());
+                }
                 self.queue(Task { command, secrets, received: Instant::now(), restores: false }).await;
             }
             ToAgent::KeepOff { id, cuts, outlets } => {
@@ -109,6 +136,9 @@ impl Agent {
                     }
                 }
             }
+            ToAgent::Noted { cuts } => self.shared.journal().told(&cuts),
+            // What concerns the session is the line's.
+            ToAgent::Certificate { .. } | ToAgent::GoAway { .. } | ToAgent::Secrets { .. } => {}
         }
     }
 

@@ -8,7 +8,7 @@
 use rackhand_wire::{Answer, Command, Fault, command::Outlet, id::CommandId};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Write},
     path::{Path, PathBuf},
@@ -89,7 +89,8 @@ struct Held {
     due: Instant,
     /// Pause after the next try.
     pause: Option<Duration>,
-    failures: u32,
+    /// The first restore that failed, since this process began.
+    failure: Option<Fault>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,6 +110,14 @@ enum Line {
     },
     /// The cut was undone.
     Restored {
+        id: CommandId,
+    },
+    /// The agent undid the cut by itself, which the backend must hear.
+    Acted {
+        id: CommandId,
+    },
+    /// The backend has heard it.
+    Told {
         id: CommandId,
     },
     /// The cut needs no restoring any more.
@@ -137,6 +146,8 @@ pub struct Journal {
 struct Facts {
     known: HashMap<CommandId, Known>,
     cuts: HashMap<CommandId, Held>,
+    /// Cuts that the agent undid by itself and nobody knows of.
+    untold: HashSet<CommandId>,
 }
 
 impl Journal {
@@ -167,6 +178,13 @@ impl Journal {
     #[must_use]
     pub fn find(&self, id: CommandId) -> Option<&Known> {
         self.facts.known.get(&id)
+    }
+
+    /// Says whether what a command cut was switched on again since.
+    #[must_use]
+    pub fn is_undone(&self, id: CommandId) -> bool {
+        self.facts.untold.contains(&id)
+            || self.facts.cuts.get(&id).is_some_and(|held| held.fate == Fate::Restored)
     }
 
     /// Lists the outlets that must be restored.
@@ -240,14 +258,44 @@ impl Journal {
         written
     }
 
-    /// Notes that a restore failed. Says how often it has, since this process began.
-    pub fn failed(&mut self, id: CommandId) -> u32 {
-        let Some(held) = self.facts.cuts.get_mut(&id).filter(|held| held.is_pending()) else { return 0 };
+    /// Notes that a restore failed. Says whether it is the first time, since this process began.
+    pub fn failed(&mut self, id: CommandId, fault: &Fault) -> bool {
+        let Some(held) = self.facts.cuts.get_mut(&id).filter(|held| held.is_pending()) else { return false };
         if held.fate == Fate::Restoring {
             held.fate = Fate::Tried;
         }
-        held.failures += 1;
-        held.failures
+        held.failure.replace(fault.clone()).is_none()
+    }
+
+    /// Notes that the agent undid a cut by itself.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub fn acted(&mut self, id: CommandId, now: Moment) -> io::Result<()> {
+        let line = Line::Acted { id };
+        let written = self.restored(id, now).and_then(|()| self.write(&line));
+        self.facts.take(line, now);
+        written
+    }
+
+    /// Lists what a backend has not heard: cuts that the agent undid by itself, and those that it cannot undo.
+    #[must_use]
+    pub fn untold(&self) -> Vec<(CommandId, Result<(), Fault>)> {
+        let done = self.facts.untold.iter().map(|id| (*id, Ok(())));
+        let failing = self.facts.cuts.iter().filter(|(_, held)| held.is_pending());
+        done.chain(failing.filter_map(|(id, held)| Some((*id, Err(held.failure.clone()?))))).collect()
+    }
+
+    /// Notes that the backend has heard of these.
+    pub fn told(&mut self, cuts: &[CommandId]) {
+        for id in cuts {
+            if self.facts.untold.remove(id)
+                && let Err(error) = self.append(&Line::Told { id: *id })
+            {
+                // Telling it twice does no harm.
+                tracing::warn!(%error, command = %id, "could not note that the backend has heard");
+            }
+        }
     }
 
     /// Notes that a cut was undone.
@@ -360,6 +408,12 @@ impl Facts {
                     held.fate = Fate::Restoring;
                 }
             }
+            Line::Acted { id } => {
+                self.untold.insert(id);
+            }
+            Line::Told { id } => {
+                self.untold.remove(&id);
+            }
             // Nobody will ask for what was forgotten.
             Line::Restored { id } if !self.known.contains_key(&id) => {
                 self.cuts.remove(&id);
@@ -396,7 +450,7 @@ impl Facts {
 
     /// Lines that come to the same.
     fn lines(&self) -> Vec<Line> {
-        let mut lines = Vec::new();
+        let mut lines: Vec<Line> = self.untold.iter().map(|id| Line::Acted { id: *id }).collect();
         for (id, held) in &self.cuts {
             let id = *id;
             lines.push(Line::Started { id, cut: Some(held.cut.clone()) });
@@ -428,7 +482,7 @@ impl Held {
         let whole = Duration::from_millis(cut.command.restore_after_ms.unwrap_or(0)).min(LONGEST);
         let left = u64::try_from(cut.due_at.saturating_sub(now.day)).unwrap_or(0);
         let due = now.steady + Duration::from_millis(left).min(whole);
-        Self { cut, fate: Fate::Dark, due, pause: None, failures: 0 }
+        Self { cut, fate: Fate::Dark, due, pause: None, failure: None }
     }
 
     fn is_pending(&self) -> bool {

@@ -6,10 +6,16 @@
 //! reaches descriptors through [`catalogue`] only; this crate must never know its database.
 
 pub mod catalogue;
+pub mod cli;
+pub mod identity;
 pub mod journal;
+pub mod line;
+pub mod proof;
+pub mod sealing;
 
 mod agent;
 mod link;
+mod outbox;
 mod restore;
 mod worker;
 

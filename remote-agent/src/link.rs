@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use rackhand_wire::{
     Secrets,
-    frame::{ToAgent, ToBackend},
+    agent::{ToAgent, ToBackend},
     id::EndpointId,
 };
 use tokio::sync::mpsc;
@@ -14,12 +14,12 @@ pub struct Delivery {
     pub secrets: Secrets,
 }
 
-/// The agent's end of a session, as a backend holds it.
+/// An agent as a session holds it.
 pub struct Link {
     /// To the agent.
     pub to_agent: mpsc::Sender<Delivery>,
     /// From the agent.
-    pub from_agent: mpsc::Receiver<ToBackend>,
+    pub from_agent: mpsc::UnboundedReceiver<ToBackend>,
 }
 
 /// Where an agent asks for credentials when it must restore a feed after a restart.

@@ -1,7 +1,7 @@
 //! Switches on again what was cut, when nobody else did in time.
 
 use rackhand_wire::{
-    Answer, Command, Fault, FaultCode, Reason, command::Outlet, frame::ToBackend, id::CommandId,
+    Answer, Command, Fault, FaultCode, Reason, agent::ToBackend, command::Outlet, id::CommandId,
 };
 use std::{
     pin::pin,
@@ -24,21 +24,30 @@ pub async fn watch(agent: Weak<Shared>, secrets: Arc<dyn SecretSource>, due: mps
         let pause = shared.timings.outlet_poll.min(Duration::from_secs(1));
         let back_off = BackOff { first: shared.timings.busy_back_off, longest: shared.timings.busy_budget };
         let commands = shared.journal().take_due(Instant::now(), back_off);
-        drop(shared);
+        if commands.is_empty() && shared.journal().cuts().is_empty() {
+            shared.kept().clear();
+        }
         for command in commands {
             let id = command.id;
-            let Some(task) = task(&secrets, command).await else { continue };
+            let Some(task) = task(&shared, &secrets, command).await else { continue };
             tracing::warn!(command = %id, "nobody restored this outlet in time; the agent does");
             if due.send(task).await.is_err() {
                 return;
             }
         }
+        drop(shared);
         tokio::time::sleep(pause).await;
     }
 }
 
-async fn task(secrets: &Arc<dyn SecretSource>, command: Command) -> Option<Task> {
-    let secrets = secrets.find(command.endpoint.id?).await?;
+/// What was delivered with the cut restores it; only after a restart somebody must be asked.
+async fn task(shared: &Shared, secrets: &Arc<dyn SecretSource>, command: Command) -> Option<Task> {
+    let endpoint = command.endpoint.id?;
+    let kept = shared.kept().get(&endpoint).cloned();
+    let secrets = match kept {
+        Some(kept) => kept,
+        None => secrets.find(endpoint).await?,
+    };
     Some(Task { command, secrets, received: Instant::now(), restores: true })
 }
 
@@ -64,7 +73,5 @@ pub async fn keep_off(shared: Arc<Shared>, id: CommandId, cuts: Vec<CommandId>, 
         }
     };
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    if shared.out.send(ToBackend::Finished { command: id, result, took_ms }).await.is_err() {
-        tracing::debug!(command = %id, "no backend to tell whether outlets stay off");
-    }
+    shared.outbox.put(ToBackend::Finished { command: id, result, took_ms });
 }

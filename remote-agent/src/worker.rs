@@ -2,12 +2,15 @@
 
 use rackhand_driver::{Endpoint, Opening, perform};
 use rackhand_wire::{
-    Answer, Command, Fault, FaultCode, Operation, OutletState, Reason, Secrets, Timings, command::Urgency,
-    frame::ToBackend, id::CommandId, power::Switch,
+    Answer, Command, Fault, FaultCode, Operation, OutletState, Reason, Secrets, Timings,
+    agent::ToBackend,
+    command::Urgency,
+    id::{CommandId, EndpointId},
+    power::Switch,
 };
 use sha2::{Digest, Sha256};
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,6 +19,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::{
     catalogue,
     journal::{Journal, Known, Moment},
+    outbox::Outbox,
 };
 
 /// A command with what it needs, in a device's queue.
@@ -31,12 +35,18 @@ pub struct Task {
 pub struct Shared {
     pub journal: Mutex<Journal>,
     pub timings: Timings,
-    pub out: mpsc::Sender<ToBackend>,
+    /// Credentials of devices with an outlet to restore: in memory alone.
+    pub kept: Mutex<HashMap<EndpointId, Secrets>>,
+    pub outbox: Outbox,
     /// Called whenever a restore has ended.
     pub rested: Notify,
 }
 
 impl Shared {
+    pub fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<EndpointId, Secrets>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,7 +73,7 @@ pub async fn serve(shared: Arc<Shared>, queue: mpsc::Receiver<Box<Task>>) {
             biased;
             () = one(&shared, &mut opened, &task) => {}
             // Whoever waits does not wait for the silence of a device to be certain.
-            () = line.awaited() => answer(&shared, &task, Err(Fault::new(FaultCode::Exec, Reason::GaveWay, "")), 0).await,
+            () = line.awaited() => answer(&shared, &task, Err(Fault::new(FaultCode::Exec, Reason::GaveWay, "")), 0),
         }
     }
     if let Some(opened) = opened {
@@ -125,23 +135,22 @@ async fn one(shared: &Shared, opened: &mut Option<Opened>, task: &Task) {
     let begun = Instant::now();
     let result = run(shared, opened, task).await;
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    answer(shared, task, result, took_ms).await;
+    answer(shared, task, result, took_ms);
 }
 
-async fn answer(shared: &Shared, task: &Task, result: Result<Answer, Fault>, took_ms: u64) {
-    tell(shared, ToBackend::Finished { command: task.command.id, result, took_ms }).await;
-}
-
-async fn tell(shared: &Shared, frame: ToBackend) {
-    if let Err(mpsc::error::SendError(frame)) = shared.out.send(frame).await {
-        tracing::debug!(?frame, "no backend to tell; the journal keeps the outcome");
-    }
+fn answer(shared: &Shared, task: &Task, result: Result<Answer, Fault>, took_ms: u64) {
+    shared.outbox.put(ToBackend::Finished { command: task.command.id, result, took_ms });
 }
 
 async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Result<Answer, Fault> {
     let command = &task.command;
-    if let Some(known) = shared.journal().find(command.id).cloned() {
+    let (known, is_undone) = {
+        let journal = shared.journal();
+        (journal.find(command.id).cloned(), journal.is_undone(command.id))
+    };
+    if let Some(known) = known {
         return match known {
+            Known::Done(Ok(_)) if is_undone => Err(Fault::new(FaultCode::Exec, Reason::Undone, "")),
             Known::Done(result) => result,
             Known::Started => Err(Fault::new(
                 FaultCode::Lost,
@@ -162,7 +171,7 @@ async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Resul
     // What cannot even be opened was not begun.
     let endpoint = open(shared, opened, task).await?;
     begin(shared, command)?;
-    shared.out.send(ToBackend::Started { command: command.id }).await.ok();
+    shared.outbox.put(ToBackend::Started { command: command.id });
     let result = perform(endpoint.as_ref(), &command.target, &command.operation).await;
     end(shared, command, &result);
     result
@@ -203,7 +212,7 @@ async fn restore(shared: &Shared, opened: &mut Option<Opened>, task: &Task) {
     let news = end_restore(shared, cut, &result);
     shared.rested.notify_waiters();
     if news {
-        tell(shared, ToBackend::Restored { cut, result }).await;
+        shared.outbox.put(ToBackend::Restored { cut, result });
     }
 }
 
@@ -222,9 +231,9 @@ fn end_restore(shared: &Shared, cut: CommandId, result: &Result<(), Fault>) -> b
     let mut journal = shared.journal();
     if let Err(fault) = result {
         tracing::warn!(%fault, command = %cut, "an outlet could not be restored; it is tried again");
-        return journal.failed(cut) == 1;
+        return journal.failed(cut, fault);
     }
-    if let Err(error) = journal.restored(cut, Moment::now()) {
+    if let Err(error) = journal.acted(cut, Moment::now()) {
         tracing::error!(%error, command = %cut, "a restored outlet could not be journaled");
     }
     true

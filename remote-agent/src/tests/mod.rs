@@ -5,8 +5,8 @@ mod restores;
 use async_trait::async_trait;
 use rackhand_wire::{
     Command, Fault, FaultCode, Operation, Reason, Secret, Secrets, Timings,
+    agent::{ToAgent, ToBackend},
     command::{EndpointSpec, Urgency},
-    frame::{ToAgent, ToBackend},
     id::{AgentId, CommandId, EndpointId},
 };
 use std::{sync::Arc, time::Duration};
@@ -29,7 +29,7 @@ impl SecretSource for Nobody {
 fn agent(folder: &tempfile::TempDir) -> Link {
     let timings = Timings { unreachable_after: Duration::from_mins(10), ..Timings::default() };
     let journal = folder.path().join("journal");
-    Agent::start(Config { id: AgentId(id(1)), journal, timings, secrets: Arc::new(Nobody) }).unwrap()
+    Agent::start(Config { id: AgentId(id(1)), journal, timings, secrets: Arc::new(Nobody) }).unwrap().attach()
 }
 
 fn id(n: u128) -> uuid::Uuid {

@@ -1,0 +1,202 @@
+//! Who this agent is: keys that were made here and never leave, and the certificate that the backend gave.
+//!
+//! A renewed key is saved beside the present one before the backend hears of it, and takes its place once its
+//! certificate is saved too, so that no crash leaves the agent without a pair that the backend accepts.
+
+use rackhand_wire::id::AgentId;
+use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+use x509_parser::pem::parse_x509_pem;
+
+use crate::sealing::SealingKey;
+
+/// Where an agent belongs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Home {
+    /// Its id.
+    pub agent: AgentId,
+    /// Its name, for people.
+    pub name: String,
+    /// The backend's address.
+    pub server: String,
+    /// SHA-256 of the backend's public key, when its certificate is its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
+}
+
+/// The folder of an identity.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+/// An identity that may be used.
+pub struct Identity {
+    /// Where it belongs.
+    pub home: Home,
+    /// The key that signs.
+    pub key: KeyPair,
+    /// Its certificate, PEM.
+    pub certificate: String,
+    /// When that ends, in seconds since 1970.
+    pub until: i64,
+    /// The key to which credentials are sealed.
+    pub sealing: SealingKey,
+}
+
+const HOME: &str = "agent.json";
+const KEY: &str = "identity.key";
+const CERTIFICATE: &str = "identity.pem";
+const NEXT_KEY: &str = "identity-next.key";
+const SEALING: &str = "sealing.key";
+
+impl Folder {
+    /// Uses a folder, made when it is missing and readable by its owner alone.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Says whether somebody was enrolled here.
+    #[must_use]
+    pub fn is_enrolled(&self) -> bool {
+        self.0.join(HOME).exists()
+    }
+
+    /// Reads the identity.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged.
+    pub fn read(&self) -> io::Result<Identity> {
+        let home = serde_json::from_slice(&fs::read(self.0.join(HOME))?)
+            .map_err(|error| damaged(HOME, &error.to_string()))?;
+        let key = self.key(KEY)?.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, KEY))?;
+        let certificate = fs::read_to_string(self.0.join(CERTIFICATE))?;
+        let until = end(&certificate).ok_or_else(|| damaged(CERTIFICATE, "it is no certificate"))?;
+        let sealing = fs::read_to_string(self.0.join(SEALING))?;
+        let sealing = SealingKey::read(&sealing).ok_or_else(|| damaged(SEALING, "it is no key"))?;
+        Ok(Identity { home, key, certificate, until, sealing })
+    }
+
+    /// Saves keys that a first certificate is asked for, before it is.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn prepare(&self, own: Option<&str>) -> io::Result<(KeyPair, SealingKey)> {
+        let key = match own {
+            Some(pem) => KeyPair::from_pem(pem).map_err(|error| damaged("the key", &error.to_string()))?,
+            None => fresh()?,
+        };
+        let sealing = SealingKey::generate();
+        self.write(NEXT_KEY, key.serialize_pem().as_bytes())?;
+        self.write(SEALING, sealing.expose().as_bytes())?;
+        Ok((key, sealing))
+    }
+
+    /// Saves what a first certificate makes of the prepared keys.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn settle(&self, home: &Home, certificate: &str) -> io::Result<()> {
+        self.adopt(certificate)?;
+        let home = serde_json::to_vec_pretty(home).map_err(io::Error::other)?;
+        self.write(HOME, &home)
+    }
+
+    /// Saves a fresh key beside the present one, or finds the one that waits for its certificate already.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn next_key(&self) -> io::Result<KeyPair> {
+        if let Some(key) = self.key(NEXT_KEY)? {
+            return Ok(key);
+        }
+        let key = fresh()?;
+        self.write(NEXT_KEY, key.serialize_pem().as_bytes())?;
+        Ok(key)
+    }
+
+    /// Puts the next key with its certificate in the place of the present ones. A crash between the two files
+    /// is mended at the next renewal: the old certificate does not fit the new key, and the old key is gone
+    /// only after the new certificate is there.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the certificate is another key's.
+    pub fn adopt(&self, certificate: &str) -> io::Result<()> {
+        let next = self.key(NEXT_KEY)?.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, NEXT_KEY))?;
+        if !belongs(certificate, &next) {
+            return Err(damaged("the certificate", "it is for another key"));
+        }
+        self.write(CERTIFICATE, certificate.as_bytes())?;
+        fs::rename(self.0.join(NEXT_KEY), self.0.join(KEY))?;
+        File::open(&self.0)?.sync_all()
+    }
+
+    /// Completes an adoption that a crash interrupted between its two files.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn mend(&self) -> io::Result<()> {
+        let certificate = fs::read_to_string(self.0.join(CERTIFICATE)).unwrap_or_default();
+        if let Some(next) = self.key(NEXT_KEY)?
+            && belongs(&certificate, &next)
+        {
+            fs::rename(self.0.join(NEXT_KEY), self.0.join(KEY))?;
+            File::open(&self.0)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    fn key(&self, name: &str) -> io::Result<Option<KeyPair>> {
+        match fs::read_to_string(self.0.join(name)) {
+            Ok(pem) => KeyPair::from_pem(&pem).map(Some).map_err(|error| damaged(name, &error.to_string())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces a file in one step.
+    fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let fresh = self.0.join(format!("{name}.new"));
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&fresh, self.0.join(name))?;
+        File::open(&self.0)?.sync_all()
+    }
+}
+
+/// Asks for a certificate for a key; names in the request mean nothing.
+///
+/// # Errors
+/// When the key cannot sign.
+pub fn request(key: &KeyPair) -> Result<String, rcgen::Error> {
+    CertificateParams::default().serialize_request(key)?.pem()
+}
+
+fn fresh() -> io::Result<KeyPair> {
+    KeyPair::generate_for(&PKCS_ED25519).map_err(io::Error::other)
+}
+
+fn belongs(certificate: &str, key: &KeyPair) -> bool {
+    let Ok((_, pem)) = parse_x509_pem(certificate.as_bytes()) else { return false };
+    pem.parse_x509()
+        .is_ok_and(|found| found.public_key().raw == rcgen::PublicKeyData::subject_public_key_info(key))
+}
+
+fn end(certificate: &str) -> Option<i64> {
+    let (_, pem) = parse_x509_pem(certificate.as_bytes()).ok()?;
+    let found = pem.parse_x509().ok()?;
+    Some(found.validity().not_after.timestamp())
+}
+
+fn damaged(file: &str, why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{file}: {why}"))
+}

@@ -1,0 +1,290 @@
+//! Makes connections to the backend: TCP, TLS 1.3 unless it is plain on purpose, then HTTP.
+
+use rackhand_wire::agent::enrol::LINK_PATH;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    version::TLS13,
+};
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config, tungstenite::protocol::WebSocketConfig};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::proof::{Binding, EXPORTER, key_name};
+
+/// A connection must stand by then.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// No message is larger.
+pub const LARGEST: usize = 1024 * 1024;
+
+/// Where the backend is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    is_tls: bool,
+    host: String,
+    port: u16,
+    /// Path before the agent's own, without a slash at its end.
+    base: String,
+    pin: Option<String>,
+}
+
+impl Target {
+    /// Reads an address: `https://panel.example.com` or `http://localhost:8080`.
+    ///
+    /// # Errors
+    /// In words, when it is none.
+    pub fn parse(url: &str, pin: Option<&str>) -> Result<Self, String> {
+        let (is_tls, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err(format!("“{url}” must begin with https:// or http://")),
+        };
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => {
+                (host, port.parse().map_err(|_| format!("“{port}” is no port"))?)
+            }
+            _ => (authority, if is_tls { 443 } else { 80 }),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() || host.contains(['@', '?', '#', ' ']) {
+            return Err(format!("“{url}” names no host"));
+        }
+        let path = path.trim_end_matches('/');
+        let base = if path.is_empty() { String::new() } else { format!("/{path}") };
+        Ok(Self { is_tls, host: host.to_owned(), port, base, pin: pin.map(str::to_owned) })
+    }
+
+    /// Says whether what is said can be read on its way.
+    #[must_use]
+    pub fn is_open_to_others(&self) -> bool {
+        let here = self.host == "localhost"
+            || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        !self.is_tls && !here
+    }
+
+    fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("{host}:{}", self.port)
+    }
+}
+
+/// A stream to the backend.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A WebSocket to the backend, with what binds a hello to it.
+pub struct Socket {
+    /// The socket.
+    pub stream: WebSocketStream<Box<dyn Stream>>,
+    /// Keying material of its TLS connection.
+    pub binding: Binding,
+}
+
+/// Opens the control channel. `dead_after` is given to the kernel too: unacknowledged data for so long ends it.
+///
+/// # Errors
+/// In words, when it does not come to stand.
+pub async fn socket(target: &Target, dead_after: Duration) -> Result<Socket, String> {
+    let open = async {
+        let (stream, binding) = connect(target, dead_after).await?;
+        let scheme = if target.is_tls { "wss" } else { "ws" };
+        let url = format!("{scheme}://{}{}{LINK_PATH}", target.authority(), target.base);
+        let mut limits = WebSocketConfig::default();
+        limits.max_message_size = Some(LARGEST);
+        limits.max_frame_size = Some(LARGEST);
+        limits.read_buffer_size = 4096;
+        let opened = client_async_with_config(url, stream, Some(limits)).await;
+        let (stream, _) = opened.map_err(|error| {
+            if let tokio_tungstenite::tungstenite::Error::Http(answer) = &error {
+                let status = answer.status();
+                return format!(
+                    "{} answers {status} where the agents' channel should be",
+                    target.authority()
+                );
+            }
+            error.to_string()
+        })?;
+        Ok(Socket { stream, binding })
+    };
+    patiently(open).await
+}
+
+/// Posts JSON to a path of the backend and gives status and body.
+///
+/// # Errors
+/// In words, when there is no answer.
+pub async fn fetch(target: &Target, path: &str, body: &str) -> Result<(u16, String), String> {
+    let ask = async {
+        let (mut stream, _) = connect(target, PATIENCE).await?;
+        let head = format!(
+            "POST {}{path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            target.base,
+            target.authority(),
+            body.len()
+        );
+        let mut answer = Vec::new();
+        let talk = async {
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(body.as_bytes()).await?;
+            stream.flush().await?;
+            (&mut stream).take(LARGEST as u64).read_to_end(&mut answer).await
+        };
+        match talk.await {
+            // Some servers end a connection without TLS's farewell.
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error.to_string()),
+            _ => {}
+        }
+        parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| "the answer is no HTTP".to_owned())
+    };
+    patiently(ask).await
+}
+
+fn parse(answer: &str) -> Option<(u16, String)> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    Some((status, if chunked { unchunked(body)? } else { body.to_owned() }))
+}
+
+/// Joins the chunks of a body (RFC 9112 section 7.1).
+fn unchunked(mut body: &str) -> Option<String> {
+    let mut whole = String::new();
+    loop {
+        let (size, rest) = body.split_once("\r\n")?;
+        let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
+        if size == 0 {
+            return Some(whole);
+        }
+        whole.push_str(rest.get(..size)?);
+        body = rest.get(size..)?.strip_prefix("\r\n")?;
+    }
+}
+
+async fn patiently<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let late = |_| format!("no connection within {} s", PATIENCE.as_secs());
+    tokio::time::timeout(PATIENCE, work).await.map_err(late)?
+}
+
+async fn connect(target: &Target, dead_after: Duration) -> Result<(Box<dyn Stream>, Binding), String> {
+    let tcp = TcpStream::connect((target.host.as_str(), target.port)).await;
+    let tcp = tcp.map_err(|error| format!("{}: {error}", target.authority()))?;
+    tcp.set_nodelay(true).map_err(|error| error.to_string())?;
+    let timeout = u32::try_from(dead_after.as_millis()).unwrap_or(u32::MAX);
+    rustix::net::sockopt::set_tcp_user_timeout(&tcp, timeout).map_err(|error| error.to_string())?;
+    if !target.is_tls {
+        return Ok((Box::new(tcp), None));
+    }
+    let name = ServerName::try_from(target.host.clone()).map_err(|error| error.to_string())?;
+    let connector = TlsConnector::from(Arc::new(tls(target.pin.as_deref())?));
+    let stream = connector.connect(name, tcp).await.map_err(|error| format!("TLS: {error}"))?;
+    let binding = binding(&stream)?;
+    Ok((Box::new(stream), Some(binding)))
+}
+
+fn binding(stream: &TlsStream<TcpStream>) -> Result<[u8; 32], String> {
+    let (_, session) = stream.get_ref();
+    session.export_keying_material([0; 32], EXPORTER, None).map_err(|error| format!("TLS: {error}"))
+}
+
+fn tls(pin: Option<&str>) -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_protocol_versions(&[&TLS13]).map_err(|error| error.to_string())?;
+    let Some(pin) = pin else {
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        return Ok(builder.with_root_certificates(roots).with_no_client_auth());
+    };
+    let verifier = Arc::new(Pinned { pin: pin.to_owned(), provider });
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+/// Accepts the one public key that came with the token, whoever signed it and whatever the clock says.
+#[derive(Debug)]
+struct Pinned {
+    pin: String,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let unreadable = |_| rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding);
+        let (_, certificate) = X509Certificate::from_der(end_entity).map_err(unreadable)?;
+        if key_name(certificate.public_key().raw) == self.pin {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let why = "the server's key is not the one that was pinned when this agent was enrolled";
+        Err(rustls::Error::General(why.into()))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_or_its_fault_is_named() {
+        let target = Target::parse("https://panel.example.com/hosting/", None).unwrap();
+        assert_eq!(
+            (target.authority().as_str(), target.base.as_str()),
+            ("panel.example.com:443", "/hosting")
+        );
+        let target = Target::parse("http://[::1]:8080", None).unwrap();
+        assert_eq!(target.authority(), "[::1]:8080");
+        assert!(!target.is_open_to_others());
+        assert!(Target::parse("http://10.0.0.1", None).unwrap().is_open_to_others());
+        for wrong in ["panel.example.com", "https://", "https://a:b", "ftp://a", "https://me@a"] {
+            assert!(Target::parse(wrong, None).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn answers_are_read_with_and_without_chunks() {
+        let plain = "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}";
+        assert_eq!(parse(plain), Some((201, "{}".into())));
+        let chunked =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{\"\r\n3\r\na\"}\r\n0\r\n\r\n";
+        assert_eq!(parse(chunked), Some((200, "{\"a\"}".into())));
+        assert_eq!(parse("nonsense"), None);
+    }
+}
