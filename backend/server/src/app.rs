@@ -3,6 +3,7 @@
 use rackhand_store::{Db, Scope, agents, endpoints};
 use rackhand_wire::{
     Secrets, Timings,
+    agent::ToAgent,
     api::{live::Object, settings::InstallationSettings},
     id::{AgentId, EndpointId},
 };
@@ -13,7 +14,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    agents::{Roster, Told},
+    agents::{Authority, Roster, Told},
     config::Config,
     http::limit::Limits,
     live::Live,
@@ -26,6 +27,10 @@ pub struct App {
     pub db: Db,
     /// Connected agents.
     pub roster: Arc<Roster>,
+    /// What agents tell on their own account.
+    pub told: mpsc::Sender<Told>,
+    /// Says which key is which agent's.
+    pub authority: Authority,
     /// Open pages.
     pub live: Live,
     /// Performs jobs.
@@ -50,10 +55,14 @@ impl App {
     /// When the database or the agent's journal fails.
     pub async fn start(config: Config, db: Db) -> Result<Arc<Self>, crate::Failure> {
         let settings = rackhand_store::settings::installation(db.reader()).await?;
-        let roster = Arc::new(Roster::default());
+        let roster = Arc::new(Roster::new(config.timings().agent_patience));
         let (told, inbox) = mpsc::channel(256);
-        let embedded =
-            if config.embedded_agent { Some(embed(&config, &db, &roster, told).await?) } else { None };
+        let embedded = if config.embedded_agent {
+            Some(embed(&config, &db, &roster, told.clone()).await?)
+        } else {
+            None
+        };
+        let authority = Authority::open(&db, config.timings().certificate_life).await?;
         let setup_token = if rackhand_store::users::is_empty(db.reader()).await? {
             Some(crate::secret::fresh_token()?)
         } else {
@@ -62,6 +71,8 @@ impl App {
         let app = Arc::new(Self {
             db,
             roster,
+            told,
+            authority,
             live: Live::new(rackhand_store::millis(rackhand_store::now())),
             engine: Engine::default(),
             config,
@@ -72,6 +83,7 @@ impl App {
             settings: RwLock::new(settings),
         });
         tokio::spawn(listen(Arc::clone(&app), inbox));
+        tokio::spawn(crate::agents::keep_seen(Arc::clone(&app)));
         crate::work::start(&app).await?;
         Ok(app)
     }
@@ -132,29 +144,43 @@ async fn embed(
     told: mpsc::Sender<Told>,
 ) -> Result<AgentId, crate::Failure> {
     let agent = agents::embedded(db.writer(), &format!("local-{}", config.node)).await?;
-    let link = rackhand_agent::Agent::start(rackhand_agent::Config {
+    let embedded = rackhand_agent::Agent::start(rackhand_agent::Config {
         id: agent.id,
         journal: config.data_dir.join("agent-journal.jsonl"),
         timings: config.timings(),
         secrets: Arc::new(Sealed(db.clone())),
     })
     .map_err(|error| crate::Failure::new("open the agent's journal", error))?;
-    roster.join(agent.id, link, told);
+    let hello = embedded.hello();
+    agents::hello(db.writer(), &hello, None).await?;
+    roster.join(hello, embedded.attach(), told);
     Ok(agent.id)
 }
 
 async fn listen(app: Arc<App>, mut inbox: mpsc::Receiver<Told>) {
     while let Some(told) = inbox.recv().await {
         match told {
-            Told::Hello(hello) => {
-                if let Err(error) = agents::hello(app.db.writer(), &hello).await {
-                    tracing::error!(%error, agent = %hello.agent, "could not note an agent's hello");
+            Told::Hello(hello) => app.live.tell(Object::Agent, hello.agent),
+            Told::Gone(agent) => {
+                if let Err(error) = agents::seen(app.db.writer(), &[agent]).await {
+                    tracing::error!(%error, %agent, "could not note that an agent went away");
                 }
-                app.live.tell(Object::Agent, hello.agent);
+                app.live.tell(Object::Agent, agent);
             }
-            Told::Restored { cut, result } => {
-                if let Err(error) = crate::work::restored(&app, cut, result).await {
+            Told::Restored { agent, cut, result } => match crate::work::restored(&app, cut, result).await {
+                Ok(()) => app.roster.tell(agent, ToAgent::Noted { cuts: vec![cut] }).await,
+                Err(error) => {
                     tracing::error!(%error, %cut, "could not note that an agent restored an outlet");
+                }
+            },
+            Told::NeedSecrets { agent, endpoint } => {
+                let app = Arc::clone(&app);
+                tokio::spawn(async move { crate::agents::lend(&app, agent, endpoint).await });
+            }
+            Told::Renew { agent, request } => {
+                if let Some(frame) = crate::agents::renewed(&app, agent, &request).await {
+                    app.roster.tell(agent, frame).await;
+                    app.live.tell(Object::Agent, agent);
                 }
             }
         }

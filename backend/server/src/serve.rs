@@ -93,6 +93,9 @@ pub async fn migrate(db: &Db) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
+/// Requests under way have so long to end.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Serves until it is told to stop.
 ///
 /// # Errors
@@ -107,7 +110,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         Actix::new().app_data(data.clone()).wrap(middleware::from_fn(http::observed)).configure(http::routes)
     })
     .workers(2)
-    .shutdown_timeout(5)
+    .shutdown_timeout(GRACE.as_secs())
     .disable_signals()
     .bind(listen)
     .map_err(|error| Failure::new(&format!("listen on {listen}"), error))?;
@@ -124,6 +127,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         told_to_stop().await;
         tracing::info!("stopping");
         live.live.close();
+        crate::agents::send_away(&live, GRACE).await;
         handle.stop(true).await;
     });
     server.await.map_err(|error| Failure::new("serve", error))?;

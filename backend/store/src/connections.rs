@@ -244,6 +244,15 @@ pub async fn briefs(
     Ok(briefs)
 }
 
+/// Says whether a connection names this agent for this endpoint.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_agent_of(db: &impl ConnectionTrait, agent: AgentId, endpoint: EndpointId) -> Result<bool> {
+    let of = Entity::find().filter(Column::AgentId.eq(agent.0)).filter(Column::EndpointId.eq(endpoint.0));
+    Ok(of.one(db).await?.is_some())
+}
+
 fn has_power(features: Value) -> bool {
     let features: Vec<Feature> = serde_json::from_value(features).unwrap_or_default();
     features.contains(&Feature::Power)

@@ -10,6 +10,7 @@ mod filter;
 mod page;
 mod time;
 
+pub mod agent_tokens;
 pub mod agents;
 pub mod audit;
 pub mod connections;

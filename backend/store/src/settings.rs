@@ -1,6 +1,6 @@
 //! Settings of the installation, and what the installation remembers of itself.
 
-use rackhand_wire::{api::settings::InstallationSettings, id::TenantId};
+use rackhand_wire::{Secrets, api::settings::InstallationSettings, id::TenantId};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Set};
 use serde_json::Value;
 
@@ -38,6 +38,24 @@ pub async fn check_master_key(db: &impl ConnectionTrait, keys: &Keyring) -> Resu
         Some(theirs) if theirs == ours => Ok(()),
         Some(_) => Err(Error::Sealed),
     }
+}
+
+/// Reads secrets of the installation itself.
+///
+/// # Errors
+/// [`Error::Sealed`] with another master key.
+pub async fn sealed(db: &impl ConnectionTrait, keys: &Keyring, name: &str) -> Result<Option<Secrets>> {
+    let Some(value) = find(db, name).await? else { return Ok(None) };
+    let bytes: Vec<u8> = serde_json::from_value(value)?;
+    keys.open(name.as_bytes(), &bytes).map(Some)
+}
+
+/// Keeps secrets of the installation itself.
+///
+/// # Errors
+/// When the database fails.
+pub async fn seal(db: &impl ConnectionTrait, keys: &Keyring, name: &str, secrets: &Secrets) -> Result<()> {
+    set(db, name, serde_json::to_value(keys.seal(name.as_bytes(), secrets)?)?).await
 }
 
 async fn find(db: &impl ConnectionTrait, name: &str) -> Result<Option<Value>> {

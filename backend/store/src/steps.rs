@@ -6,8 +6,8 @@ use rackhand_wire::{
     id::{CommandId, JobId, StepId},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, Set,
 };
 
 use crate::{
@@ -66,6 +66,7 @@ pub async fn begin(db: &impl ConnectionTrait, intent: Intent) -> Result<StepId> 
         wait_ms: intent.wait_ms.and_then(|ms| i64::try_from(ms).ok()),
         started_at: millis(now()),
         finished_at: None,
+        restored: None,
     };
     let id = model.id;
     Entity::insert(model.into_active_model()).exec(db).await?;
@@ -115,17 +116,46 @@ pub async fn find_open(db: &impl ConnectionTrait, job: JobId) -> Result<Option<O
     }))
 }
 
-/// Finds the job and the path that a command belonged to. Only asked when an agent acted by itself, so
-/// no index serves it.
+/// The step of a command.
+pub struct Of {
+    /// The job.
+    pub job: JobId,
+    /// Label of the path.
+    pub path: Option<String>,
+}
+
+/// Finds the step of a command.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find_by_command(
-    db: &impl ConnectionTrait,
-    command: CommandId,
-) -> Result<Option<(JobId, Option<String>)>> {
+pub async fn find_by_command(db: &impl ConnectionTrait, command: CommandId) -> Result<Option<Of>> {
     let row = Entity::find().filter(Column::CommandId.eq(command.0)).one(db).await?;
-    Ok(row.map(|row| (JobId(row.job_id), row.path)))
+    Ok(row.map(|row| Of { job: JobId(row.job_id), path: row.path }))
+}
+
+/// Notes that the agent undid the cut of a command by itself, or could not. Says whether that is news: agents
+/// tell it until they know that it was heard.
+///
+/// # Errors
+/// When the database fails.
+pub async fn restored(db: &impl ConnectionTrait, cut: CommandId, result: &str) -> Result<bool> {
+    let model = ActiveModel { restored: Set(Some(result.to_owned())), ..Default::default() };
+    let other = Condition::any().add(Column::Restored.is_null()).add(Column::Restored.ne(result));
+    let of = Column::CommandId.eq(cut.0);
+    let changed = Entity::update_many().set(model).filter(of).filter(other).exec(db).await?;
+    Ok(changed.rows_affected > 0)
+}
+
+/// Says whether an agent undid one of these cuts by itself.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_restored(db: &impl ConnectionTrait, cuts: &[CommandId]) -> Result<bool> {
+    if cuts.is_empty() {
+        return Ok(false);
+    }
+    let of = Column::CommandId.is_in(cuts.iter().map(|cut| cut.0));
+    Ok(Entity::find().filter(of).filter(Column::Restored.eq("restored")).one(db).await?.is_some())
 }
 
 /// Counts the steps of a job.

@@ -285,6 +285,11 @@ impl Feeds {
                 let why = fault.map_or_else(|| "it refused".to_owned(), |f| f.to_string());
                 self.undo(Some(outlet), &why, false, now)
             }
+            Outcome::Undone(fault) => {
+                self.cut.push(outlet);
+                self.gone += 1;
+                self.undo(None, &fault.to_string(), false, now)
+            }
             Outcome::Stuck => {
                 self.cut.push(outlet);
                 self.undo(Some(outlet), "it was told to switch off and is still on", false, now)
@@ -398,7 +403,9 @@ impl Feeds {
                 return Some(Next::Do(step(Phase::RestoreFeeds, reason, effect)));
             }
             Outcome::There => {}
-            Outcome::Untouched(_) | Outcome::Stuck | Outcome::Unknown(_) => dead.push(outlet),
+            Outcome::Untouched(_) | Outcome::Undone(_) | Outcome::Stuck | Outcome::Unknown(_) => {
+                dead.push(outlet)
+            }
         }
         if at + 1 >= list.len() {
             return Some(Next::End(self.fed(&list, dead, why)));

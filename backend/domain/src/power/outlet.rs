@@ -1,6 +1,6 @@
 //! One outlet brought to a state: write, read back, write once more, give up.
 
-use rackhand_wire::{Fault, FaultCode, OutletState, power::Switch};
+use rackhand_wire::{Fault, FaultCode, OutletState, Reason, power::Switch};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -37,6 +37,8 @@ pub(super) enum Outcome {
     There,
     /// Refused or nothing delivered: it is as it was.
     Untouched(Option<Fault>),
+    /// It was off for a while, and the agent switched it on again.
+    Undone(Fault),
     /// Read, and not there.
     Stuck,
     /// Nobody knows.
@@ -83,6 +85,9 @@ fn sent(attempt: &mut Attempt, outlet: usize, answer: &Result<(), Fault>) -> Out
             | FaultCode::Proto
             | FaultCode::Exec => false,
         };
+        if fault.reason == Reason::Undone && (!untouched || attempt.sends > 1) {
+            return Outcome::Undone(fault.clone());
+        }
         if untouched && attempt.sends == 1 {
             return Outcome::Untouched(Some(fault.clone()));
         }

@@ -1,7 +1,7 @@
 //! The sentences in which a run ends.
 
 use rackhand_wire::{
-    Fault, PowerAction, PowerValue,
+    Fault, FaultCode, PowerAction, PowerValue, Reason,
     api::job::{JobState, Proof},
 };
 
@@ -64,10 +64,10 @@ pub(super) fn failed(label: &str, goal: Goal, fault: &Fault, written: bool) -> V
     } else {
         format!("{label}: {fault}. Nothing was sent.")
     };
-    let state = if written && fault.code == rackhand_wire::FaultCode::Exec {
-        JobState::Indeterminate
-    } else {
-        JobState::Failed
+    let state = match (written, fault.code) {
+        (true, FaultCode::Exec) => JobState::Indeterminate,
+        (true, _) => JobState::Failed,
+        (false, _) => unsent(fault),
     };
     Verdict::new(state, fault.code.code(), summary).fault(fault)
 }
@@ -214,7 +214,7 @@ pub(super) fn feeds_refused(plan: &Plan, outlet: usize, why: &str, fault: Option
         Some(fault) => format!("{label} was not cut because {why} ({fault}). Nothing was switched."),
         None => format!("{label} cannot be switched: {why}. Nothing was switched."),
     };
-    let verdict = Verdict::new(JobState::Failed, "outlet_not_ready", summary);
+    let verdict = Verdict::new(fault.map_or(JobState::Failed, unsent), "outlet_not_ready", summary);
     match fault {
         Some(fault) => verdict.fault(fault),
         None => verdict,
@@ -250,6 +250,12 @@ pub(super) fn after_darkness(verdict: Verdict) -> Verdict {
     let state = if verdict.state == JobState::Failed { JobState::FailedPartial } else { verdict.state };
     let summary = format!("{} The server may have lost power meanwhile.", verdict.summary);
     Verdict { state, alarm: true, summary, ..verdict }
+}
+
+/// How a job ends of which nothing was sent: what waited too long for its agent has expired.
+fn unsent(fault: &Fault) -> JobState {
+    let waited = matches!(fault.reason, Reason::AgentOffline | Reason::Expired);
+    if fault.code == FaultCode::Exec && waited { JobState::Expired } else { JobState::Failed }
 }
 
 fn labels(plan: &Plan, outlets: &[usize]) -> String {

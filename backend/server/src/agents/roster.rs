@@ -2,84 +2,149 @@ use rackhand_agent::{Delivery, Link};
 use rackhand_store::fresh_id;
 use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Reason, Secrets,
-    api::agent::AgentState,
-    command::Outlet,
-    frame::{Hello, ToAgent, ToBackend},
-    id::{AgentId, CommandId},
+    agent::{BootId, Hello, ToAgent, ToBackend, close},
+    command::{Outlet, Urgency},
+    id::{AgentId, CommandId, EndpointId},
 };
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
+
+use super::session::{Ended, Session};
 
 /// What agents tell on their own account.
 pub enum Told {
-    /// An agent said who it is.
+    /// An agent begins a session.
     Hello(Hello),
-    /// An agent restored what a command had cut.
+    /// An agent went away.
+    Gone(AgentId),
+    /// An agent restored what a command had cut, or failed to.
     Restored {
+        /// The agent.
+        agent: AgentId,
         /// The cutting command.
         cut: CommandId,
         /// How it went.
         result: Result<(), Fault>,
     },
+    /// An agent asks for credentials that it lost with a restart.
+    NeedSecrets {
+        /// The agent.
+        agent: AgentId,
+        /// The device.
+        endpoint: EndpointId,
+    },
+    /// An agent asks for a certificate for a fresh key.
+    Renew {
+        /// The agent.
+        agent: AgentId,
+        /// The certificate request.
+        request: String,
+    },
 }
 
-type Pending = Mutex<HashMap<CommandId, oneshot::Sender<Result<Answer, Fault>>>>;
+/// So many evictions within this time are a fight.
+const EVICTIONS: usize = 3;
+const FIGHT: Duration = Duration::from_mins(5);
 
-/// One connected agent.
-struct Member {
-    to_agent: mpsc::Sender<Delivery>,
-    pending: Arc<Pending>,
-}
+/// The session of an agent, changing as it comes and goes.
+type Seat = watch::Sender<Option<Arc<Session>>>;
 
 /// The agents that are connected to this process.
-#[derive(Default)]
 pub struct Roster {
-    members: Mutex<HashMap<AgentId, Member>>,
+    seats: Mutex<HashMap<AgentId, Arc<Seat>>>,
+    /// When a copy of an agent took the place of another that still answered.
+    fights: Mutex<HashMap<AgentId, VecDeque<Instant>>>,
+    /// Cuts that agents undid by themselves, known before anything that they say afterwards.
+    undone: Mutex<HashSet<CommandId>>,
+    /// How long what may have been executed is waited for when its agent is away.
+    patience: Duration,
 }
 
 impl Roster {
-    /// Takes a link in; what the agent tells on its own account goes to `told`.
-    pub fn join(self: &Arc<Self>, agent: AgentId, link: Link, told: mpsc::Sender<Told>) {
-        let pending = Arc::new(Pending::default());
-        let member = Member { to_agent: link.to_agent, pending: Arc::clone(&pending) };
-        self.members().insert(agent, member);
-        let roster = Arc::clone(self);
-        tokio::spawn(async move {
-            let mut from_agent = link.from_agent;
-            while let Some(frame) = from_agent.recv().await {
-                match frame {
-                    ToBackend::Hello(hello) => {
-                        told.send(Told::Hello(hello)).await.ok();
-                    }
-                    ToBackend::Started { command } => tracing::trace!(%command, "begun"),
-                    ToBackend::Finished { command, result, .. } => {
-                        let waiting = pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&command);
-                        // Whoever waited may have gone; the journal keeps the outcome for a resumed job.
-                        if let Some(waiting) = waiting {
-                            waiting.send(result).ok();
-                        }
-                    }
-                    ToBackend::Restored { cut, result } => {
-                        told.send(Told::Restored { cut, result }).await.ok();
-                    }
-                }
-            }
-            roster.members().remove(&agent);
-            // Whoever waits holds the list itself, and would wait for ever.
-            pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        });
+    /// Makes an empty one.
+    pub fn new(patience: Duration) -> Self {
+        Self { seats: Mutex::default(), fights: Mutex::default(), undone: Mutex::default(), patience }
     }
 
-    /// Has a command executed and waits for its answer.
+    /// Begins a session; the one before it of the same agent is closed. What the agent tells on its own
+    /// account goes to `told`.
+    pub fn join(self: &Arc<Self>, hello: Hello, link: Link, told: mpsc::Sender<Told>) -> Arc<Session> {
+        let agent = hello.agent;
+        let session = Arc::new(Session::new(hello.boot, link.to_agent));
+        let seat = self.seat(agent);
+        if let Some(before) = seat.send_replace(Some(Arc::clone(&session))) {
+            before.close(close::SUPERSEDED);
+        }
+        let (here, roster) = (Arc::clone(&session), Arc::clone(self));
+        tokio::spawn(async move {
+            told.send(Told::Hello(hello)).await.ok();
+            let mut from_agent = link.from_agent;
+            loop {
+                let frame = tokio::select! {
+                    frame = from_agent.recv() => frame,
+                    _ = here.closed() => None,
+                };
+                let Some(frame) = frame else { break };
+                here.hear();
+                if let ToBackend::Restored { cut, result: Ok(()) } = &frame {
+                    roster.undone().insert(*cut);
+                }
+                hear(agent, &here, frame, &told).await;
+            }
+            here.close(close::GOING_AWAY);
+            // A newer session may sit there already.
+            let left = seat.send_if_modified(|sitting| {
+                let is_mine = sitting.as_ref().is_some_and(|sitting| Arc::ptr_eq(sitting, &here));
+                if is_mine {
+                    *sitting = None;
+                }
+                is_mine
+            });
+            if left {
+                told.send(Told::Gone(agent)).await.ok();
+            }
+        });
+        session
+    }
+
+    /// Has a command executed and waits for its answer. A session that ends meanwhile is waited out: the agent
+    /// is asked again with the same id, which it answers from its journal when it had begun.
     ///
     /// # Errors
-    /// What the device or the agent reports; `Exec` when the agent is not there.
-    pub async fn execute(&self, agent: AgentId, command: Command, secrets: Secrets) -> Result<Answer, Fault> {
-        let id = command.id;
-        self.ask(agent, id, Delivery { frame: ToAgent::Execute(command), secrets }).await
+    /// What the device or the agent reports; `Exec` when the agent did not come in time and nothing was sent,
+    /// `Lost` when something was.
+    pub async fn execute(
+        &self,
+        agent: AgentId,
+        mut command: Command,
+        secrets: Secrets,
+    ) -> Result<Answer, Fault> {
+        let begun = Instant::now();
+        let expiry = command.expires_in_ms.map(Duration::from_millis);
+        let mut is_out = false;
+        loop {
+            let left = expiry.map(|limit| limit.saturating_sub(begun.elapsed()));
+            let wait = match (command.urgency, left) {
+                (Urgency::Background, _) => Duration::ZERO,
+                (Urgency::Awaited, Some(left)) if !is_out => left,
+                (Urgency::Awaited, _) => self.patience.saturating_sub(begun.elapsed()),
+            };
+            let Some(session) = self.session(agent, wait).await else {
+                return Err(if is_out { interrupted() } else { offline(expiry) });
+            };
+            command.expires_in_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            let frame = ToAgent::Execute(command.clone());
+            match session.ask(command.id, Delivery { frame, secrets: secrets.clone() }).await {
+                Ok(result) => return result,
+                // Whether a write was begun is known by the agent alone; a read is simply made again.
+                Err(Ended::Before) => {}
+                Err(Ended::After) => is_out |= command.operation.is_write(),
+            }
+        }
     }
 
     /// Lets outlets stay off that were cut with a time limit, by these commands or earlier ones.
@@ -92,107 +157,148 @@ impl Roster {
         cuts: Vec<CommandId>,
         outlets: Vec<Outlet>,
     ) -> Result<(), Fault> {
-        let id = CommandId(fresh_id());
-        let frame = ToAgent::KeepOff { id, cuts, outlets };
-        self.ask(agent, id, Delivery { frame, secrets: Secrets::default() }).await.map(|_| ())
+        let begun = Instant::now();
+        while let Some(session) = self.session(agent, self.patience.saturating_sub(begun.elapsed())).await {
+            let id = CommandId(fresh_id());
+            let frame = ToAgent::KeepOff { id, cuts: cuts.clone(), outlets: outlets.clone() };
+            if let Ok(result) = session.ask(id, Delivery { frame, secrets: Secrets::default() }).await {
+                return result.map(|_| ());
+            }
+        }
+        Err(offline(None))
+    }
+
+    /// Tells an agent something that needs no answer. One that is not there does not hear it.
+    pub async fn tell(&self, agent: AgentId, frame: ToAgent) {
+        let Some(session) = self.sitting(agent) else { return };
+        if !session.tell(frame).await {
+            tracing::debug!(%agent, "an agent went away before it heard everything");
+        }
     }
 
     /// Lets an agent forget commands whose outcomes are stored. One that is not there keeps them.
     pub async fn acknowledge(&self, agent: AgentId, commands: Vec<CommandId>) {
-        let delivery = Delivery { frame: ToAgent::Acknowledge { commands }, secrets: Secrets::default() };
-        let Ok((to_agent, _)) = self.member(agent) else { return };
-        if to_agent.send(delivery).await.is_err() {
-            tracing::debug!(%agent, "an agent went away before it could forget what is done");
-        }
+        self.undone().retain(|cut| !commands.contains(cut));
+        self.tell(agent, ToAgent::Acknowledge { commands }).await;
     }
 
-    async fn ask(&self, agent: AgentId, id: CommandId, delivery: Delivery) -> Result<Answer, Fault> {
-        let (to_agent, pending) = self.member(agent)?;
-        let (sender, receiver) = oneshot::channel();
-        pending.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
-        if to_agent.send(delivery).await.is_err() {
-            pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            return Err(offline());
-        }
-        let lost = "the agent went away while it executed this";
-        receiver.await.unwrap_or_else(|_| Err(Fault::new(FaultCode::Lost, Reason::Interrupted, lost)))
+    /// Finds the session of an agent.
+    pub fn sitting(&self, agent: AgentId) -> Option<Arc<Session>> {
+        self.seats().get(&agent).and_then(|seat| seat.borrow().clone())
     }
 
-    /// Says whether an agent is connected.
-    pub fn state(&self, agent: AgentId) -> AgentState {
-        if self.members().contains_key(&agent) { AgentState::Online } else { AgentState::Offline }
+    /// Says how long ago an agent was heard, while it has a session.
+    pub fn silence(&self, agent: AgentId) -> Option<Duration> {
+        self.sitting(agent).map(|session| session.silence())
+    }
+
+    /// Says which start of an agent has the session, and how long ago it was heard.
+    pub fn boot(&self, agent: AgentId) -> Option<(BootId, Duration)> {
+        self.sitting(agent).map(|session| (session.boot(), session.silence()))
+    }
+
+    /// Counts that a copy took the place of another; says whether it went on for long enough to refuse both.
+    pub fn counts_as_fight(&self, agent: AgentId) -> bool {
+        let mut fights = self.fights.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        fights.retain(|_, times| {
+            times.retain(|at| now.duration_since(*at) < FIGHT);
+            !times.is_empty()
+        });
+        let times = fights.entry(agent).or_default();
+        times.push_back(now);
+        times.len() >= EVICTIONS
+    }
+
+    /// Hands a frame with credentials to an agent.
+    pub async fn deliver(&self, agent: AgentId, delivery: Delivery) {
+        let Some(session) = self.sitting(agent) else { return };
+        if !session.deliver(delivery).await {
+            tracing::debug!(%agent, "an agent went away before it got what it asked for");
+        }
     }
 
     /// Counts the commands that an agent has not answered yet.
     pub fn in_flight(&self, agent: AgentId) -> u64 {
-        let members = self.members();
-        let Some(member) = members.get(&agent) else { return 0 };
-        let pending = member.pending.lock().unwrap_or_else(PoisonError::into_inner).len();
-        u64::try_from(pending).unwrap_or(u64::MAX)
+        self.sitting(agent).map_or(0, |session| u64::try_from(session.in_flight()).unwrap_or(u64::MAX))
     }
 
-    /// Lets every agent go: links close, agents finish what is under way.
+    /// Ends the session of an agent.
+    pub fn part(&self, agent: AgentId, code: u16) {
+        if let Some(session) = self.sitting(agent) {
+            session.close(code);
+        }
+    }
+
+    /// Lists the agents that have a session.
+    pub fn present(&self) -> Vec<AgentId> {
+        let seats = self.seats();
+        seats.iter().filter(|(_, seat)| seat.borrow().is_some()).map(|(agent, _)| *agent).collect()
+    }
+
+    /// Lets every agent go: sessions close, agents finish what is under way.
     pub fn dismiss(&self) {
-        self.members().clear();
+        for seat in self.seats().values() {
+            if let Some(session) = seat.borrow().as_ref() {
+                session.close(close::GOING_AWAY);
+            }
+        }
     }
 
-    fn member(&self, agent: AgentId) -> Result<(mpsc::Sender<Delivery>, Arc<Pending>), Fault> {
-        let members = self.members();
-        let member = members.get(&agent).ok_or_else(offline)?;
-        Ok((member.to_agent.clone(), Arc::clone(&member.pending)))
+    /// Waits for an agent to have a session.
+    async fn session(&self, agent: AgentId, patience: Duration) -> Option<Arc<Session>> {
+        let mut seat = self.seat(agent).subscribe();
+        let there = |session: &Option<Arc<Session>>| session.as_ref().is_some_and(|one| !one.is_closed());
+        if let Ok(sitting) = tokio::time::timeout(patience, seat.wait_for(there)).await {
+            return sitting.ok()?.clone();
+        }
+        None
     }
 
-    fn members(&self) -> std::sync::MutexGuard<'_, HashMap<AgentId, Member>> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seat(&self, agent: AgentId) -> Arc<Seat> {
+        Arc::clone(self.seats().entry(agent).or_insert_with(|| Arc::new(watch::channel(None).0)))
+    }
+
+    /// Says whether an agent undid one of these cuts by itself.
+    pub fn has_undone(&self, cuts: &[CommandId]) -> bool {
+        let undone = self.undone();
+        cuts.iter().any(|cut| undone.contains(cut))
+    }
+
+    fn undone(&self) -> MutexGuard<'_, HashSet<CommandId>> {
+        self.undone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seats(&self) -> MutexGuard<'_, HashMap<AgentId, Arc<Seat>>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn offline() -> Fault {
-    Fault::new(FaultCode::Exec, Reason::AgentOffline, "")
+async fn hear(agent: AgentId, session: &Session, frame: ToBackend, told: &mpsc::Sender<Told>) {
+    match frame {
+        ToBackend::Started { command } => tracing::trace!(%command, "begun"),
+        ToBackend::Finished { command, result, .. } => session.answer(command, result),
+        ToBackend::Restored { cut, result } => {
+            told.send(Told::Restored { agent, cut, result }).await.ok();
+        }
+        ToBackend::NeedSecrets { endpoint } => {
+            told.send(Told::NeedSecrets { agent, endpoint }).await.ok();
+        }
+        ToBackend::Renew { request } => {
+            told.send(Told::Renew { agent, request }).await.ok();
+        }
+    }
+}
+
+fn offline(expiry: Option<Duration>) -> Fault {
+    let detail = expiry.map_or(String::new(), |limit| format!("it did not come within {limit:?}"));
+    Fault::new(FaultCode::Exec, Reason::AgentOffline, detail)
+}
+
+fn interrupted() -> Fault {
+    let detail = "the agent went away while it executed this and did not come back in time";
+    Fault::new(FaultCode::Lost, Reason::Interrupted, detail)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A roster with one agent, and the agent's end of the link.
-    fn joined() -> (Arc<Roster>, AgentId, mpsc::Receiver<Delivery>, mpsc::Sender<ToBackend>) {
-        let roster = Arc::new(Roster::default());
-        let (to_agent, inbox) = mpsc::channel(4);
-        let (out, from_agent) = mpsc::channel(4);
-        let (told, _) = mpsc::channel(4);
-        let id = AgentId(fresh_id());
-        roster.join(id, Link { to_agent, from_agent }, told);
-        (roster, id, inbox, out)
-    }
-
-    #[tokio::test]
-    async fn whether_outlets_stay_off_is_what_the_agent_says() {
-        let (roster, id, mut inbox, out) = joined();
-        let expired = Fault::new(FaultCode::Exec, Reason::Expired, "");
-        for said in [Ok(()), Err(expired)] {
-            let agent = async {
-                let ToAgent::KeepOff { id: command, .. } = inbox.recv().await.unwrap().frame else {
-                    panic!()
-                };
-                let result = said.clone().map(|()| Answer::Done);
-                out.send(ToBackend::Finished { command, result, took_ms: 0 }).await.unwrap();
-            };
-            let (heard, ()) = tokio::join!(roster.keep_off(id, Vec::new(), Vec::new()), agent);
-            assert_eq!(heard, said);
-        }
-        assert_eq!(roster.in_flight(id), 0);
-    }
-
-    #[tokio::test]
-    async fn nobody_waits_for_an_agent_that_went_away() {
-        let (roster, id, mut inbox, out) = joined();
-        let agent = async {
-            inbox.recv().await.unwrap();
-            drop((inbox, out));
-        };
-        let (heard, ()) = tokio::join!(roster.keep_off(id, Vec::new(), Vec::new()), agent);
-        assert_eq!(heard.unwrap_err().code, FaultCode::Lost);
-        assert_eq!(roster.state(id), AgentState::Offline);
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! The routes: one file per resource. A handler extracts, authorises, makes one call and maps.
 
+mod agent_line;
+mod agents;
 mod body;
 pub mod caller;
 mod check;
@@ -47,6 +49,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(openapi::raw)
         .service(openapi::docs)
         .service(openapi::swagger())
+        .service(agent_line::enrol)
+        .service(agent_line::link)
         .service(web::scope("/api/v1").configure(api).default_service(web::to(unknown)))
         .default_service(web::to(ui::file));
 }
@@ -74,8 +78,13 @@ fn api(config: &mut web::ServiceConfig) {
         .service(places::add_site)
         .service(places::change_site)
         .service(places::remove_site)
-        .service(places::list_agents)
-        .service(places::view_agent)
+        .service(agents::list)
+        .service(agents::view)
+        .service(agents::add)
+        .service(agents::change)
+        .service(agents::replace)
+        .service(agents::revoke)
+        .service(agents::remove)
         .service(kinds::list)
         .service(kinds::suggest)
         .service(servers::list)

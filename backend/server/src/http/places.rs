@@ -1,16 +1,15 @@
-//! Sites and agents.
+//! Sites.
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
-use rackhand_store::{agents, sites};
+use rackhand_store::sites;
 use rackhand_wire::{
     api::{
-        agent::Agent,
         live::Object,
         page::Page,
         problem::Problem,
         site::{AddSite, ChangeSite, Site},
     },
-    id::{AgentId, SiteId},
+    id::SiteId,
 };
 use serde_json::json;
 
@@ -115,46 +114,4 @@ fn checked(name: Option<&str>, zone: Option<&str>) -> Result<(), Refused> {
         );
     }
     check.done()
-}
-
-/// Lists agents.
-#[utoipa::path(tag = "agents", responses((status = 200, body = Page<Agent>), (status = 401, body = Problem)))]
-#[get("/agents")]
-pub async fn list_agents(app: web::Data<App>, caller: Caller) -> Result<web::Json<Page<Agent>>, Refused> {
-    let mut items = Vec::new();
-    for agent in agents::list(app.db.reader(), &caller.scope).await? {
-        items.push(shown(&app, agent).await?);
-    }
-    Ok(web::Json(Page { items, next: None }))
-}
-
-/// Shows one agent.
-#[utoipa::path(tag = "agents", params(("id" = AgentId, Path)), responses((status = 200, body = Agent), (status = 401, body = Problem), (status = 404, body = Problem)))]
-#[get("/agents/{id}")]
-pub async fn view_agent(
-    app: web::Data<App>,
-    caller: Caller,
-    id: web::Path<AgentId>,
-) -> Result<web::Json<Agent>, Refused> {
-    let agent = agents::get(app.db.reader(), &caller.scope, id.into_inner()).await?;
-    Ok(web::Json(shown(&app, agent).await?))
-}
-
-async fn shown(app: &App, agent: agents::Agent) -> Result<Agent, Refused> {
-    let state = app.roster.state(agent.id);
-    let here = state == rackhand_wire::api::agent::AgentState::Online;
-    Ok(Agent {
-        endpoints: agents::endpoints(app.db.reader(), &agent).await?,
-        in_flight: app.roster.in_flight(agent.id),
-        // An embedded agent is seen all the time while its process runs.
-        last_seen_at: if here { Some(rackhand_store::now()) } else { agent.last_seen_at },
-        state,
-        id: agent.id,
-        name: agent.name,
-        group: agent.group,
-        site_id: agent.site_id,
-        version: agent.version,
-        kinds: agent.kinds.into_keys().collect(),
-        created_at: agent.created_at,
-    })
 }

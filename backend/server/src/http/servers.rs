@@ -179,7 +179,11 @@ pub async fn remove_unused_controller(
     Ok(())
 }
 
-async fn known_site(app: &App, caller: &Caller, site: Option<SiteId>) -> Result<(), Refused> {
+/// Refuses a site that the caller does not see.
+///
+/// # Errors
+/// The field that names it.
+pub async fn known_site(app: &App, caller: &Caller, site: Option<SiteId>) -> Result<(), Refused> {
     let Some(site) = site else { return Ok(()) };
     match sites::get(app.db.reader(), &caller.scope, site).await {
         Err(rackhand_store::Error::NotFound) => {

@@ -118,34 +118,42 @@ async fn perform(app: &Arc<App>, job: JobId, cancel: watch::Receiver<bool>) -> r
     }
 }
 
-/// Notes that an agent restored an outlet by itself, in the history of the server that it feeds.
+/// Notes that an agent restored an outlet by itself, or could not, in the history of the server that it feeds.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn restored(app: &App, cut: CommandId, result: Result<(), Fault>) -> rackhand_store::Result<()> {
-    let found = steps::find_by_command(app.db.reader(), cut).await?;
-    let outlet = found.as_ref().and_then(|(_, path)| path.clone()).unwrap_or_else(|| "an outlet".to_owned());
-    let (severity, message) = match result {
-        Ok(()) => {
-            (Severity::Warning, format!("The agent switched {outlet} on again, because nobody else did."))
-        }
-        Err(fault) => (Severity::Alarm, format!("The agent could not switch {outlet} on again: {fault}.")),
+    let Some(step) = steps::find_by_command(app.db.reader(), cut).await? else {
+        tracing::warn!(%cut, ?result, "an agent dealt with the cut of a job that nobody remembers");
+        return Ok(());
     };
-    tracing::warn!(%cut, message, "outlet restored by the agent");
-    let mut event = events::New {
+    let outlet = step.path.unwrap_or_else(|| "an outlet".to_owned());
+    let (severity, outcome, message) = match result {
+        Ok(()) => {
+            let message = format!("The agent switched {outlet} on again, because nobody else did.");
+            (Severity::Warning, "restored", message)
+        }
+        Err(fault) => {
+            let message = format!("The agent could not switch {outlet} on again: {fault}. It tries on.");
+            (Severity::Alarm, "failed", message)
+        }
+    };
+    let work = jobs::work(app.db.reader(), step.job).await?;
+    let event = events::New {
         kind: "outlet.restored".into(),
         severity: Some(severity),
         message,
+        job_id: Some(step.job),
+        server: work.job.server.map(|server| (server.id, server.name)),
         ..Default::default()
     };
-    let mut tenant = TenantId::PROVIDER;
-    if let Some((job, _)) = found {
-        let work = jobs::work(app.db.reader(), job).await?;
-        tenant = work.tenant;
-        event.job_id = Some(job);
-        event.server = work.job.server.map(|server| (server.id, server.name));
+    let tx = app.db.begin().await?;
+    if steps::restored(&tx, cut, outcome).await? {
+        tracing::warn!(%cut, message = event.message, "an agent acted by itself");
+        let event = events::add(&tx, work.tenant, event).await?;
+        tx.commit().await.map_err(rackhand_store::Error::from)?;
+        app.live.tell(Object::Event, event.id);
     }
-    tell(app, tenant, event).await;
     Ok(())
 }
 

@@ -222,6 +222,9 @@ impl Worker<'_> {
                 if let Err(fault) = self.lock().await? {
                     return Ok(Signal::Switched(Err(fault)));
                 }
+                if *to == Switch::Off && self.is_undone(id).await? {
+                    return Ok(Signal::Switched(Err(Fault::new(FaultCode::State, Reason::Undone, ""))));
+                }
                 let operation = Operation::SetOutlet { to: *to };
                 let path = self.stored.run.outlet(*outlet);
                 Signal::Switched(self.send(id, path, operation, *restore_after_ms).await.map(|_| ()))
@@ -234,6 +237,16 @@ impl Worker<'_> {
             }
             Effect::Finish(_) => Signal::Waited,
         })
+    }
+
+    /// Says whether the agent switched on again what an earlier step cut: then nothing more is cut, however
+    /// long ago the line went away.
+    async fn is_undone(&self, present: CommandId) -> Result<bool> {
+        let earlier: Vec<_> = self.stored.cuts.iter().copied().filter(|cut| *cut != present).collect();
+        if self.app.roster.has_undone(&earlier) {
+            return Ok(true);
+        }
+        steps::has_restored(self.app.db.reader(), &earlier).await
     }
 
     async fn send(

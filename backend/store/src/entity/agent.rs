@@ -15,6 +15,17 @@ pub struct Model {
     pub kinds: Json,
     pub last_seen_at: Option<i64>,
     pub created_at: i64,
+    pub embedded: bool,
+    pub draining: bool,
+    pub host: Option<String>,
+    pub identity_key: Option<String>,
+    pub next_identity_key: Option<String>,
+    pub sealing_key: Option<String>,
+    pub certificate_at: Option<i64>,
+    pub certificate_until: Option<i64>,
+    pub revoked_at: Option<i64>,
+    pub copies_at: Option<i64>,
+    pub source_ip: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

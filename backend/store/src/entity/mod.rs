@@ -1,6 +1,7 @@
 //! One entity per table; private to the store.
 
 pub mod agent;
+pub mod agent_token;
 pub mod audit;
 pub mod connection;
 pub mod endpoint;

@@ -20,6 +20,7 @@ pub struct Model {
     pub wait_ms: Option<i64>,
     pub started_at: i64,
     pub finished_at: Option<i64>,
+    pub restored: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,0 +1,95 @@
+//! Decides whether a hello begins a session.
+
+use rackhand_agent::proof;
+use rackhand_store::{Scope, agents, now};
+use rackhand_wire::agent::{Hello, Protocols, Refusal, Signed};
+use std::time::Duration;
+
+use crate::app::App;
+
+/// A certificate that ended this long ago at most is still good for its own renewal.
+const RENEWABLE_FOR: chrono::Duration = chrono::Duration::days(90);
+
+/// An agent that may begin a session.
+pub struct Admitted {
+    /// Who it is.
+    pub hello: Hello,
+    /// The version that both sides speak.
+    pub protocol: u16,
+    /// The key to which its credentials are sealed.
+    pub sealing_key: String,
+    /// When its certificate shall be renewed.
+    pub renew_in: Duration,
+    /// Nothing but the renewal is served.
+    pub renew_only: bool,
+}
+
+/// A refusal in words for the agent's log.
+pub type Refused = (Refusal, String);
+
+/// Checks certificate, key and signature of a hello.
+///
+/// # Errors
+/// Why it is refused.
+pub async fn admit(
+    app: &App,
+    signed: &Signed,
+    nonce: &str,
+    binding: proof::Binding,
+) -> Result<Admitted, Refused> {
+    let no = |refusal: Refusal, message: &str| (refusal, message.to_owned());
+    let checked = app.authority.check(&signed.certificate);
+    let checked = checked.map_err(|refusal| no(refusal, "the certificate was not made by this server"))?;
+    let hello: Hello = serde_json::from_str(&signed.hello)
+        .map_err(|_| no(Refusal::Protocol, "the hello cannot be read by this server"))?;
+    let fits = checked.with_key(|key| proof::fits(key, nonce, binding, signed));
+    if hello.agent != checked.agent || !fits.unwrap_or(false) {
+        return Err(no(Refusal::WrongSignature, "the hello was not signed by the key of its certificate"));
+    }
+    let agent = match agents::get(app.db.reader(), &Scope::provider(), hello.agent).await {
+        Ok(agent) => agent,
+        Err(rackhand_store::Error::NotFound) => {
+            return Err(no(Refusal::Unknown, "this agent was removed"));
+        }
+        Err(error) => {
+            tracing::error!(%error, agent = %hello.agent, "cannot look an agent up");
+            return Err(no(Refusal::Busy, "the server cannot look the agent up just now"));
+        }
+    };
+    if agent.revoked_at.is_some() {
+        return Err(no(Refusal::Revoked, "this agent was revoked; enrol it again"));
+    }
+    let Some(identity) = agent.identity.as_ref() else {
+        return Err(no(Refusal::Revoked, "this agent has no identity any more; enrol it again"));
+    };
+    let is_next = identity.next_key.as_ref() == Some(&checked.key);
+    if identity.key != checked.key && !is_next {
+        return Err(no(Refusal::Revoked, "the key of this agent was replaced"));
+    }
+    let overdue = now() - checked.until;
+    if overdue > RENEWABLE_FOR {
+        let why = "the certificate ended more than 90 days ago; replace the agent on the Agents page";
+        return Err(no(Refusal::Expired, why));
+    }
+    let ours = Protocols::OURS;
+    let protocol = ours.common(hello.protocols).ok_or_else(|| {
+        let why = format!(
+            "the agent speaks protocol {} to {}, this server {} to {}",
+            hello.protocols.oldest, hello.protocols.newest, ours.oldest, ours.newest
+        );
+        (Refusal::Protocol, why)
+    })?;
+    if is_next && let Err(error) = agents::settle_key(app.db.writer(), agent.id, &checked.key).await {
+        tracing::error!(%error, agent = %agent.id, "cannot note that a renewed key is in use");
+        return Err(no(Refusal::Busy, "the server cannot note the renewed key just now"));
+    }
+    let half = app.authority.life() / 2;
+    let left = (checked.until - now()).to_std().unwrap_or_default();
+    Ok(Admitted {
+        protocol,
+        sealing_key: identity.sealing_key.clone(),
+        renew_in: left.saturating_sub(half),
+        renew_only: overdue > chrono::Duration::zero(),
+        hello,
+    })
+}

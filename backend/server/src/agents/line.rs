@@ -1,0 +1,258 @@
+//! The backend's end of an agent's WebSocket.
+
+use actix_web::web;
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason};
+use rackhand_agent::{Delivery, Link, proof, sealing};
+use rackhand_store::agents;
+use rackhand_wire::{
+    agent::{Answer, Challenge, Packet, Protocols, Refusal, Signed, ToAgent, ToBackend, Unread, close, read},
+    id::AgentId,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::mpsc, time::MissedTickBehavior};
+
+use super::{
+    admit::{self, Admitted, Refused},
+    session::Session,
+};
+use crate::app::App;
+
+/// Keying material of the TLS connection under a request, when TLS ends here.
+#[derive(Debug, Clone, Copy)]
+pub struct TlsBinding(pub [u8; 32]);
+
+/// Serves one connection to its end.
+pub async fn serve(
+    app: web::Data<App>,
+    mut socket: actix_ws::Session,
+    mut stream: AggregatedMessageStream,
+    binding: Option<TlsBinding>,
+    source_ip: Option<String>,
+) {
+    let patience = app.timings().dead_after;
+    let greeted = tokio::time::timeout(patience, greet(&app, &mut socket, &mut stream, binding)).await;
+    let Ok(Some(greeted)) = greeted else {
+        end(socket, close::SILENT).await;
+        return;
+    };
+    let admitted = match greeted {
+        Ok(admitted) => admitted,
+        Err((refusal, message)) => {
+            tracing::warn!(?refusal, message, source_ip, "an agent was refused");
+            say(&mut socket, &Answer::Refused { refusal, message }).await;
+            end(socket, close::REFUSED).await;
+            return;
+        }
+    };
+    let timings = app.timings();
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let welcome = Answer::Welcome {
+        protocol: admitted.protocol,
+        heartbeat_ms: ms(timings.heartbeat),
+        dead_ms: ms(timings.dead_after),
+        renew_in_ms: ms(admitted.renew_in),
+        renew_only: admitted.renew_only,
+    };
+    if !say(&mut socket, &welcome).await {
+        return;
+    }
+    let agent = admitted.hello.agent;
+    if let Err(error) = agents::hello(app.db.writer(), &admitted.hello, source_ip.as_deref()).await {
+        tracing::error!(%error, %agent, "could not note an agent's hello");
+    }
+    let code = if admitted.renew_only {
+        renew(&app, agent, &mut socket, &mut stream, patience).await
+    } else {
+        converse(&app, admitted, &mut socket, &mut stream).await
+    };
+    end(socket, code).await;
+}
+
+async fn greet(
+    app: &App,
+    socket: &mut actix_ws::Session,
+    stream: &mut AggregatedMessageStream,
+    binding: Option<TlsBinding>,
+) -> Option<Result<Admitted, Refused>> {
+    let mut nonce = [0_u8; 32];
+    getrandom::fill(&mut nonce).ok()?;
+    let nonce = proof::hex(&nonce);
+    let challenge =
+        Challenge { nonce: nonce.clone(), protocols: Protocols::OURS, binding: binding.is_some() };
+    if !say(socket, &challenge).await {
+        return None;
+    }
+    loop {
+        match stream.recv().await? {
+            Ok(AggregatedMessage::Text(text)) => {
+                let Ok(signed) = serde_json::from_str::<Signed>(&text) else {
+                    return Some(Err((Refusal::Protocol, "the hello cannot be read by this server".into())));
+                };
+                let binding = binding.map(|binding| binding.0);
+                let admitted = admit::admit(app, &signed, &nonce, binding).await;
+                return Some(match admitted {
+                    Ok(admitted) => seat(app, admitted).await,
+                    refused => refused,
+                });
+            }
+            Ok(AggregatedMessage::Ping(bytes)) => socket.pong(&bytes).await.ok()?,
+            Ok(AggregatedMessage::Pong(_)) => {}
+            Ok(AggregatedMessage::Binary(_) | AggregatedMessage::Close(_)) | Err(_) => return None,
+        }
+    }
+}
+
+/// Deals with a session that the same identity has already: the newest counts, unless two copies fight.
+async fn seat(app: &App, admitted: Admitted) -> Result<Admitted, Refused> {
+    let agent = admitted.hello.agent;
+    let Some((boot, silence)) = app.roster.boot(agent) else { return Ok(admitted) };
+    if boot == admitted.hello.boot || silence > app.timings().heartbeat {
+        return Ok(admitted);
+    }
+    tracing::warn!(%agent, "two processes have the identity of one agent");
+    if let Err(error) = agents::copies(app.db.writer(), agent).await {
+        tracing::error!(%error, %agent, "could not note that an agent has copies");
+    }
+    app.roster.part(agent, close::REPLACED);
+    if app.roster.counts_as_fight(agent) {
+        let why =
+            "several processes with this identity evict one another; stop all but one and wait five minutes";
+        return Err((Refusal::Copies, why.into()));
+    }
+    Ok(admitted)
+}
+
+/// Carries frames both ways; gives the code with which to close.
+async fn converse(
+    app: &web::Data<App>,
+    admitted: Admitted,
+    socket: &mut actix_ws::Session,
+    stream: &mut AggregatedMessageStream,
+) -> u16 {
+    let (agent, sealing_key) = (admitted.hello.agent, admitted.sealing_key);
+    let (to_agent, mut deliveries) = mpsc::channel(64);
+    let (out, from_agent) = mpsc::unbounded_channel();
+    let link = Link { to_agent, from_agent };
+    let session = app.roster.join(admitted.hello, link, app.told.clone());
+    let timings = app.timings();
+    let mut heartbeat = tokio::time::interval(timings.heartbeat);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let left = timings.dead_after.saturating_sub(session.silence());
+        let code = tokio::select! {
+            code = session.closed() => Some(code),
+            message = stream.recv() => receive(&session, message, &out, socket).await,
+            Some(delivery) = deliveries.recv() => {
+                let packet = packed(agent, &sealing_key, delivery);
+                let is_last = matches!(packet.frame, ToAgent::GoAway { .. });
+                match tokio::time::timeout(timings.dead_after, say(socket, &packet)).await {
+                    Ok(true) if is_last => Some(close::GOING_AWAY),
+                    Ok(true) => None,
+                    Ok(false) | Err(_) => Some(close::SILENT),
+                }
+            }
+            _ = heartbeat.tick() => socket.ping(b"").await.err().map(|_| close::SILENT),
+            () = tokio::time::sleep(left) => Some(close::SILENT),
+        };
+        if let Some(code) = code {
+            session.close(code);
+            return code;
+        }
+    }
+}
+
+/// Takes one message; gives a code when the session is over.
+async fn receive(
+    session: &Arc<Session>,
+    message: Option<Result<AggregatedMessage, actix_ws::ProtocolError>>,
+    out: &mpsc::UnboundedSender<ToBackend>,
+    socket: &mut actix_ws::Session,
+) -> Option<u16> {
+    session.hear();
+    match message {
+        Some(Ok(AggregatedMessage::Text(text))) => match read::<ToBackend>(&text, &ToBackend::KNOWN) {
+            Ok(frame) => out.send(frame).err().map(|_| close::SUPERSEDED),
+            Err(Unread::Unknown(frame)) => {
+                tracing::debug!(frame, "passed over a frame of a newer agent");
+                None
+            }
+            Err(Unread::Malformed(why)) => {
+                tracing::warn!(why, "an agent sent nonsense");
+                Some(close::MALFORMED)
+            }
+        },
+        Some(Ok(AggregatedMessage::Ping(bytes))) => socket.pong(&bytes).await.err().map(|_| close::SILENT),
+        Some(Ok(AggregatedMessage::Pong(_))) => None,
+        Some(Ok(AggregatedMessage::Binary(_)) | Err(_)) => Some(close::MALFORMED),
+        Some(Ok(AggregatedMessage::Close(_))) | None => Some(close::GOING_AWAY),
+    }
+}
+
+/// Serves an expired certificate: it is good for its renewal alone.
+async fn renew(
+    app: &web::Data<App>,
+    agent: AgentId,
+    socket: &mut actix_ws::Session,
+    stream: &mut AggregatedMessageStream,
+    patience: Duration,
+) -> u16 {
+    let until = Instant::now() + patience;
+    while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until.into(), stream.recv()).await {
+        match message {
+            AggregatedMessage::Text(text) => match read::<ToBackend>(&text, &ToBackend::KNOWN) {
+                Ok(ToBackend::Renew { request }) => {
+                    let Some(frame) = super::renewed(app, agent, &request).await else {
+                        return close::REFUSED;
+                    };
+                    say(socket, &Packet { frame, sealed: None }).await;
+                    return close::GOING_AWAY;
+                }
+                Ok(_) | Err(Unread::Unknown(_)) => {}
+                Err(Unread::Malformed(_)) => return close::MALFORMED,
+            },
+            AggregatedMessage::Ping(bytes) => {
+                if socket.pong(&bytes).await.is_err() {
+                    return close::SILENT;
+                }
+            }
+            AggregatedMessage::Pong(_) => {}
+            AggregatedMessage::Binary(_) | AggregatedMessage::Close(_) => return close::MALFORMED,
+        }
+    }
+    close::SILENT
+}
+
+fn packed(agent: AgentId, sealing_key: &str, delivery: Delivery) -> Packet {
+    let purpose = match &delivery.frame {
+        ToAgent::Execute(command) => Some(command.id.0),
+        ToAgent::Secrets { endpoint } => Some(endpoint.0),
+        ToAgent::KeepOff { .. }
+        | ToAgent::Acknowledge { .. }
+        | ToAgent::Noted { .. }
+        | ToAgent::Certificate { .. }
+        | ToAgent::GoAway { .. } => None,
+    };
+    let sealed = purpose.filter(|_| delivery.secrets.expose_all().next().is_some());
+    // An agent whose key is none cannot open anything: the device then refuses it without credentials.
+    let sealed = sealed.and_then(|purpose| sealing::seal(sealing_key, agent, purpose, &delivery.secrets));
+    Packet { frame: delivery.frame, sealed }
+}
+
+async fn say(socket: &mut actix_ws::Session, message: &impl serde::Serialize) -> bool {
+    match serde_json::to_string(message) {
+        Ok(text) => socket.text(text).await.is_ok(),
+        Err(error) => {
+            tracing::error!(%error, "a frame cannot be written");
+            false
+        }
+    }
+}
+
+async fn end(socket: actix_ws::Session, code: u16) {
+    let reason = CloseReason { code: CloseCode::from(code), description: None };
+    // It may be gone already.
+    socket.close(Some(reason)).await.ok();
+}

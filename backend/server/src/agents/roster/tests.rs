@@ -1,0 +1,135 @@
+use rackhand_wire::{Operation, agent::Protocols, command::EndpointSpec, power::Switch};
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An agent's end of a session.
+struct Bench {
+    roster: Arc<Roster>,
+    agent: AgentId,
+    told: mpsc::Sender<Told>,
+    heard: mpsc::Receiver<Told>,
+}
+
+impl Bench {
+    fn new(patience: Duration) -> Self {
+        let (told, heard) = mpsc::channel(64);
+        let roster = Arc::new(Roster::new(patience));
+        Self { roster, agent: AgentId(fresh_id()), told, heard }
+    }
+
+    fn join(&self) -> (mpsc::Receiver<Delivery>, mpsc::UnboundedSender<ToBackend>) {
+        let (to_agent, inbox) = mpsc::channel(4);
+        let (out, from_agent) = mpsc::unbounded_channel();
+        let hello = Hello {
+            agent: self.agent,
+            boot: BootId(fresh_id()),
+            protocols: Protocols::OURS,
+            version: String::new(),
+            host: String::new(),
+            kinds: std::collections::BTreeMap::default(),
+        };
+        self.roster.join(hello, Link { to_agent, from_agent }, self.told.clone());
+        (inbox, out)
+    }
+
+    async fn gone(&mut self) {
+        while !matches!(self.heard.recv().await.unwrap(), Told::Gone(_)) {}
+    }
+}
+
+fn command(operation: Operation, expires: Option<u64>) -> Command {
+    Command {
+        id: CommandId(fresh_id()),
+        endpoint: EndpointSpec { id: None, kind: "ipmi".into(), params: serde_json::json!({}), pinned: None },
+        target: serde_json::json!({}),
+        operation,
+        expires_in_ms: expires,
+        restore_after_ms: None,
+        fence: 1,
+        urgency: Urgency::Awaited,
+    }
+}
+
+fn asked(delivery: Option<Delivery>) -> Command {
+    let Some(Delivery { frame: ToAgent::Execute(command), .. }) = delivery else {
+        panic!("nothing is asked")
+    };
+    command
+}
+
+#[tokio::test]
+async fn whether_outlets_stay_off_is_what_the_agent_says() {
+    let bench = Bench::new(PATIENCE);
+    let (mut inbox, out) = bench.join();
+    let expired = Fault::new(FaultCode::Exec, Reason::Expired, "");
+    for said in [Ok(()), Err(expired)] {
+        let agent = async {
+            let ToAgent::KeepOff { id: command, .. } = inbox.recv().await.unwrap().frame else { panic!() };
+            let result = said.clone().map(|()| Answer::Done);
+            out.send(ToBackend::Finished { command, result, took_ms: 0 }).unwrap();
+        };
+        let (heard, ()) = tokio::join!(bench.roster.keep_off(bench.agent, Vec::new(), Vec::new()), agent);
+        assert_eq!(heard, said);
+    }
+    assert_eq!(bench.roster.in_flight(bench.agent), 0);
+}
+
+#[tokio::test]
+async fn a_command_survives_its_session_and_keeps_its_id() {
+    let mut bench = Bench::new(PATIENCE);
+    let (mut inbox, out) = bench.join();
+    let sent = command(Operation::SetOutlet { to: Switch::Off }, Some(30_000));
+    let (id, agent, roster) = (sent.id, bench.agent, Arc::clone(&bench.roster));
+    let waiting = tokio::spawn(async move { roster.execute(agent, sent, Secrets::default()).await });
+    assert_eq!(asked(inbox.recv().await).id, id);
+    drop((inbox, out));
+    bench.gone().await;
+    assert!(bench.roster.silence(agent).is_none());
+    let (mut inbox, out) = bench.join();
+    let again = asked(inbox.recv().await);
+    assert_eq!(again.id, id);
+    assert!(again.expires_in_ms < Some(30_000), "the time that passed is not given again");
+    out.send(ToBackend::Finished { command: id, result: Ok(Answer::Done), took_ms: 1 }).unwrap();
+    assert_eq!(waiting.await.unwrap(), Ok(Answer::Done));
+}
+
+#[tokio::test]
+async fn what_was_never_sent_expires_and_what_was_sent_is_lost() {
+    let mut bench = Bench::new(Duration::from_millis(300));
+    let write = |expires| command(Operation::SetOutlet { to: Switch::Off }, Some(expires));
+    let never = bench.roster.execute(bench.agent, write(50), Secrets::default()).await.unwrap_err();
+    assert_eq!((never.code, never.reason), (FaultCode::Exec, Reason::AgentOffline));
+    let (mut inbox, out) = bench.join();
+    let sent = write(50);
+    let (agent, roster) = (bench.agent, Arc::clone(&bench.roster));
+    let waiting = tokio::spawn(async move { roster.execute(agent, sent, Secrets::default()).await });
+    asked(inbox.recv().await);
+    drop((inbox, out));
+    bench.gone().await;
+    let lost = waiting.await.unwrap().unwrap_err();
+    assert_eq!((lost.code, lost.reason), (FaultCode::Lost, Reason::Interrupted));
+}
+
+#[tokio::test]
+async fn a_look_does_not_wait_for_an_agent_that_is_away() {
+    let bench = Bench::new(PATIENCE);
+    let mut look = command(Operation::ReadPower, Some(30_000));
+    look.urgency = Urgency::Background;
+    let begun = Instant::now();
+    let fault = bench.roster.execute(bench.agent, look, Secrets::default()).await.unwrap_err();
+    assert_eq!(fault.reason, Reason::AgentOffline);
+    assert!(begun.elapsed() < PATIENCE / 3);
+}
+
+#[tokio::test]
+async fn a_newer_session_ends_the_older() {
+    let bench = Bench::new(PATIENCE);
+    let (_inbox, _out) = bench.join();
+    let first = bench.roster.sitting(bench.agent).unwrap();
+    let (_inbox2, _out2) = bench.join();
+    assert_eq!(first.closed().await, close::SUPERSEDED);
+    let second = bench.roster.sitting(bench.agent).unwrap();
+    assert!(!second.is_closed() && !Arc::ptr_eq(&first, &second));
+}

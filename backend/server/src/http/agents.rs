@@ -1,0 +1,298 @@
+//! Agents: added, enrolled, replaced, revoked.
+
+use actix_web::{HttpResponse, delete, get, patch, post, web};
+use chrono::TimeDelta;
+use rackhand_agent::proof::key_name;
+use rackhand_store::{Tx, agent_tokens, agents, now};
+use rackhand_wire::{
+    agent::close,
+    api::{
+        agent::{AddAgent, Agent, AgentState, ChangeAgent, Enrolment, ReplaceAgent},
+        live::Object,
+        page::Page,
+        problem::Problem,
+    },
+    id::AgentId,
+};
+use rcgen::PublicKeyData as _;
+use serde_json::json;
+
+use super::{
+    body::Body, caller::Caller, check::Check, people::commit, problem::Refused, servers::known_site,
+};
+use crate::{app::App, audit, secret};
+
+/// A token may be used for so long.
+const TOKEN_LIFE: TimeDelta = TimeDelta::hours(1);
+
+/// Group of an agent that names none.
+const DEFAULT_GROUP: &str = "default";
+
+/// Lists agents.
+#[utoipa::path(tag = "agents", responses((status = 200, body = Page<Agent>), (status = 401, body = Problem)))]
+#[get("/agents")]
+pub async fn list(app: web::Data<App>, caller: Caller) -> Result<web::Json<Page<Agent>>, Refused> {
+    let mut items = Vec::new();
+    for agent in agents::list(app.db.reader(), &caller.scope).await? {
+        items.push(shown(&app, agent).await?);
+    }
+    Ok(web::Json(Page { items, next: None }))
+}
+
+/// Shows one agent.
+#[utoipa::path(tag = "agents", params(("id" = AgentId, Path)), responses((status = 200, body = Agent), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/agents/{id}")]
+pub async fn view(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AgentId>,
+) -> Result<web::Json<Agent>, Refused> {
+    let agent = agents::get(app.db.reader(), &caller.scope, id.into_inner()).await?;
+    Ok(web::Json(shown(&app, agent).await?))
+}
+
+/// Adds an agent and makes the single-use token with which it is enrolled, or registers the key that it has.
+#[utoipa::path(tag = "agents", request_body = AddAgent, responses((status = 201, body = Enrolment), (status = 400, body = Problem),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
+#[post("/agents")]
+pub async fn add(app: web::Data<App>, caller: Caller, body: Body<AddAgent>) -> Result<HttpResponse, Refused> {
+    let Body(new) = body;
+    let mut check = Check::default();
+    check.name("name", &new.name);
+    checked_group(&mut check, new.group.as_deref());
+    checked_source(&mut check, new.source.as_deref());
+    let key = checked_key(&mut check, new.public_key.as_deref());
+    check.done()?;
+    known_site(&app, &caller, new.site_id).await?;
+    let group = new.group.as_deref().unwrap_or(DEFAULT_GROUP);
+    let tx = app.db.begin().await?;
+    let add =
+        agents::New { tenant: caller.tenant, name: &new.name, group, site: new.site_id, embedded: false };
+    let agent = agents::add(&tx, add).await?;
+    let token = match &key {
+        Some(key) => {
+            agents::register(&tx, agent.id, key).await?;
+            None
+        }
+        None => Some(make_token(&tx, agent.id, new.source).await?),
+    };
+    audit::record(&tx, caller.tenant, &caller, "agent.add", ("agent", agent.id, &agent.name), json!({}))
+        .await?;
+    commit(tx).await?;
+    app.live.tell(Object::Agent, agent.id);
+    let location = format!("/api/v1/agents/{}", agent.id);
+    let enrolment = enrolment(&app, agent, token).await?;
+    Ok(HttpResponse::Created().insert_header(("location", location)).json(enrolment))
+}
+
+/// Changes an agent.
+#[utoipa::path(tag = "agents", params(("id" = AgentId, Path)), request_body = ChangeAgent, responses((status = 200, body = Agent),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[patch("/agents/{id}")]
+pub async fn change(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AgentId>,
+    body: Body<ChangeAgent>,
+) -> Result<web::Json<Agent>, Refused> {
+    let (id, Body(change)) = (id.into_inner(), body);
+    let mut check = Check::default();
+    if let Some(name) = &change.name {
+        check.name("name", name);
+    }
+    checked_group(&mut check, change.group.as_deref());
+    check.done()?;
+    known_site(&app, &caller, change.site_id).await?;
+    let detail = serde_json::to_value(&change)?;
+    let tx = app.db.begin().await?;
+    let change = agents::Change {
+        name: change.name,
+        group: change.group,
+        site: change.site_id.map(Some),
+        draining: change.draining,
+    };
+    let agent = agents::change(&tx, &caller.scope, id, change).await?;
+    audit::record(&tx, caller.tenant, &caller, "agent.change", ("agent", id, &agent.name), detail).await?;
+    commit(tx).await?;
+    app.live.tell(Object::Agent, id);
+    Ok(web::Json(shown(&app, agent).await?))
+}
+
+/// Makes a token that gives an agent a new identity; its id, and what names it, stays.
+#[utoipa::path(tag = "agents", params(("id" = AgentId, Path)), request_body = ReplaceAgent, responses((status = 201, body = Enrolment),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+    (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[post("/agents/{id}/replace")]
+pub async fn replace(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AgentId>,
+    body: Body<ReplaceAgent>,
+) -> Result<HttpResponse, Refused> {
+    let (id, Body(how)) = (id.into_inner(), body);
+    let mut check = Check::default();
+    checked_source(&mut check, how.source.as_deref());
+    check.done()?;
+    let tx = app.db.begin().await?;
+    let mut agent = remote(&tx, &caller, id).await?;
+    if how.force {
+        agent = agents::revoke(&tx, &caller.scope, id).await?;
+    }
+    let token = make_token(&tx, id, how.source.clone()).await?;
+    let detail = serde_json::to_value(&how)?;
+    audit::record(&tx, caller.tenant, &caller, "agent.replace", ("agent", id, &agent.name), detail).await?;
+    commit(tx).await?;
+    if how.force {
+        app.roster.part(id, close::REVOKED);
+    }
+    app.live.tell(Object::Agent, id);
+    Ok(HttpResponse::Created().json(enrolment(&app, agent, Some(token)).await?))
+}
+
+/// Refuses an agent at once, until it is enrolled again.
+#[utoipa::path(tag = "agents", params(("id" = AgentId, Path)), responses((status = 200, body = Agent), (status = 401, body = Problem),
+    (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[post("/agents/{id}/revoke")]
+pub async fn revoke(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AgentId>,
+) -> Result<web::Json<Agent>, Refused> {
+    let id = id.into_inner();
+    let tx = app.db.begin().await?;
+    remote(&tx, &caller, id).await?;
+    let agent = agents::revoke(&tx, &caller.scope, id).await?;
+    agent_tokens::remove_of_agent(&tx, id).await?;
+    audit::record(&tx, caller.tenant, &caller, "agent.revoke", ("agent", id, &agent.name), json!({})).await?;
+    commit(tx).await?;
+    app.roster.part(id, close::REVOKED);
+    app.live.tell(Object::Agent, id);
+    Ok(web::Json(shown(&app, agent).await?))
+}
+
+/// Removes an agent that no device and no connection names.
+#[utoipa::path(tag = "agents", params(("id" = AgentId, Path)), responses((status = 204), (status = 401, body = Problem),
+    (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[delete("/agents/{id}")]
+pub async fn remove(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AgentId>,
+) -> Result<HttpResponse, Refused> {
+    let id = id.into_inner();
+    let tx = app.db.begin().await?;
+    let agent = agents::get(&tx, &caller.scope, id).await?;
+    agents::remove(&tx, &caller.scope, id).await?;
+    agent_tokens::remove_of_agent(&tx, id).await?;
+    audit::record(&tx, caller.tenant, &caller, "agent.remove", ("agent", id, &agent.name), json!({})).await?;
+    commit(tx).await?;
+    app.roster.part(id, close::REVOKED);
+    app.live.tell(Object::Agent, id);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn remote(tx: &Tx, caller: &Caller, id: AgentId) -> Result<agents::Agent, Refused> {
+    let agent = agents::get(tx, &caller.scope, id).await?;
+    if agent.embedded {
+        return Err(Refused::Conflict("embedded", "This agent is part of the server itself.".into()));
+    }
+    Ok(agent)
+}
+
+async fn make_token(
+    tx: &Tx,
+    agent: AgentId,
+    source: Option<String>,
+) -> Result<(String, chrono::DateTime<chrono::Utc>), Refused> {
+    let value = format!("rha_{}", secret::fresh_token().map_err(|_| Refused::Internal)?);
+    let expires_at = now() + TOKEN_LIFE;
+    let token = agent_tokens::Token { agent, source, expires_at };
+    agent_tokens::add(tx, &secret::token_hash(&value), token).await?;
+    Ok((value, expires_at))
+}
+
+async fn enrolment(
+    app: &App,
+    agent: agents::Agent,
+    token: Option<(String, chrono::DateTime<chrono::Utc>)>,
+) -> Result<Enrolment, Refused> {
+    let server = &app.config.public_url;
+    let (token, expires_at) = match token {
+        Some((token, until)) => (Some(token), Some(until)),
+        None => (None, None),
+    };
+    let command = match &token {
+        Some(token) => format!("rackhand-agent enroll --server {server} --token {token}"),
+        None => format!("rackhand-agent enroll --server {server} --agent {} --key FILE", agent.id),
+    };
+    Ok(Enrolment { agent: shown(app, agent).await?, token, expires_at, command })
+}
+
+fn checked_group(check: &mut Check, group: Option<&str>) {
+    let Some(group) = group else { return };
+    check.name("group", group);
+    if group.trim() == agents::LOCAL {
+        check.refuse("group", "reserved", "“local” is the group of the agents that are part of the server.");
+    }
+}
+
+fn checked_source(check: &mut Check, source: Option<&str>) {
+    if source.is_some_and(|source| source.parse::<ipnet::IpNet>().is_err()) {
+        check.refuse(
+            "source",
+            "not_a_network",
+            "This is no network. Write it like 203.0.113.0/24 or 2001:db8::/48.",
+        );
+    }
+}
+
+fn checked_key(check: &mut Check, pem: Option<&str>) -> Option<String> {
+    let pem = pem?;
+    let Ok(key) = rcgen::SubjectPublicKeyInfo::from_pem(pem) else {
+        let why = "This is no public key. Paste the PEM text of an Ed25519 or P-256 key.";
+        check.refuse("public_key", "not_a_public_key", why);
+        return None;
+    };
+    Some(key_name(&key.subject_public_key_info()))
+}
+
+async fn shown(app: &App, agent: agents::Agent) -> Result<Agent, Refused> {
+    let silence = app.roster.silence(agent.id);
+    let state = match silence {
+        _ if agent.revoked_at.is_some() => AgentState::Revoked,
+        Some(silence) if silence > app.timings().heartbeat.mul_f64(1.5) && !agent.embedded => {
+            AgentState::Late
+        }
+        Some(_) => AgentState::Online,
+        None if agent.identity.is_none() && !agent.embedded => AgentState::Waiting,
+        None => AgentState::Offline,
+    };
+    let heard = silence.and_then(|silence| TimeDelta::from_std(silence).ok()).map(|silence| now() - silence);
+    let identity = agent.identity.as_ref();
+    Ok(Agent {
+        endpoints: agents::endpoints(app.db.reader(), &agent).await?,
+        in_flight: app.roster.in_flight(agent.id),
+        token_until: agent_tokens::waiting(app.db.reader(), agent.id).await?,
+        certificate_at: identity.map(|identity| identity.certificate_at),
+        certificate_until: identity.map(|identity| identity.certificate_until),
+        // An embedded agent is seen all the time while its process runs.
+        last_seen_at: if agent.embedded && silence.is_some() {
+            Some(now())
+        } else {
+            heard.or(agent.last_seen_at)
+        },
+        state,
+        id: agent.id,
+        name: agent.name,
+        group: agent.group,
+        site_id: agent.site_id,
+        embedded: agent.embedded,
+        draining: agent.draining,
+        host: agent.host,
+        source_ip: agent.source_ip,
+        version: agent.version,
+        kinds: agent.kinds.into_keys().collect(),
+        copies_at: agent.copies_at,
+        created_at: agent.created_at,
+    })
+}
