@@ -88,6 +88,12 @@ impl Backend {
         format!("http://localhost:{}", self.port)
     }
 
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its data folder.
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {

@@ -7,10 +7,13 @@
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 #![expect(clippy::missing_panics_doc, reason = "everything here panics when the bench is broken")]
 
+pub mod agent;
 mod backend;
 pub mod ipmi_sim;
+pub mod relay;
 
 pub use backend::{Backend, PASSWORD, USER};
+pub use relay::{Line, Relay};
 
 use rackhand_simulators::{
     farm::{Farm, FarmConfig},
@@ -85,23 +88,42 @@ impl Lab {
 
     /// The same with racks of another shape.
     pub async fn wired(config: FarmConfig) -> Self {
-        let servers = config.servers;
         let mut lab = Self::with_farm(config).await;
+        lab.wire(None).await;
+        lab
+    }
+
+    /// The same with a remote agent that alone reaches the racks, over a line that can be cut.
+    pub async fn behind_an_agent(config: FarmConfig) -> (Self, agent::Agent, Relay) {
+        let mut lab = Self::with_farm(config).await;
+        let backend = ([127, 0, 0, 1], lab.backend.port).into();
+        let relay = Relay::start(backend, Duration::ZERO).await;
+        let agent = agent::Agent::start(&lab, "site-a", relay.port).await;
+        lab.wire(Some(&agent.id)).await;
+        (lab, agent, relay)
+    }
+
+    /// Makes the machines known, reached by an agent, and waits until each was read.
+    pub async fn wire(&mut self, agent: Option<&str>) {
+        let lab = self;
         let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
         let mut pdus = Vec::new();
         for pdu in inventory["pdus"].as_array().unwrap() {
-            let added = lab.post("/endpoints", &pdu_body(pdu)).await.ok();
+            let mut body = pdu_body(pdu);
+            body["agent_id"] = json!(agent);
+            let added = lab.post("/endpoints", &body).await.ok();
             pdus.push((pdu["name"].clone(), added["id"].clone()));
         }
-        for server in inventory["servers"].as_array().unwrap() {
-            lab.add_server(server, &pdus).await;
+        let servers = inventory["servers"].as_array().unwrap();
+        for server in servers {
+            lab.add_server(server, &pdus, agent).await;
         }
+        let servers = servers.len();
         lab.wait_until("every server was read", async |lab: &Lab| {
-            lab.get("/servers/tally").await.ok()["on"].as_u64() == Some(servers.into())
+            lab.get("/servers/tally").await.ok()["on"].as_u64() == Some(servers as u64)
                 || lab.get("/servers/tally").await.ok()["unknown"].as_u64() == Some(0)
         })
         .await;
-        lab
     }
 
     /// Starts the server and the machines without making them known to each other.
@@ -115,12 +137,13 @@ impl Lab {
         Self { backend, farm, client: reqwest::Client::new(), servers: Vec::new() }
     }
 
-    async fn add_server(&mut self, server: &Value, pdus: &[(Value, Value)]) {
+    async fn add_server(&mut self, server: &Value, pdus: &[(Value, Value)], agent: Option<&str>) {
         let name = server["name"].as_str().unwrap().to_owned();
         let added = self.post("/servers", &json!({"name": name, "rack": server["rack"]})).await.ok();
         let id = added["id"].as_str().unwrap().to_owned();
         let path = format!("/servers/{id}/connections");
-        let bmc = json!({"endpoint": bmc_body(server)});
+        let mut bmc = json!({"endpoint": bmc_body(server)});
+        bmc["endpoint"]["agent_id"] = json!(agent);
         self.post(&path, &bmc).await.ok();
         for outlet in server["outlets"].as_array().unwrap() {
             let (_, pdu) = pdus.iter().find(|(name, _)| *name == outlet["pdu"]).unwrap();

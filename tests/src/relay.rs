@@ -1,0 +1,97 @@
+//! A line that a test can cut: a relay of TCP on loopback.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+};
+
+/// How a line behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// It carries everything.
+    Whole,
+    /// Connections are reset, and none is made.
+    Cut,
+    /// Nothing arrives any more, and nobody is told: half-open TCP, as behind a NAT that forgot.
+    Silent,
+}
+
+/// A relay to one address.
+pub struct Relay {
+    /// Where it listens.
+    pub port: u16,
+    line: Arc<watch::Sender<Line>>,
+}
+
+impl Relay {
+    /// Starts one that adds so much time each way.
+    pub async fn start(to: SocketAddr, delay: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let line = Arc::new(watch::channel(Line::Whole).0);
+        let state = Arc::clone(&line);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if *state.borrow() == Line::Cut {
+                    reset(&client);
+                    continue;
+                }
+                if let Ok(server) = TcpStream::connect(to).await {
+                    tokio::spawn(carry(client, server, state.subscribe(), delay));
+                }
+            }
+        });
+        Self { port, line }
+    }
+
+    /// Changes how the line behaves.
+    pub fn set(&self, line: Line) {
+        self.line.send_replace(line);
+    }
+}
+
+/// A connection with no time to linger is reset when it is dropped.
+fn reset(stream: &TcpStream) {
+    stream.set_zero_linger().ok();
+}
+
+async fn carry(client: TcpStream, server: TcpStream, mut line: watch::Receiver<Line>, delay: Duration) {
+    reset(&client);
+    reset(&server);
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let up = pump(from_client, to_server, line.clone(), delay);
+    let down = pump(from_server, to_client, line.clone(), delay);
+    tokio::select! {
+        () = up => {}
+        () = down => {}
+        _ = line.wait_for(|line| *line == Line::Cut) => {}
+    }
+}
+
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut line: watch::Receiver<Line>,
+    delay: Duration,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(read) = from.read(&mut buffer).await {
+        if read == 0 {
+            return;
+        }
+        tokio::time::sleep(delay).await;
+        if *line.borrow_and_update() == Line::Silent {
+            // What was swallowed is gone: only the end of the connection makes it whole again.
+            line.wait_for(|line| *line == Line::Cut).await.ok();
+            return;
+        }
+        if to.write_all(buffer.get(..read).unwrap_or_default()).await.is_err() {
+            return;
+        }
+    }
+}
