@@ -163,7 +163,7 @@ async fn cycle_through_the_outlets(page: &Page, home: &str, machine: &Machine) {
     page.press("Power cycle").await;
     page.press("Power cycle now").await;
     page.press("Open job").await;
-    page.see("Check whether the outlets may stand in").await;
+    page.see("Check whether the outlets may be used instead").await;
     page.show("job-running").await;
     page.see("Succeeded").await;
     page.see("The outlets, read after the last write").await;
