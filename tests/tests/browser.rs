@@ -8,6 +8,8 @@
 
 #[path = "browser/fields.rs"]
 mod fields;
+#[path = "browser/outage.rs"]
+mod outage;
 #[path = "browser/page.rs"]
 mod page;
 #[path = "browser/pages.rs"]
