@@ -1,7 +1,8 @@
 //! The way from a fresh installation to a server that is powered by whatever can be reached.
 
 use rackhand_simulators::{
-    farm::{Farm, PduEntry, ServerEntry},
+    farm::{Farm, FarmConfig, PduEntry, ServerEntry},
+    pdu::PduModel,
     world::{EffectKind, Machine, OutletFault},
 };
 use rackhand_tests::{Backend, PASSWORD, USER, farm, rack_of};
@@ -13,7 +14,9 @@ const SERVER: &str = "srv-01";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_brings_a_server_under_control_and_powers_it_whatever_breaks() {
-    let farm = farm(rack_of(1)).await;
+    // One of the PDUs has no meters: nothing but the BMC can tell that the machine runs.
+    let models = vec![PduModel::ApcRpdu, PduModel::RaritanPx2];
+    let farm = farm(FarmConfig { models, ..rack_of(1) }).await;
     let backend = Backend::without_users();
     let page = Page::start(backend.url(), "walk").await;
     let machine = farm.world().machine(SERVER).unwrap();
