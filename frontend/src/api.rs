@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use gloo_net::http::{Method, RequestBuilder, Response};
+use leptos::prelude::{StoredValue, UpdateValue};
 use rackhand_wire::api::problem::Problem;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -22,7 +23,7 @@ pub fn set_csrf(token: &str) {
 
 /// Reads `path`, relative to the API, as text.
 pub async fn get_text(path: String) -> Result<String, Problem> {
-    send(Method::GET, path, None).await
+    send(Method::GET, path, None, None).await
 }
 
 /// Reads `path`, relative to the API.
@@ -32,22 +33,68 @@ pub async fn get<T: DeserializeOwned>(path: &str) -> Result<T, Problem> {
 
 /// Posts `body` and reads the answer.
 pub async fn post<B: Serialize, T: DeserializeOwned>(path: &str, body: &B) -> Result<T, Problem> {
-    decode(&send(Method::POST, path.to_owned(), Some(encode_body(body))).await?)
+    decode(&send(Method::POST, path.to_owned(), Some(encode_body(body)), None).await?)
+}
+
+/// What a person means to do once. A request that is sent again because no answer came carries the same
+/// key, so that it is not done twice; it is dropped when the request succeeds or the form is opened anew.
+#[derive(Clone, Copy)]
+pub struct Intent(StoredValue<Vec<(String, String)>>);
+
+impl Intent {
+    /// Nothing was sent yet.
+    pub fn new() -> Self {
+        Self(StoredValue::new(Vec::new()))
+    }
+
+    /// Forgets what was sent.
+    pub fn renew(self) {
+        self.0.try_update_value(Vec::clear);
+    }
+
+    fn key(self, request: &str) -> Option<String> {
+        self.0.try_update_value(|sent| {
+            if let Some((_, key)) = sent.iter().find(|(other, _)| other == request) {
+                return key.clone();
+            }
+            let key = fresh_key();
+            sent.push((request.to_owned(), key.clone()));
+            key
+        })
+    }
+
+    async fn post(self, path: String, body: String) -> Result<String, Problem> {
+        let request = format!("{path} {body}");
+        let answer = send(Method::POST, path, Some(body), self.key(&request)).await;
+        if answer.is_ok() {
+            self.0.try_update_value(|sent| sent.retain(|(other, _)| *other != request));
+        }
+        answer
+    }
+}
+
+/// Posts `body`, with the same key as long as the same is meant, and reads the answer.
+pub async fn post_once<B: Serialize, T: DeserializeOwned>(
+    intent: Intent,
+    path: &str,
+    body: &B,
+) -> Result<T, Problem> {
+    decode(&intent.post(path.to_owned(), encode_body(body)).await?)
 }
 
 /// Posts nothing; the answer does not matter.
 pub async fn poke(path: &str) -> Result<(), Problem> {
-    send(Method::POST, path.to_owned(), None).await.map(drop)
+    send(Method::POST, path.to_owned(), None, None).await.map(drop)
 }
 
 /// Changes what stands at `path` and reads it as it is now.
 pub async fn patch<B: Serialize, T: DeserializeOwned>(path: &str, body: &B) -> Result<T, Problem> {
-    decode(&send(Method::PATCH, path.to_owned(), Some(encode_body(body))).await?)
+    decode(&send(Method::PATCH, path.to_owned(), Some(encode_body(body)), None).await?)
 }
 
 /// Removes what stands at `path`.
 pub async fn delete(path: &str) -> Result<(), Problem> {
-    send(Method::DELETE, path.to_owned(), None).await.map(drop)
+    send(Method::DELETE, path.to_owned(), None, None).await.map(drop)
 }
 
 /// Escapes a value for a query string.
@@ -71,14 +118,19 @@ fn unreadable(error: String) -> Problem {
 }
 
 // Not generic on purpose: the whole exchange is compiled once, not once per body and answer.
-async fn send(method: Method, path: String, body: Option<String>) -> Result<String, Problem> {
+async fn send(
+    method: Method,
+    path: String,
+    body: Option<String>,
+    key: Option<String>,
+) -> Result<String, Problem> {
     let changes = method != Method::GET;
     let mut request =
         RequestBuilder::new(&format!("{BASE}{path}")).method(method).header("accept", "application/json");
     if changes {
         request = request
             .header("x-csrf-token", &CSRF.with_borrow(Clone::clone))
-            .header("idempotency-key", &fresh_key());
+            .header("idempotency-key", &key.unwrap_or_else(fresh_key));
     }
     let sent = match body {
         Some(body) => match request.header("content-type", "application/json").body(body) {

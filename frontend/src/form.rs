@@ -4,6 +4,8 @@ use leptos::{prelude::*, task::spawn_local};
 use rackhand_wire::api::problem::Problem;
 use std::pin::Pin;
 
+use crate::api::Intent;
+
 /// The state of one form's sending. Copy; lives with the form.
 #[derive(Clone, Copy)]
 pub struct Submit {
@@ -11,12 +13,20 @@ pub struct Submit {
     pub busy: RwSignal<bool>,
     /// What was refused last.
     pub problem: RwSignal<Option<Problem>>,
+    /// What is meant by sending it.
+    pub intent: Intent,
 }
 
 impl Submit {
     /// Makes a form's state, at rest.
     pub fn new() -> Self {
-        Self { busy: RwSignal::new(false), problem: RwSignal::new(None) }
+        Self { busy: RwSignal::new(false), problem: RwSignal::new(None), intent: Intent::new() }
+    }
+
+    /// The form is opened anew: whatever is sent from here on is meant anew.
+    pub fn begin(self) {
+        self.problem.set(None);
+        self.intent.renew();
     }
 
     /// Follows what is wrong with one field: `name`, `params.host`.

@@ -11,6 +11,10 @@ use web_sys::{BroadcastChannel, EventSource, MessageEvent};
 const NAME: &str = "rackhand-live";
 /// Sent between tabs when messages may have been missed.
 const RESYNC: &str = "resync";
+/// Sent when the tab that holds the stream has lost it.
+const CUT: &str = "cut";
+/// Sent by a tab that has just come; answered when the stream is lost.
+const ASK: &str = "ask";
 
 /// What a page hears.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,13 +63,23 @@ pub fn start() -> RwSignal<bool> {
     CONNECTED.with_borrow_mut(|slot| *slot = Some(connected));
     let channel = BroadcastChannel::new(NAME).ok();
     if let Some(channel) = &channel {
-        let hear = Closure::<dyn Fn(MessageEvent)>::new(|event: MessageEvent| {
-            if let Some(text) = event.data().as_string() {
-                tell_text(&text);
+        let answer = channel.clone();
+        let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+            match event.data().as_string().as_deref() {
+                Some(ASK) if holds().is_some_and(|state| state != EventSource::OPEN) => post(&answer, CUT),
+                Some(text) => {
+                    // Whoever holds a stream knows better.
+                    if holds().is_none() && matches!(text, RESYNC | CUT) {
+                        self::connected(text == RESYNC);
+                    }
+                    tell_text(text);
+                }
+                None => {}
             }
         });
         channel.set_onmessage(Some(hear.as_ref().unchecked_ref()));
         hear.forget();
+        post(channel, ASK);
     }
     if !lead(channel.clone()) {
         open(channel);
@@ -100,11 +114,10 @@ fn open(channel: Option<BroadcastChannel>) {
     let pass = Rc::new(move |text: &str| {
         tell_text(text);
         if let Some(channel) = &channel {
-            // A closed channel has no one left to hear.
-            drop(channel.post_message(&text.into()));
+            post(channel, text);
         }
     });
-    let message = Rc::clone(&pass);
+    let (message, cut) = (Rc::clone(&pass), Rc::clone(&pass));
     let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
         if let Some(text) = event.data().as_string() {
             message(&text);
@@ -118,10 +131,23 @@ fn open(channel: Option<BroadcastChannel>) {
     });
     stream.set_onopen(Some(opened.as_ref().unchecked_ref()));
     opened.forget();
-    let failed = Closure::<dyn Fn()>::new(|| connected(false));
+    let failed = Closure::<dyn Fn()>::new(move || {
+        connected(false);
+        cut(CUT);
+    });
     stream.set_onerror(Some(failed.as_ref().unchecked_ref()));
     failed.forget();
     STREAM.with_borrow_mut(|slot| *slot = Some(stream));
+}
+
+/// How the stream stands, in the tab that holds it.
+fn holds() -> Option<u16> {
+    STREAM.with_borrow(|slot| slot.as_ref().map(EventSource::ready_state))
+}
+
+fn post(channel: &BroadcastChannel, text: &str) {
+    // A closed channel has no one left to hear.
+    drop(channel.post_message(&text.into()));
 }
 
 /// Says whether changes arrive; followed.

@@ -3,12 +3,13 @@
 //! The server runs as a process of its own, so that a test can kill it; the racks run in the test, so
 //! that it can count what physically happened. Durations are those of the product at 1/20.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a broken bench stops the test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken bench stops the test")]
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 #![expect(clippy::missing_panics_doc, reason = "everything here panics when the bench is broken")]
 
 pub mod agent;
 mod backend;
+pub mod chrome;
 pub mod ipmi_sim;
 pub mod relay;
 

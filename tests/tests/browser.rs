@@ -3,13 +3,13 @@
 //!
 //! Pictures of every page at 1440 and 390 px are left in `target/screenshots`.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken page stops the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a broken page stops the test")]
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
-#[path = "browser/chrome.rs"]
-mod chrome;
 #[path = "browser/fields.rs"]
 mod fields;
+#[path = "browser/outage.rs"]
+mod outage;
 #[path = "browser/page.rs"]
 mod page;
 #[path = "browser/pages.rs"]

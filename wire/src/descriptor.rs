@@ -28,6 +28,8 @@ pub struct Descriptor {
     pub target_fields: Vec<Field>,
     /// What a person should know before relying on it.
     pub caveats: Vec<String>,
+    /// What a test, which only reads, leaves unproven, in a sentence.
+    pub unproven: Option<String>,
 }
 
 impl Descriptor {

@@ -2,9 +2,9 @@
 
 use clap::Args;
 use rackhand_wire::Timings;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
 };
 
@@ -37,8 +37,8 @@ pub struct Options {
     /// Where everything is kept.
     #[command(flatten)]
     pub storage: Storage,
-    /// Address and port to listen on [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR", env = "RACKHAND_LISTEN")]
+    /// Address and port to listen on; a name that stands for an address will do [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", env = "RACKHAND_LISTEN", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// Where people reach this server; source of every link and of the cookie rules
     /// [default: http://localhost:8080]
@@ -54,8 +54,9 @@ pub struct Options {
     #[arg(long, value_name = "NAME", env = "RACKHAND_NODE")]
     pub node: Option<String>,
     /// Listen beyond loopback without TLS: passwords then cross the network in clear
-    #[arg(long)]
-    pub insecure_http: bool,
+    #[arg(long, value_name = "on|off", env = "RACKHAND_INSECURE_HTTP", value_parser = on_off,
+        num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    pub insecure_http: Option<bool>,
     /// Multiplies every duration of the power engine; for demonstrations and tests against simulators
     #[arg(long, value_name = "FACTOR", env = "RACKHAND_TIME_SCALE", hide = true)]
     pub time_scale: Option<f64>,
@@ -68,7 +69,7 @@ impl From<&Storage> for Options {
 }
 
 /// Variables that have a meaning; others that begin with RACKHAND_ are warned about.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "RACKHAND_CONFIG",
     "RACKHAND_DATA_DIR",
     "RACKHAND_LISTEN",
@@ -78,6 +79,7 @@ const KNOWN: [&str; 11] = [
     "RACKHAND_MASTER_KEY_FILE",
     "RACKHAND_EMBEDDED_AGENT",
     "RACKHAND_NODE",
+    "RACKHAND_INSECURE_HTTP",
     "RACKHAND_TIME_SCALE",
     "RACKHAND_LOG",
 ];
@@ -95,6 +97,7 @@ const OURS: [&str; 5] = [
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_field_names, reason = "the names are the keys of the file")]
 struct File {
+    #[serde(default, deserialize_with = "listen")]
     listen: Option<SocketAddr>,
     public_url: Option<String>,
     database_url: Option<String>,
@@ -167,7 +170,7 @@ impl Config {
             time_scale: options.time_scale.unwrap_or(1.0),
             data_dir,
         };
-        config.check(options.insecure_http || file.insecure_http.unwrap_or(false))?;
+        config.check(options.insecure_http.or(file.insecure_http).unwrap_or(false))?;
         Ok(config)
     }
 
@@ -213,10 +216,36 @@ impl Config {
     }
 }
 
+/// Reads where to listen: an address, or a name that stands for one.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let expected = |why: &str| {
+        format!("{why}: expected ADDRESS:PORT, for example 127.0.0.1:8080, [::1]:8080 or localhost:8080")
+    };
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let named = text.rsplit_once(':').is_some_and(|(name, port)| {
+        !name.is_empty() && !name.contains(['[', ':']) && port.parse::<u16>().is_ok()
+    });
+    if !named {
+        return Err(expected("it is no address with a port"));
+    }
+    let found: Vec<SocketAddr> =
+        text.to_socket_addrs().map_err(|error| expected(&error.to_string()))?.collect();
+    // Whoever says localhost to a browser is tried on both; other programs try IPv4 only more often than not.
+    let chosen = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    chosen.copied().ok_or_else(|| expected("the name has no address"))
+}
+
+fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(from)?;
+    address(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
 fn on_off(text: &str) -> Result<bool, String> {
     match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
+        "on" | "true" | "yes" | "1" => Ok(true),
+        "off" | "false" | "no" | "0" => Ok(false),
         _ => Err("say on or off".into()),
     }
 }
@@ -293,7 +322,33 @@ mod tests {
         options.trusted_proxies = Some(vec![IpAddr::from([10, 0, 0, 1])]);
         assert!(Config::load(&options).is_ok());
         options.trusted_proxies = None;
-        options.insecure_http = true;
+        options.insecure_http = Some(true);
         assert!(Config::load(&options).is_ok());
+    }
+
+    #[test]
+    fn a_word_against_the_file_counts_for_clear_text_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options(folder.path(), "listen = \"0.0.0.0:8080\"\ninsecure_http = true\n");
+        assert!(Config::load(&options).is_ok());
+        options.insecure_http = Some(false);
+        assert!(Config::load(&options).is_err());
+    }
+
+    #[test]
+    fn a_place_to_listen_is_an_address_or_a_name_of_one() {
+        for (text, expected) in
+            [("127.0.0.1:9", "127.0.0.1:9"), ("[::1]:9", "[::1]:9"), ("localhost:9", "127.0.0.1:9")]
+        {
+            assert_eq!(address(text).map(|address| address.to_string()).as_deref(), Ok(expected));
+        }
+        for wrong in ["", "localhost", ":8080", "127.0.0.1", "::1:8080", "localhost:99999", "no such host:80"]
+        {
+            let error = address(wrong).unwrap_err();
+            assert!(error.contains("for example 127.0.0.1:8080"), "{wrong}: {error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::load(&options(folder.path(), "listen = \"localhost:9\"\n")).unwrap();
+        assert_eq!(config.listen.port(), 9);
     }
 }

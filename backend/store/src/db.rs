@@ -5,7 +5,7 @@ use sea_orm::{
 };
 use std::{sync::Arc, time::Duration};
 
-use crate::{Result, sealed::Keyring};
+use crate::{Error, Result, postgres, sealed::Keyring};
 
 /// A handle on the database; clones share it.
 ///
@@ -35,7 +35,7 @@ impl Db {
     /// Opens `sqlite://FILE` or `postgres://…`. Makes the file when it is missing; does not migrate.
     ///
     /// # Errors
-    /// When the database cannot be reached.
+    /// [`Error::NoDatabase`] when PostgreSQL does not let us in, and any other when the file cannot be opened.
     pub async fn open(url: &str, keys: Keyring) -> Result<Self> {
         let keys = Arc::new(keys);
         if let Some(file) = url.strip_prefix("sqlite://") {
@@ -45,10 +45,15 @@ impl Db {
             let background = Database::connect(sqlite(&url, 4)).await?;
             return Ok(Self { writer, reader, background, keys });
         }
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            let why = "the database URL must begin with sqlite:// or postgres://";
+            return Err(Error::NoDatabase(why.into()));
+        }
+        postgres::knock(url).await?;
         // Writers wait for one another, and must not take the readers' connections while they do.
-        let writer = Database::connect(postgres(url, 4)).await?;
-        let reader = Database::connect(postgres(url, 8)).await?;
-        let background = Database::connect(postgres(url, 4)).await?;
+        let writer = Database::connect(server(url, 4)).await?;
+        let reader = Database::connect(server(url, 8)).await?;
+        let background = Database::connect(server(url, 4)).await?;
         Ok(Self { writer, reader, background, keys })
     }
 
@@ -114,7 +119,7 @@ impl Db {
 /// number that nobody else uses in the same database.
 const ONE_WRITER: i64 = 0x7261_636b_6861_6e64;
 
-fn postgres(url: &str, connections: u32) -> ConnectOptions {
+fn server(url: &str, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options.max_connections(connections).sqlx_logging(false).acquire_timeout(Duration::from_secs(10));
     options

@@ -25,6 +25,9 @@ pub enum Error {
     /// A row cannot be understood.
     #[error("row is damaged: {0}")]
     Damaged(String),
+    /// The database cannot be opened; says why, and what to do.
+    #[error("{0}")]
+    NoDatabase(String),
     /// The database failed.
     #[error("database")]
     Database(#[from] DbErr),
@@ -56,6 +59,7 @@ impl Error {
             | Self::InUse(_)
             | Self::ActiveJob(_)
             | Self::Sealed
+            | Self::NoDatabase(_)
             | Self::Damaged(_) => false,
         }
     }

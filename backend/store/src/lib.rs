@@ -8,6 +8,7 @@ mod entity;
 mod error;
 mod filter;
 mod page;
+mod postgres;
 mod time;
 
 pub mod agent_tokens;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::page::Page;
 
 /// Signs in to a lab with one connected server.
-async fn signed_in(lab: &Lab, test: &'static str) -> Page {
+pub async fn signed_in(lab: &Lab, test: &'static str) -> Page {
     let page = Page::start(lab.backend.url(), test).await;
     page.open("/servers").await;
     page.see_heading("Sign in").await;

@@ -3,10 +3,8 @@
 //! Nothing here knows a class or the structure of a page. A window that is open in front is all that
 //! can be reached, as for a person.
 
-use super::{
-    chrome::{Chrome, Element},
-    view::Width,
-};
+use super::view::Width;
+use rackhand_tests::chrome::{Chrome, Element};
 use serde_json::json;
 use std::time::{Duration, Instant};
 

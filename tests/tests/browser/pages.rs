@@ -5,7 +5,7 @@ use rackhand_tests::{Lab, PASSWORD, USER};
 use serde_json::json;
 use std::time::Instant;
 
-use super::page::Page;
+use super::{fields::signed_in, page::Page};
 
 const CONTROL: &str = "\u{e009}";
 
@@ -96,4 +96,21 @@ async fn the_description_of_the_api_can_be_read_and_tried() {
     page.see("/servers/{id}/power").await;
     page.take("docs").await;
     page.assert_quiet(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watts_that_prove_a_running_machine_are_named() {
+    let lab = Lab::start(1).await;
+    let power = async |lab: &Lab| lab.get(&format!("/servers/{}/power", lab.id("srv-01"))).await.ok();
+    lab.wait_until("what it draws is learnt", async |lab| power(lab).await["idle_watts"].is_f64()).await;
+    lab.machine("srv-01").change_bmc_faults(|faults| faults.link.mute = true);
+    lab.wait_until("the BMC is missed", async |lab| !power(lab).await["paths"][0]["fault"].is_null()).await;
+    let page = signed_in(&lab, "watts").await;
+    page.press("On, show evidence").await;
+    page.see("so it is on").await;
+    page.show("evidence").await;
+    page.keys(&["\u{e00c}"]).await;
+    page.press("srv-01").await;
+    page.see("so it is on").await;
+    page.show("overview").await;
 }

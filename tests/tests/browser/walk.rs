@@ -1,7 +1,8 @@
 //! The way from a fresh installation to a server that is powered by whatever can be reached.
 
 use rackhand_simulators::{
-    farm::{Farm, PduEntry, ServerEntry},
+    farm::{Farm, FarmConfig, PduEntry, ServerEntry},
+    pdu::PduModel,
     world::{EffectKind, Machine, OutletFault},
 };
 use rackhand_tests::{Backend, PASSWORD, USER, farm, rack_of};
@@ -13,7 +14,9 @@ const SERVER: &str = "srv-01";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_brings_a_server_under_control_and_powers_it_whatever_breaks() {
-    let farm = farm(rack_of(1)).await;
+    // One of the PDUs has no meters: nothing but the BMC can tell that the machine runs.
+    let models = vec![PduModel::ApcRpdu, PduModel::RaritanPx2];
+    let farm = farm(FarmConfig { models, ..rack_of(1) }).await;
     let backend = Backend::without_users();
     let page = Page::start(backend.url(), "walk").await;
     let machine = farm.world().machine(SERVER).unwrap();
@@ -61,7 +64,7 @@ async fn add_pdu(page: &Page, pdu: &PduEntry) {
     page.fill("Community", &pdu.community).await;
     page.fill("Write community", &pdu.write_community).await;
     page.press("Test").await;
-    page.see("It answers").await;
+    page.see("Writing was not tested.").await;
     page.show("add-device").await;
     page.press("Add device").await;
     page.see(&format!("{} added", pdu.name)).await;
@@ -163,8 +166,11 @@ async fn cycle_through_the_outlets(page: &Page, home: &str, machine: &Machine) {
     page.press("Power cycle").await;
     page.press("Power cycle now").await;
     page.press("Open job").await;
-    page.see("Check whether the outlets may stand in").await;
+    page.see("Check whether the outlets may be used instead").await;
     page.show("job-running").await;
+    page.see("to start, at most 15 s").await;
+    page.take("job-waiting").await;
+    another_may_follow(page, home).await;
     page.see("Succeeded").await;
     page.see("The outlets, read after the last write").await;
     page.show("job-by-outlets").await;
@@ -173,6 +179,17 @@ async fn cycle_through_the_outlets(page: &Page, home: &str, machine: &Machine) {
     page.open(home).await;
     page.see("Fed").await;
     page.show("overview-fed").await;
+}
+
+/// While a job is under way another action can be asked for, to begin when it has ended.
+async fn another_may_follow(page: &Page, home: &str) {
+    page.open(home).await;
+    page.press("Reset").await;
+    page.tick("Start when the present job has ended").await;
+    page.see("Reset afterwards").await;
+    page.show("power-queued").await;
+    page.press("Cancel").await;
+    page.press("Power cycle is under way.").await;
 }
 
 /// One outlet does not come back: the server runs, and the page says on what.

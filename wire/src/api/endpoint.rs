@@ -156,6 +156,8 @@ pub struct TestResult {
     pub reading: Option<String>,
     /// Why it failed, when it did.
     pub fault: Option<Fault>,
+    /// What a success leaves unproven, in a sentence: a test only reads.
+    pub unproven: Option<String>,
     /// Round trip as the agent saw it, in milliseconds.
     pub took_ms: u64,
 }

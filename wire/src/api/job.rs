@@ -167,7 +167,7 @@ pub struct Step {
     pub started_at: DateTime<Utc>,
     /// When over.
     pub finished_at: Option<DateTime<Utc>>,
-    /// For a wait: how long, in milliseconds.
+    /// For a wait: how long at most, in milliseconds.
     pub wait_ms: Option<u64>,
 }
 

@@ -42,7 +42,7 @@ pub struct StartPower {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
-    /// Controllers first, outlets when the controller is unreachable and the gates allow it.
+    /// Controllers first, outlets when the controller is unreachable and nothing speaks against it.
     #[default]
     Auto,
     /// The outlets at once ("Force via PDU"): for when fallback is refused or the BMC lies.

@@ -53,9 +53,9 @@ pub fn decide(facts: &Facts) -> Result<(), Refusal> {
     }
     let allowed = (facts.servers_in_rack / 20).max(1);
     if facts.cuts && facts.recent_cuts_in_rack >= allowed {
+        let made = facts.recent_cuts_in_rack;
         let sentence = format!(
-            "{} automatic cut(s) in this rack within ten minutes; at most {allowed} are allowed.",
-            facts.recent_cuts_in_rack
+            "Within ten minutes the power was cut automatically {made}× in this rack; the limit is {allowed}."
         );
         return Err(Refusal::new("rack_limit", sentence));
     }

@@ -107,6 +107,14 @@ impl Run {
         self.plan.outlets.get(index)
     }
 
+    /// The controller that it waits for to start after its feeds returned, and for how many milliseconds yet.
+    #[must_use]
+    pub fn starting(&self, now: u64) -> Option<(&Path, u64)> {
+        let State::WarmingUp { since, at: Warm::Pausing, .. } = &self.state else { return None };
+        let left = self.plan.rhythm.warm_up.saturating_sub(now.saturating_sub(*since));
+        self.plan.controllers.first().map(|path| (path, left))
+    }
+
     /// Asks to stop. Honoured between steps: before the first write at once; after an outlet was cut
     /// only after what was cut is on again; not at all once the feeds are being restored.
     pub fn cancel(&mut self) {
@@ -339,7 +347,9 @@ impl Run {
             _ if self.cancelled => {
                 self.finish(verdict::cancelled(self.written, controller::Goal::Off, self.action))
             }
-            Ok(()) => self.by_outlets("the controller is unreachable and the gates allow it", now),
+            Ok(()) => {
+                self.by_outlets("the controller is unreachable and nothing speaks against the outlets", now)
+            }
             Err(refusal) => {
                 let label = self.plan.controllers.last().map_or("", |path| path.label.as_str());
                 let verdict = verdict::no_fallback(label, fault, refusal);
@@ -418,18 +428,20 @@ impl Run {
     }
 
     fn warm_up(&mut self, dead: Vec<usize>, now: u64) -> Step {
-        self.state = State::WarmingUp { since: now, dead, at: Warm::Pausing };
-        let ms = self.plan.rhythm.warm_up_poll;
-        let reason = "the controller lost its standby power and starts again".into();
-        Step { phase: Phase::Verify, reason, effect: Effect::Wait { ms } }
+        self.await_start(now, dead, "the controller lost its standby power and starts again")
+    }
+
+    fn await_start(&mut self, since: u64, dead: Vec<usize>, why: &str) -> Step {
+        self.state = State::WarmingUp { since, dead, at: Warm::Pausing };
+        let effect = Effect::Wait { ms: self.plan.rhythm.warm_up_poll };
+        Step { phase: Phase::Verify, reason: why.into(), effect }
     }
 
     fn warmed(&mut self, since: u64, dead: Vec<usize>, at: Warm, signal: &Signal, now: u64) -> Option<Step> {
         match (at, signal) {
             (Warm::Pausing, Signal::Waited) => {
                 if self.cancelled {
-                    let verdict = verdict::by_feeds(&self.plan, self.action, &dead);
-                    return Some(self.finish(verdict));
+                    return Some(self.finish(verdict::by_feeds(&self.plan, self.action, &dead)));
                 }
                 let label = self.plan.controllers.first().map_or("", |path| path.label.as_str());
                 let why = "the controller may be up by now";
@@ -460,15 +472,9 @@ impl Run {
 
     fn warm_ended(&mut self, since: u64, dead: Vec<usize>, end: &controller::End, now: u64) -> Step {
         match end {
-            controller::End::Reached => {
-                let verdict = verdict::fed_and_on(&self.plan, self.action, &dead);
-                self.finish(verdict)
-            }
+            controller::End::Reached => self.finish(verdict::fed_and_on(&self.plan, self.action, &dead)),
             _ if now.saturating_sub(since) < self.plan.rhythm.warm_up => {
-                self.state = State::WarmingUp { since, dead, at: Warm::Pausing };
-                let reason = "the controller is not up yet".into();
-                let effect = Effect::Wait { ms: self.plan.rhythm.warm_up_poll };
-                Step { phase: Phase::Verify, reason, effect }
+                self.await_start(since, dead, "the controller is not up yet")
             }
             controller::End::Acknowledged
             | controller::End::Unreachable(_)
@@ -477,10 +483,7 @@ impl Run {
             | controller::End::SoftTimeout
             | controller::End::Failed(_)
             | controller::End::NoEffect
-            | controller::End::Unclear(_) => {
-                let verdict = verdict::by_feeds(&self.plan, self.action, &dead);
-                self.finish(verdict)
-            }
+            | controller::End::Unclear(_) => self.finish(verdict::by_feeds(&self.plan, self.action, &dead)),
         }
     }
 

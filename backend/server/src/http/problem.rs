@@ -151,7 +151,10 @@ impl From<store::Error> for Refused {
                 tracing::error!(error = %cause, request_id = request_id(), "database refused");
                 Self::Unavailable
             }
-            store::Error::Sealed | store::Error::Damaged(_) | store::Error::Database(_) => {
+            store::Error::Sealed
+            | store::Error::Damaged(_)
+            | store::Error::NoDatabase(_)
+            | store::Error::Database(_) => {
                 tracing::error!(error = %error, request_id = request_id(), "request failed");
                 Self::Internal
             }

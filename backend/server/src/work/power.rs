@@ -168,16 +168,16 @@ impl Worker<'_> {
         if matches!(step.effect, Effect::SwitchOutlet { .. } | Effect::Command { .. }) {
             self.stored.writes.push(command);
         }
-        let (title, path) = words::step(&self.stored.run, &step.effect);
+        let told = words::step(&self.stored.run, &step.effect, self.elapsed());
         let intent = steps::Intent {
             job: self.job,
             seq: self.seq,
             phase: step.phase.title().into(),
-            title,
+            title: told.title,
             reason: step.reason.clone(),
-            path,
+            path: told.path,
             command: Some(command),
-            wait_ms: if let Effect::Wait { ms } = step.effect { Some(ms) } else { None },
+            wait_ms: told.wait_ms,
         };
         let tx = self.app.db.begin().await?;
         let id = steps::begin(&tx, intent).await?;
@@ -477,10 +477,10 @@ pub fn feed_state(state: OutletState) -> PathState {
     }
 }
 
-/// How a gate's answer is told in a step.
+/// How it is told whether the outlets may be used.
 pub fn gate_words(answer: &std::result::Result<(), Refusal>) -> (StepOutcome, String) {
     match answer {
-        Ok(()) => (StepOutcome::Ok, "every gate is open".into()),
+        Ok(()) => (StepOutcome::Ok, "nothing speaks against it".into()),
         Err(refusal) => (StepOutcome::Failed, refusal.sentence.clone()),
     }
 }

@@ -51,21 +51,24 @@ pub async fn perform(app: &App, work: &jobs::Work) -> Result<()> {
     end(app, job, found, took).await
 }
 
+#[derive(Default)]
 struct Found {
     identity: Option<rackhand_wire::operation::Identity>,
     outlets: Vec<rackhand_wire::power::OutletReading>,
     reading: Option<String>,
+    unproven: Option<String>,
 }
 
 async fn look(app: &App, job: JobId, trial: &Trial) -> Result<std::result::Result<Found, Fault>> {
-    let mut found = Found { identity: None, outlets: Vec::new(), reading: None };
+    let mut found = Found::default();
     match ask(app, job, 1, trial, Operation::Identify, "Ask the device what it is").await? {
         Ok(Answer::Identity(identity)) => found.identity = Some(identity),
         Ok(_) => {}
         Err(fault) => return Ok(Err(fault)),
     }
-    let feeds = rackhand_agent::catalogue::find(&trial.kind)
-        .is_some_and(|integration| integration.descriptor().role == Role::Feed);
+    let kind = rackhand_agent::catalogue::find(&trial.kind);
+    let feeds = kind.is_some_and(|kind| kind.descriptor().role == Role::Feed);
+    found.unproven = kind.and_then(|kind| kind.descriptor().unproven.clone());
     let (operation, title) = match (feeds, &trial.target) {
         (true, None) => (Operation::ReadOutlets, "Read its outlets"),
         (true, Some(_)) => (Operation::ReadOutlet, "Read the outlet"),
@@ -151,11 +154,17 @@ async fn end(app: &App, job: JobId, found: std::result::Result<Found, Fault>, to
             outlets: found.outlets,
             reading: found.reading,
             fault: None,
+            unproven: found.unproven,
             took_ms,
         },
-        Err(fault) => {
-            TestResult { identity: None, outlets: Vec::new(), reading: None, fault: Some(fault), took_ms }
-        }
+        Err(fault) => TestResult {
+            identity: None,
+            outlets: Vec::new(),
+            reading: None,
+            fault: Some(fault),
+            unproven: None,
+            took_ms,
+        },
     };
     let ending = jobs::Ending {
         state,

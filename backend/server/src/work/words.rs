@@ -13,8 +13,31 @@ use rackhand_wire::{
 
 use super::{plan::Blueprint, power::gate_words};
 
-/// Title of a step, and the path it goes through.
-pub fn step(run: &Run, effect: &Effect) -> (String, Option<String>) {
+/// What is told of a step while it runs.
+pub struct Told {
+    /// What is done.
+    pub title: String,
+    /// The path it goes through.
+    pub path: Option<String>,
+    /// How long it waits at most, in milliseconds.
+    pub wait_ms: Option<u64>,
+}
+
+/// Tells what a step does.
+pub fn step(run: &Run, effect: &Effect, now: u64) -> Told {
+    let (title, path) = title(run, effect);
+    let Effect::Wait { ms } = effect else { return Told { title, path, wait_ms: None } };
+    match run.starting(now) {
+        Some((controller, left)) => {
+            let at_most = seconds(run.plan().rhythm.warm_up);
+            let title = format!("Wait for {} to start, at most {at_most}", controller.label);
+            Told { title, path, wait_ms: Some(left.max(*ms)) }
+        }
+        None => Told { title, path, wait_ms: Some(*ms) },
+    }
+}
+
+fn title(run: &Run, effect: &Effect) -> (String, Option<String>) {
     let controller = |index: usize| run.controller(index).map(|path| path.label.clone());
     let outlet = |index: usize| run.outlet(index).map(|path| path.label.clone());
     let on = |label: &Option<String>| label.clone().unwrap_or_default();
@@ -40,7 +63,7 @@ pub fn step(run: &Run, effect: &Effect) -> (String, Option<String>) {
             (format!("Switch {word} {}", on(&label)), label)
         }
         Effect::KeepOff => ("Tell the agents that the outlets stay off".into(), None),
-        Effect::CheckGates => ("Check whether the outlets may stand in".into(), None),
+        Effect::CheckGates => ("Check whether the outlets may be used instead".into(), None),
         Effect::Wait { ms } => (format!("Wait {}", seconds(*ms)), None),
         Effect::Finish(_) => ("Finish".into(), None),
     }
@@ -49,6 +72,7 @@ pub fn step(run: &Run, effect: &Effect) -> (String, Option<String>) {
 fn seconds(ms: u64) -> String {
     match ms {
         0..1000 => format!("{ms} ms"),
+        ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
         ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
         ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
     }

@@ -41,7 +41,7 @@ pub fn AddDevice(kinds: Vec<Integration>, open: RwSignal<bool>) -> impl IntoView
 
 #[component]
 fn ChooseKind(kinds: StoredValue<Vec<Integration>>, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
-    submit.problem.set(None);
+    submit.begin();
     let options = kinds.with_value(|kinds| {
         let named = kinds.iter().map(|kind| (kind.descriptor.kind.clone(), kind.descriptor.title.clone()));
         named.collect::<Vec<_>>()
@@ -87,11 +87,14 @@ fn Rest(draft: Draft, submit: Submit) -> impl IntoView {
 fn AddFoot(draft: Draft, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
     let add = Callback::new(move |()| {
         let body = draft.add();
-        submit.run(async move { api::post::<_, Endpoint>("endpoints", &body).await }, move |endpoint| {
-            open.try_set(false);
-            toast::done(format!("{} added", endpoint.name));
-            live::announce(Object::Endpoint, endpoint.id);
-        });
+        submit.run(
+            async move { api::post_once::<_, Endpoint>(submit.intent, "endpoints", &body).await },
+            move |endpoint| {
+                open.try_set(false);
+                toast::done(format!("{} added", endpoint.name));
+                live::announce(Object::Endpoint, endpoint.id);
+            },
+        );
     });
     view! {
         <footer class="dialog-foot">

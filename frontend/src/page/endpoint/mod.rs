@@ -28,8 +28,7 @@ pub use test::{Found, TestPanel};
 /// An endpoint in the making. Copy; lives with its form.
 #[derive(Clone, Copy)]
 pub struct Draft {
-    kind: StoredValue<String>,
-    fields: StoredValue<Vec<Field>>,
+    kind: StoredValue<Kind>,
     /// Parameters and secrets.
     pub values: Values,
     /// Id of the agent; empty for any of the group `local`.
@@ -41,11 +40,9 @@ pub struct Draft {
 impl Draft {
     /// Starts with what is saved, or with what a pasted text told.
     pub fn new(kind: &Kind, saved: &Value) -> Self {
-        let fields = kind.descriptor.endpoint_fields.clone();
         Self {
-            kind: StoredValue::new(kind.descriptor.kind.clone()),
-            values: Values::new(&fields, saved),
-            fields: StoredValue::new(fields),
+            kind: StoredValue::new(kind.clone()),
+            values: Values::new(&kind.descriptor.endpoint_fields, saved),
             agent: RwSignal::new(String::new()),
             name: RwSignal::new(String::new()),
         }
@@ -58,18 +55,18 @@ impl Draft {
 
     /// The parameters that are filled in.
     pub fn params(self) -> Value {
-        self.fields.with_value(|fields| self.values.params(fields))
+        self.kind.with_value(|kind| self.values.params(&kind.descriptor.endpoint_fields))
     }
 
     /// The secrets that are filled in.
     pub fn secrets(self) -> std::collections::BTreeMap<String, String> {
-        self.fields.with_value(|fields| self.values.secrets(fields))
+        self.kind.with_value(|kind| self.values.secrets(&kind.descriptor.endpoint_fields))
     }
 
     /// The request that adds it.
     pub fn add(self) -> AddEndpoint {
         AddEndpoint {
-            kind: self.kind.get_value(),
+            kind: self.kind.get_value().descriptor.kind,
             name: Some(self.name.get_untracked()).filter(|name| !name.trim().is_empty()),
             agent_id: self.agent_id(),
             params: self.params(),
@@ -81,7 +78,7 @@ impl Draft {
     pub fn test(self, saved: Option<EndpointId>, target: Option<Value>) -> TestEndpoint {
         TestEndpoint {
             endpoint_id: saved,
-            kind: Some(self.kind.get_value()),
+            kind: Some(self.kind.get_value().descriptor.kind),
             agent_id: self.agent_id(),
             params: Some(self.params()),
             secrets: self.secrets(),
@@ -102,7 +99,8 @@ pub fn EndpointFields(
         let group = if field.is_secret() { "secrets" } else { "params" };
         format!("{prefix}{group}.{}", field.name)
     });
-    view! { <FieldForm fields=draft.fields.get_value() values=draft.values submit path kept/> }
+    let fields = draft.kind.get_value().descriptor.endpoint_fields;
+    view! { <FieldForm fields values=draft.values submit path kept/> }
 }
 
 /// Draws the endpoint's name.

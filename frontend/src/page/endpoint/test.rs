@@ -129,6 +129,7 @@ fn verdict(result: TestResult) -> AnyView {
     if !result.outlets.is_empty() {
         words.push(format!("{} outlets.", result.outlets.len()));
     }
+    words.extend(result.unproven);
     view! { <Callout title text=words.join(" ") tone=Tone::On icon="check"/> }.into_any()
 }
 

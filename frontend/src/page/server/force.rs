@@ -42,7 +42,7 @@ pub fn ForceDialog(server: Held<Server>, open: RwSignal<bool>) -> impl IntoView 
 
 #[component]
 fn Body(server: Held<Server>, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
-    submit.problem.set(None);
+    submit.begin();
     let action = RwSignal::new(PowerAction::Cycle);
     let typed = RwSignal::new(String::new());
     let password = RwSignal::new(String::new());

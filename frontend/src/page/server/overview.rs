@@ -14,8 +14,17 @@ use crate::{
     load::{faces, load},
     page::activity::job_line,
     part::{
-        Tone, badge::Badge, card::Card, connection_card::status_badge, empty::Empty, evidence::EvidenceTable,
-        facts::fact, icon::Icon, icon_button::IconButton, skeleton::Skeleton, table::follow,
+        Tone,
+        badge::Badge,
+        card::Card,
+        connection_card::status_badge,
+        empty::Empty,
+        evidence::{EvidenceTable, metered},
+        facts::fact,
+        icon::Icon,
+        icon_button::IconButton,
+        skeleton::Skeleton,
+        table::follow,
     },
     time,
 };
@@ -60,11 +69,13 @@ fn Power(scene: Scene) -> impl IntoView {
         let none = server.power.paths.is_empty().then(|| {
             view! { <Empty icon="power" title="No path to its power" text="What can read or switch it appears here once connected."/> }
         });
+        let metered = metered(&server.power).map(|why| view! { <p class="card-foot">{why}</p> });
         let order = order(&server).map(|order| {
             view! { <footer class="card-foot"><Icon name="shield"/><span class="flow">{order}</span></footer> }
         });
         view! {
             {none}
+            {metered}
             {order}
         }
     };

@@ -113,7 +113,8 @@ impl Options {
 #[component]
 fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
     let options = Options::new();
-    submit.problem.set(None);
+    submit.begin();
+    let busy = Memo::new(move |_| server.with(|server| server.active_job_id.is_some()));
     let plan = load::<PowerPlan>(
         move || Some(plan_path(&server.get_untracked(), ask.get())),
         move |change| {
@@ -122,7 +123,11 @@ fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: 
         },
     );
     let blocked = Signal::derive(move || {
-        live::refusal().or_else(|| {
+        let waits = || {
+            (busy.get() && !options.queue.get())
+                .then(|| "A job is under way: start when it has ended, or wait.".to_owned())
+        };
+        live::refusal().or_else(waits).or_else(|| {
             plan.value.with(|plan| match plan {
                 None => Some("The plan is not there yet.".to_owned()),
                 Some(plan) if !plan.shared_with.is_empty() && !options.agreed.get() => {
@@ -152,7 +157,7 @@ fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: 
     view! {
         <div class="dialog-body">
             <p>{live(move || consequence(ask.get().action, &server.get()))}</p>
-            {faces(plan, shape, move |plan| view! { <Plan plan/> <Choices plan server ask options/> }.into_any())}
+            {faces(plan, shape, move |plan| view! { <Plan plan/> <Choices plan server ask options busy/> }.into_any())}
             <Softer server ask/>
             <ProblemNote problem=submit.problem/>
         </div>
@@ -161,7 +166,7 @@ fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: 
             <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
             {live(move || view! {
                 <Button
-                    label=format!("{} now", ask.get().action.title())
+                    label=format!("{} {}", ask.get().action.title(), if options.queue.get() { "afterwards" } else { "now" })
                     kind=kind()
                     icon=icon(ask.get().action)
                     refusal=blocked
@@ -177,10 +182,12 @@ fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: 
 pub fn start(server: Held<Server>, body: StartPower, open: RwSignal<bool>, submit: Submit) {
     let (id, name) = server.with_untracked(|server| (server.id, server.name.clone()));
     let title = body.action.title();
-    let work = async move { api::post::<_, Job>(&format!("servers/{id}/power"), &body).await };
+    let what = if body.queue { "accepted" } else { "started" };
+    let work =
+        async move { api::post_once::<_, Job>(submit.intent, &format!("servers/{id}/power"), &body).await };
     submit.run(work, move |job| {
         open.try_set(false);
-        toast::done(format!("{title} {name}: started"));
+        toast::done(format!("{title} {name}: {what}"));
         live::announce(Object::Server, id);
         live::announce(Object::Job, job.id);
     });
@@ -243,6 +250,7 @@ fn Choices(
     server: Held<Server>,
     ask: RwSignal<Ask>,
     options: Options,
+    busy: Memo<bool>,
 ) -> impl IntoView {
     let is_off = move || server.with(|server| server.power.value == PowerValue::Off);
     let special = move || match ask.get().action {
@@ -264,7 +272,7 @@ fn Choices(
         }
     };
     let queue = move || {
-        server.with(|server| server.active_job_id.is_some()).then(|| {
+        busy.get().then(|| {
             view! { <CheckField label="Start when the present job has ended" name="queue" value=options.queue/> }
         })
     };

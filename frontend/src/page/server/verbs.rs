@@ -43,7 +43,7 @@ pub fn Verbs(scene: Scene) -> impl IntoView {
         let kind = if loses_data(action) { Kind::Caution } else { Kind::Plain };
         let refusal = Signal::derive(move || {
             live::refusal()
-                .or_else(|| under_way(scene, job))
+                .or_else(|| under_way(scene, job).filter(|_| present(scene, job) == Some(action)))
                 .or_else(|| scene.server.with(|server| refusal(server, action)))
         });
         view! {
@@ -77,11 +77,16 @@ fn present_job(scene: Scene) -> Slot<Job> {
     load::<Job>(path, |_| false).value
 }
 
+/// What it does; another action can be started when it has ended.
+fn present(scene: Scene, job: Slot<Job>) -> Option<PowerAction> {
+    let id = scene.server.with(|server| server.active_job_id)?;
+    job.with(|job| job.filter(|job| job.id == id).and_then(|job| job.action))
+}
+
 /// Names the job that works on the server now.
 fn under_way(scene: Scene, job: Slot<Job>) -> Option<String> {
-    let id = scene.server.with(|server| server.active_job_id)?;
-    let action = job.with(|job| job.filter(|job| job.id == id).and_then(|job| job.action));
-    Some(format!("{} is under way.", action.map_or("A job", PowerAction::title)))
+    scene.server.with(|server| server.active_job_id)?;
+    Some(format!("{} is under way.", present(scene, job).map_or("A job", PowerAction::title)))
 }
 
 /// Says whether unsaved data is lost.
@@ -100,7 +105,8 @@ fn refusal(server: &Server, action: PowerAction) -> Option<String> {
     if server.maintenance {
         return Some("Someone works on this server: it is marked as under maintenance.".to_owned());
     }
-    let sure = server.power.confidence == Confidence::High;
+    // A job is about to change what it is.
+    let sure = server.power.confidence == Confidence::High && server.active_job_id.is_none();
     match (action, server.power.value) {
         (PowerAction::On, PowerValue::On) if sure => Some("It is on already.".to_owned()),
         (PowerAction::Off | PowerAction::Shutdown, PowerValue::Off) if sure => {

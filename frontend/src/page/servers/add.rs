@@ -79,18 +79,21 @@ fn Form(open: RwSignal<bool>) -> impl IntoView {
     let send = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let body = draft.body();
-        submit.run(async move { api::post::<_, Server>("servers", &body).await }, move |server| {
-            live::announce(Object::Server, server.id);
-            toast::done(format!("{} added", server.name));
-            let bmc = draft.bmc.get_untracked();
-            open.set(false);
-            let href = if bmc.trim().is_empty() {
-                format!("/servers/{}/configuration", server.id)
-            } else {
-                format!("/servers/{}/configuration?paste={}", server.id, api::encode(bmc.trim()))
-            };
-            route::go(&href);
-        });
+        submit.run(
+            async move { api::post_once::<_, Server>(submit.intent, "servers", &body).await },
+            move |server| {
+                live::announce(Object::Server, server.id);
+                toast::done(format!("{} added", server.name));
+                let bmc = draft.bmc.get_untracked();
+                open.set(false);
+                let href = if bmc.trim().is_empty() {
+                    format!("/servers/{}/configuration", server.id)
+                } else {
+                    format!("/servers/{}/configuration?paste={}", server.id, api::encode(bmc.trim()))
+                };
+                route::go(&href);
+            },
+        );
     };
     let rest = submit.rest(|field| matches!(field, "name" | "rack" | "site_id" | "tags"));
     view! {

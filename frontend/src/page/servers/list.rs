@@ -19,7 +19,7 @@ use crate::{
         Tone,
         button::{Button, Kind},
         empty::Empty,
-        evidence::Evidence,
+        evidence::{Evidence, metered},
         icon::Icon,
         pager::Pager,
         popover::Popover,
@@ -247,6 +247,7 @@ fn Paths(id: ServerId) -> impl IntoView {
         view! {
             {live(none)}
             <Evidence paths=Signal::derive(move || power.get().paths)/>
+            {live(move || power.with(metered).map(|why| view! { <p class="dim">{why}</p> }))}
         }
         .into_any()
     };

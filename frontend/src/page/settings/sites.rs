@@ -127,7 +127,10 @@ fn Form(open: RwSignal<bool>, site: Option<Site>) -> impl IntoView {
                 Some(id) => {
                     api::patch(&format!("sites/{id}"), &ChangeSite { name: Some(typed), time_zone }).await
                 }
-                None => api::post::<_, Site>("sites", &AddSite { name: typed, time_zone }).await,
+                None => {
+                    api::post_once::<_, Site>(submit.intent, "sites", &AddSite { name: typed, time_zone })
+                        .await
+                }
             }
         };
         submit.run(work, move |site: Site| {

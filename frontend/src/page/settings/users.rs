@@ -162,7 +162,7 @@ fn Form(open: RwSignal<bool>, edited: Edited, again: Callback<()>) -> impl IntoV
             match edited {
                 Edited::New => {
                     let body = AddUser { name: name.get_untracked().trim().to_owned(), password: typed };
-                    api::post::<_, User>("users", &body).await
+                    api::post_once::<_, User>(submit.intent, "users", &body).await
                 }
                 Edited::Password(id, _) | Edited::OwnPassword(id) => {
                     let current_password = is_own.then(|| current.get_untracked());

@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 use rackhand_wire::{
-    FaultCode, Role,
-    power::{PathEvidence, PathState},
+    FaultCode, PowerValue, Role,
+    power::{PathEvidence, PathState, ServerPower},
 };
 
 use super::{
@@ -97,6 +97,19 @@ pub fn proves(path: &PathEvidence) -> String {
         None => "Nothing yet",
     }
     .to_owned()
+}
+
+/// What says that it runs when no controller does: the watts on its outlets.
+pub fn metered(power: &ServerPower) -> Option<String> {
+    let told = power.paths.iter().any(|path| path.state == Some(PathState::On));
+    let idle = power.idle_watts.filter(|_| power.value == PowerValue::On && !told)?;
+    let feeding = power.paths.iter().filter(|path| path.state == Some(PathState::FeedOn));
+    let drawn: f64 = feeding.filter_map(|path| path.watts).sum();
+    Some(format!(
+        "It draws {} W. Idle it drew {} W, and a machine that is off draws far less: so it is on.",
+        whole(drawn),
+        whole(idle)
+    ))
 }
 
 /// A fault in a word or two.

@@ -26,6 +26,7 @@ pub(super) static DESCRIPTOR: LazyLock<Descriptor> = LazyLock::new(|| Descriptor
         "Some BMCs lock the account after a few wrong passwords; Rackhand tries a refused one once."
             .to_owned(),
     ],
+    unproven: None,
 });
 
 fn endpoint_fields() -> Vec<Field> {

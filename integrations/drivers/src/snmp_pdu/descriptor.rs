@@ -23,6 +23,7 @@ pub(super) static DESCRIPTOR: LazyLock<Descriptor> = LazyLock::new(|| Descriptor
             .placeholder("7"),
     ],
     caveats: caveats(),
+    unproven: Some("Writing was not tested.".to_owned()),
 });
 
 fn endpoint_fields() -> Vec<Field> {

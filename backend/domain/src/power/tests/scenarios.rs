@@ -146,3 +146,38 @@ fn another_bmc_that_falls_silent_is_still_another_one() {
     assert!(flagged, "silence tells nothing");
     assert!(!look(Some(PathState::On), None, &silent).0, "the right one answered");
 }
+
+#[test]
+fn the_time_that_a_controller_has_to_start_runs_out_over_all_its_waits() {
+    let mut forced = plan(PowerAction::On, 1);
+    forced.action.via = Via::Outlets;
+    let mut run = Run::start(forced, 0);
+    let seen = |state| Signal::Outlet(Ok(OutletSeen { state, locked: None }));
+    let (mut now, mut fed, mut lefts) = (0, false, Vec::new());
+    while !matches!(run.pending().effect, Effect::Finish(_)) {
+        now += 10;
+        let signal = match run.pending().effect.clone() {
+            Effect::ReadOutlet { .. } => seen(if fed { OutletState::On } else { OutletState::Off }),
+            Effect::SwitchOutlet { .. } => {
+                fed = true;
+                Signal::Switched(Ok(()))
+            }
+            Effect::Wait { ms } => {
+                lefts.extend(run.starting(now).map(|(_, left)| left));
+                now += ms;
+                Signal::Waited
+            }
+            Effect::Read { .. } => {
+                assert!(run.starting(now).is_none(), "it asks, it does not wait");
+                Signal::Read(Err(Fault::unreachable("")))
+            }
+            other @ (Effect::Command { .. } | Effect::KeepOff | Effect::CheckGates | Effect::Finish(_)) => {
+                panic!("an outlet is switched on: {other:?}")
+            }
+        };
+        run.step(&signal, now);
+    }
+    let whole = run.plan().rhythm.warm_up;
+    assert!(lefts.len() > 2 && lefts[0] <= whole && whole - lefts[0] < 100, "{lefts:?} of {whole}");
+    assert!(lefts.is_sorted_by(|before, after| before > after), "{lefts:?}");
+}

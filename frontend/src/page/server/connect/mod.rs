@@ -131,7 +131,7 @@ pub fn AddConnection(scene: Scene) -> impl IntoView {
 
 #[component]
 fn Body(scene: Scene, submit: Submit) -> impl IntoView {
-    submit.problem.set(None);
+    submit.begin();
     let choice = RwSignal::new(None::<Choice>);
     let choose = Callback::new(move |(kind, told): (Kind, Option<Suggested>)| {
         let (params, target) = told.map_or((Value::Null, Value::Null), |told| (told.params, told.target));

@@ -31,7 +31,7 @@ pub fn send(making: Making) {
             // Said with the last one only: before it, not all outlets are known.
             body.feeds_complete =
                 if at + 1 == last { untrack(|| making.complete.try_get().flatten()) } else { None };
-            let connection: Connection = api::post(&path, &body).await?;
+            let connection: Connection = api::post_once(making.submit.intent, &path, &body).await?;
             if body.endpoint.is_some() {
                 new_device = Some(connection.endpoint_id);
             }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Runs without a screen, without a profile of before, and without calling home.
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 11] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -26,6 +26,7 @@ const FLAGS: [&str; 10] = [
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--lang=en-US",
+    "--window-size=1440,900",
 ];
 
 /// An element of the page.
@@ -78,6 +79,12 @@ impl Chrome {
         self.send(Method::POST, "/url", &json!({"url": url})).await.unwrap();
     }
 
+    /// Opens another tab and goes there.
+    pub async fn open_tab(&self) {
+        let tab = self.send(Method::POST, "/window/new", &json!({"type": "tab"})).await.unwrap();
+        self.send(Method::POST, "/window", &json!({"handle": tab["handle"]})).await.unwrap();
+    }
+
     /// Runs a script in the page and gives what it returns.
     pub async fn run(&self, script: &str, arguments: Value) -> Value {
         let body = json!({"script": script, "args": arguments});
@@ -92,16 +99,25 @@ impl Chrome {
     }
 
     /// Clicks, as a hand would: not what is covered, not what is out of reach.
+    ///
+    /// # Errors
+    /// When the element is gone or cannot be reached; it may be soon.
     pub async fn click(&self, element: &Element) -> Result<(), Refusal> {
         self.on(element, "click", &json!({})).await
     }
 
     /// Empties a field.
+    ///
+    /// # Errors
+    /// When the element is gone or cannot be reached; it may be soon.
     pub async fn clear(&self, element: &Element) -> Result<(), Refusal> {
         self.on(element, "clear", &json!({})).await
     }
 
     /// Types into a field.
+    ///
+    /// # Errors
+    /// When the element is gone or cannot be reached; it may be soon.
     pub async fn keys(&self, element: &Element, text: &str) -> Result<(), Refusal> {
         self.on(element, "value", &json!({"text": text})).await
     }

@@ -1,0 +1,129 @@
+//! What a person types beside the running server, and what a script reads of it.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a broken bench stops the test")]
+
+use rackhand_tests::{Backend, PASSWORD, USER, binary};
+use reqwest::Client;
+use serde_json::{Value, json};
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+/// Runs a command on the server's data, with something to read.
+fn rackhand(backend: &Backend, words: &str, input: &str) -> Output {
+    let mut child = Command::new(binary("rackhand"))
+        .args(words.split(' '))
+        .args(["--database-url", &backend.database(), "--data-dir"])
+        .arg(backend.folder())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that refuses early reads nothing.
+    child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
+    child.wait_with_output().unwrap()
+}
+
+/// What a success printed; it must have said nothing else.
+fn printed(output: &Output) -> String {
+    let aside = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && aside.is_empty(), "{aside}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json_of(output: &Output) -> Value {
+    serde_json::from_str(&printed(output)).unwrap()
+}
+
+/// The one sentence of a failure.
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(said.starts_with("rackhand: could not ") && said.lines().count() == 1, "{said}");
+    said
+}
+
+async fn status(backend: &Backend, token: &str) -> u16 {
+    let url = format!("{}/api/v1/servers", backend.url().replace("localhost", "127.0.0.1"));
+    Client::new().get(url).bearer_auth(token).send().await.unwrap().status().as_u16()
+}
+
+async fn signs_in(backend: &Backend, password: &str) -> bool {
+    let url = format!("{}/api/v1/session", backend.url().replace("localhost", "127.0.0.1"));
+    let body = json!({"name": USER, "password": password});
+    Client::new().post(url).json(&body).send().await.unwrap().status().is_success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_found_again_and_ended() {
+    let backend = Backend::start();
+    let other = printed(&rackhand(&backend, "token add --user ada --name nightly --expires 30d", ""));
+    let other = other.trim();
+    assert_eq!(status(&backend, other).await, 200);
+
+    let listed = json_of(&rackhand(&backend, "token list --user ada --json", ""));
+    let nightly = listed.as_array().unwrap().iter().find(|token| token["name"] == "nightly").unwrap();
+    let prefix = nightly["prefix"].as_str().unwrap();
+    assert!(other.starts_with(prefix) && !listed.to_string().contains(other), "{listed}");
+    let table = printed(&rackhand(&backend, "token list", ""));
+    assert!(table.lines().any(|line| line.starts_with(prefix) && line.contains("nightly")), "{table}");
+
+    assert!(refusal(&rackhand(&backend, "token remove rh_nobody", "")).contains("rackhand token list"));
+    let gone = json_of(&rackhand(&backend, &format!("token remove {prefix} --json"), ""));
+    assert_eq!(gone["id"], nightly["id"]);
+    assert_eq!(status(&backend, other).await, 401);
+    assert_eq!(status(&backend, &backend.token).await, 200);
+    let audit = audit(&backend).await;
+    assert_eq!((&audit["action"], &audit["actor"]), (&json!("token.remove"), &json!("command line")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_password_is_replaced() {
+    let backend = Backend::start();
+    let users = json_of(&rackhand(&backend, "user list --json", ""));
+    assert_eq!((users.as_array().unwrap().len(), &users[0]["name"]), (1, &json!(USER)));
+    assert!(printed(&rackhand(&backend, "user list", "")).contains("ada   active  never"));
+
+    assert!(refusal(&rackhand(&backend, "user password --name ada", "short")).contains("12 to 200"));
+    assert!(
+        refusal(&rackhand(&backend, "user password --name bob", PASSWORD)).contains("rackhand user list")
+    );
+    assert!(signs_in(&backend, PASSWORD).await);
+    let changed = "another horse battery";
+    let said = printed(&rackhand(&backend, "user password --name ada", &format!("{changed}\n")));
+    assert_eq!(said, "changed the password of ada\n");
+    assert!(signs_in(&backend, changed).await && !signs_in(&backend, PASSWORD).await);
+    let audit = audit(&backend).await;
+    assert_eq!((&audit["action"], &audit["detail"]["password"]), (&json!("user.change"), &json!(true)));
+}
+
+/// The newest record that the command line left.
+async fn audit(backend: &Backend) -> Value {
+    let url = format!("{}/api/v1/audit", backend.url().replace("localhost", "127.0.0.1"));
+    let text = Client::new().get(url).bearer_auth(&backend.token).send().await.unwrap().text().await.unwrap();
+    let all: Value = serde_json::from_str(&text).unwrap();
+    let items = all["items"].as_array().unwrap();
+    items.iter().find(|record| record["actor"] == "command line").unwrap().clone()
+}
+
+#[test]
+fn a_command_says_what_it_did_and_nothing_of_how() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| {
+        let mut command = Command::new(binary("rackhand"));
+        command.args(words).arg("--data-dir").arg(folder.path()).env_remove("RACKHAND_LOG").output().unwrap()
+    };
+    assert!(refusal(&run(&["token", "list"])).contains("is --data-dir right?"));
+    let applied = printed(&run(&["migrate"]));
+    assert!(
+        applied.lines().count() > 1 && applied.lines().all(|line| line.starts_with("applied m")),
+        "{applied}"
+    );
+    assert_eq!(printed(&run(&["migrate"])), "nothing to do\n");
+    let elsewhere = "postgres://ada:sesame@127.0.0.1:1/fleet";
+    let said = refusal(&run(&["audit", "verify", "--database-url", elsewhere]));
+    assert!(said.contains("PostgreSQL at 127.0.0.1:1") && said.contains("fleet"), "{said}");
+    assert!(!said.contains("sesame"), "{said}");
+}
