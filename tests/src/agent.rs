@@ -105,7 +105,7 @@ impl Drop for Agent {
             child.wait().ok();
         }
         if std::thread::panicking() {
-            println!("the agent's log:\n{}", self.log());
+            eprintln!("the agent's log:\n{}", self.log());
         }
     }
 }

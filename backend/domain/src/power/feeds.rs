@@ -404,7 +404,7 @@ impl Feeds {
             }
             Outcome::There => {}
             Outcome::Untouched(_) | Outcome::Undone(_) | Outcome::Stuck | Outcome::Unknown(_) => {
-                dead.push(outlet)
+                dead.push(outlet);
             }
         }
         if at + 1 >= list.len() {

@@ -99,6 +99,12 @@ fn state(state: AgentState) -> impl IntoView {
         AgentState::Late => {
             view! { <Badge text="Late" tone=Tone::Degraded icon="warning" title="Silent for a while; commands wait for it"/> }
         }
+        AgentState::Waiting => {
+            view! { <Badge text="Not enrolled yet" tone=Tone::Off icon="clock" kind=Kind::Plain/> }
+        }
+        AgentState::Revoked => {
+            view! { <Badge text="Revoked" tone=Tone::Danger icon="x"/> }
+        }
         AgentState::Offline => {
             view! { <Badge text="Offline" tone=Tone::Danger icon="x" title="Gone; commands to its devices fail"/> }
         }

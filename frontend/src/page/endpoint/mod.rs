@@ -138,6 +138,8 @@ fn agent_words(agent: &Agent, kind: &Kind) -> String {
         AgentState::Online => "",
         AgentState::Late => ", late",
         AgentState::Offline => ", offline",
+        AgentState::Waiting => ", not enrolled yet",
+        AgentState::Revoked => ", revoked",
     };
     let old = if kind.agents.contains(&agent.id) { "" } else { ", must be upgraded to know this kind" };
     format!("{}{state}{old}", agent.name)
