@@ -30,7 +30,12 @@ impl Agent {
 
     /// Adds and enrols an agent without starting it.
     pub async fn enrolled(lab: &Lab, name: &str, port: u16) -> Self {
-        let added = lab.post("/agents", &json!({ "name": name })).await.ok();
+        Self::of(lab, &json!({ "name": name }), port).await
+    }
+
+    /// Adds and enrols an agent as the body says, without starting it.
+    pub async fn of(lab: &Lab, body: &Value, port: u16) -> Self {
+        let added = lab.post("/agents", body).await.ok();
         let id = added["agent"]["id"].as_str().unwrap().to_owned();
         let agent = Self { id, folder: TempDir::new().unwrap(), child: None };
         let done = enroll(agent.folder(), port, &["--token", added["token"].as_str().unwrap()]);

@@ -90,7 +90,7 @@ impl Lab {
     /// The same with racks of another shape.
     pub async fn wired(config: FarmConfig) -> Self {
         let mut lab = Self::with_farm(config).await;
-        lab.wire(None).await;
+        lab.wire(&json!({})).await;
         lab
     }
 
@@ -100,24 +100,23 @@ impl Lab {
         let backend = ([127, 0, 0, 1], lab.backend.port).into();
         let relay = Relay::start(backend, Duration::ZERO).await;
         let agent = agent::Agent::start(&lab, "site-a", relay.port).await;
-        lab.wire(Some(&agent.id)).await;
+        lab.wire(&json!({"agent_id": agent.id})).await;
         (lab, agent, relay)
     }
 
-    /// Makes the machines known, reached by an agent, and waits until each was read.
-    pub async fn wire(&mut self, agent: Option<&str>) {
+    /// Makes the machines known, reached by the agent or the group that `via` names, and waits until each was
+    /// read.
+    pub async fn wire(&mut self, via: &Value) {
         let lab = self;
         let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
         let mut pdus = Vec::new();
         for pdu in inventory["pdus"].as_array().unwrap() {
-            let mut body = pdu_body(pdu);
-            body["agent_id"] = json!(agent);
-            let added = lab.post("/endpoints", &body).await.ok();
+            let added = lab.post("/endpoints", &joined(pdu_body(pdu), via)).await.ok();
             pdus.push((pdu["name"].clone(), added["id"].clone()));
         }
         let servers = inventory["servers"].as_array().unwrap();
         for server in servers {
-            lab.add_server(server, &pdus, agent).await;
+            lab.add_server(server, &pdus, via).await;
         }
         let servers = servers.len();
         lab.wait_until("every server was read", async |lab: &Lab| {
@@ -138,13 +137,12 @@ impl Lab {
         Self { backend, farm, client: reqwest::Client::new(), servers: Vec::new() }
     }
 
-    async fn add_server(&mut self, server: &Value, pdus: &[(Value, Value)], agent: Option<&str>) {
+    async fn add_server(&mut self, server: &Value, pdus: &[(Value, Value)], via: &Value) {
         let name = server["name"].as_str().unwrap().to_owned();
         let added = self.post("/servers", &json!({"name": name, "rack": server["rack"]})).await.ok();
         let id = added["id"].as_str().unwrap().to_owned();
         let path = format!("/servers/{id}/connections");
-        let mut bmc = json!({"endpoint": bmc_body(server)});
-        bmc["endpoint"]["agent_id"] = json!(agent);
+        let bmc = json!({"endpoint": joined(bmc_body(server), via)});
         self.post(&path, &bmc).await.ok();
         for outlet in server["outlets"].as_array().unwrap() {
             let (_, pdu) = pdus.iter().find(|(name, _)| *name == outlet["pdu"]).unwrap();
@@ -240,6 +238,12 @@ impl Lab {
         }
     }
 
+    /// Says whether an agent holds the devices of its group, as those say that were asked last.
+    pub async fn holder_is(&self, agent: &str) -> bool {
+        let shown = self.get(&format!("/agents/{agent}")).await.ok();
+        shown["holds"].as_u64().unwrap() > 0
+    }
+
     /// Counts the switching operations that reached any outlet of a machine.
     #[must_use]
     pub fn feed_changes(&self, server: &str) -> usize {
@@ -258,6 +262,14 @@ impl Lab {
             outlet.is_some_and(|outlet| outlet.is_on)
         })
     }
+}
+
+/// Adds fields to a body.
+fn joined(mut body: Value, more: &Value) -> Value {
+    for (name, value) in more.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
 }
 
 /// One rack of so many servers on two PDUs.

@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    agents::{Authority, Roster, Told},
+    agents::{Authority, Roster, Route, Told, Via, members},
     config::Config,
     http::limit::Limits,
     live::Live,
@@ -55,7 +55,7 @@ impl App {
     /// When the database or the agent's journal fails.
     pub async fn start(config: Config, db: Db) -> Result<Arc<Self>, crate::Failure> {
         let settings = rackhand_store::settings::installation(db.reader()).await?;
-        let roster = Arc::new(Roster::new(config.timings().agent_patience));
+        let roster = Arc::new(Roster::new(&config.timings()));
         let (told, inbox) = mpsc::channel(256);
         let embedded = if config.embedded_agent {
             Some(embed(&config, &db, &roster, told.clone()).await?)
@@ -116,9 +116,18 @@ impl App {
         Some(format!("{}/setup?token={token}", self.config.public_url.trim_end_matches('/')))
     }
 
-    /// The agent that shall reach an endpoint: the named one, or this process's own.
-    pub fn agent_for(&self, named: Option<AgentId>) -> Option<AgentId> {
-        named.or(self.embedded)
+    /// Who shall reach an endpoint: the named agent, a member of the named group, or this process's own agent.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn route(&self, endpoint: EndpointId, via: &Via) -> rackhand_store::Result<Option<Route>> {
+        Ok(match (via.agent, via.group.as_deref()) {
+            (Some(agent), _) => Some(Route::Agent(agent)),
+            (None, Some(group)) if group != agents::LOCAL => {
+                Some(Route::Group { endpoint, members: members(&self.db, endpoint, group).await? })
+            }
+            (None, _) => self.embedded.map(Route::Agent),
+        })
     }
 }
 
@@ -173,6 +182,10 @@ async fn listen(app: Arc<App>, mut inbox: mpsc::Receiver<Told>) {
                     tracing::error!(%error, %cut, "could not note that an agent restored an outlet");
                 }
             },
+            Told::Dark { agent, cuts } => {
+                let app = Arc::clone(&app);
+                tokio::spawn(async move { crate::agents::settle(&app, agent, cuts).await });
+            }
             Told::NeedSecrets { agent, endpoint } => {
                 let app = Arc::clone(&app);
                 tokio::spawn(async move { crate::agents::lend(&app, agent, endpoint).await });

@@ -56,6 +56,8 @@ pub struct New {
     pub name: String,
     /// Agent that reaches it.
     pub agent_id: Option<AgentId>,
+    /// Its group of agents.
+    pub agent_group: Option<String>,
     /// Parameters.
     pub params: Value,
     /// Credentials.
@@ -70,7 +72,9 @@ pub struct New {
 /// A field error when the name or the address is taken.
 pub async fn add(db: &impl ConnectionTrait, keys: &Keyring, new: New) -> Result<Endpoint> {
     let id = fresh_id();
-    let address_key = address_key(db, &new.kind, new.agent_id, new.address.as_deref()).await?;
+    let address_key =
+        address_key(db, &new.kind, (new.agent_id, new.agent_group.as_deref()), new.address.as_deref())
+            .await?;
     free(db, new.tenant, None, &new.name, address_key.clone()).await?;
     let model = Model {
         id,
@@ -78,6 +82,7 @@ pub async fn add(db: &impl ConnectionTrait, keys: &Keyring, new: New) -> Result<
         name_key: new.name.trim().to_lowercase(),
         name: new.name.trim().to_owned(),
         agent_id: new.agent_id.map(|id| id.0),
+        agent_group: new.agent_group,
         params: new.params,
         secrets_set: serde_json::to_value(new.secrets.names().collect::<Vec<_>>())?,
         sealed: Some(keys.seal(id.as_bytes(), &new.secrets)?),
@@ -166,6 +171,8 @@ pub struct Change {
     pub name: Option<String>,
     /// New agent.
     pub agent_id: Option<Option<AgentId>>,
+    /// New group of agents.
+    pub agent_group: Option<Option<String>>,
     /// New parameters with their address.
     pub params: Option<(Value, Option<String>)>,
     /// All credentials from now on.
@@ -202,14 +209,16 @@ pub async fn change(
     }
     let name = change.name.unwrap_or_else(|| old.name.clone());
     let agent = change.agent_id.unwrap_or(old.agent_id.map(AgentId));
+    let group = change.agent_group.unwrap_or_else(|| old.agent_group.clone());
     let (params, address) = change.params.unwrap_or_else(|| (old.params.clone(), old.address.clone()));
-    let key = address_key(db, &old.kind, agent, address.as_deref()).await?;
+    let key = address_key(db, &old.kind, (agent, group.as_deref()), address.as_deref()).await?;
     free(db, TenantId(old.tenant_id), Some(id), &name, key.clone()).await?;
     let version = old.version;
     let mut model = old.into_active_model();
     model.name = Set(name.trim().to_owned());
     model.name_key = Set(name.trim().to_lowercase());
     model.agent_id = Set(agent.map(|id| id.0));
+    model.agent_group = Set(group);
     model.params = Set(params);
     model.address = Set(address);
     model.address_key = Set(key);
@@ -343,7 +352,7 @@ fn taken(error: sea_orm::DbErr) -> Error {
 async fn address_key(
     db: &impl ConnectionTrait,
     kind: &str,
-    agent: Option<AgentId>,
+    (agent, group): (Option<AgentId>, Option<&str>),
     address: Option<&str>,
 ) -> Result<Option<String>> {
     let Some(address) = address else { return Ok(None) };
@@ -353,7 +362,9 @@ async fn address_key(
     };
     let agent = match named {
         Some(named) if named.group_name != agents::LOCAL => named.id.to_string(),
-        Some(_) | None => agents::LOCAL.to_owned(),
+        // Agents of one group reach the same devices.
+        None => group.unwrap_or(agents::LOCAL).to_owned(),
+        Some(_) => agents::LOCAL.to_owned(),
     };
     Ok(Some(format!("{agent}/{kind}/{}", plain_address(address))))
 }
@@ -399,6 +410,7 @@ fn shown(row: Model, connections: u64) -> Endpoint {
     Endpoint {
         id: EndpointId(row.id),
         agent_id: row.agent_id.map(AgentId),
+        agent_group: row.agent_group.clone(),
         secrets_set: serde_json::from_value(row.secrets_set.clone()).unwrap_or_default(),
         status: status(&row),
         kind: row.kind,

@@ -23,7 +23,7 @@ use super::{
     power::{controller_reading, feed_state, power},
     weigh,
 };
-use crate::app::App;
+use crate::{agents::Via, app::App};
 
 /// Looks under way at a time.
 const AT_ONCE: usize = 128;
@@ -119,7 +119,7 @@ pub async fn look(app: &App, id: EndpointId) -> Result<bool> {
         .filter(|connection| connection.features.contains(&Feature::Power))
         .collect();
     let identity = if reach.status.identity.is_none() {
-        let to = Destination { endpoint: id, target: serde_json::json!({}), agent: None };
+        let to = Destination { endpoint: id, target: serde_json::json!({}), via: Via::default() };
         match command::look(app, &to, Operation::Identify).await {
             Ok(Answer::Identity(identity)) => Some(identity),
             Ok(_) => None,
@@ -152,7 +152,7 @@ async fn outlets(
     identity: Option<rackhand_wire::operation::Identity>,
     connections: &[Connection],
 ) -> Result<bool> {
-    let to = Destination { endpoint: id, target: serde_json::json!({}), agent: None };
+    let to = Destination { endpoint: id, target: serde_json::json!({}), via: Via::default() };
     let answer = command::look(app, &to, Operation::ReadOutlets).await;
     match answer {
         Ok(Answer::Outlets { outlets }) => {
@@ -198,7 +198,7 @@ async fn controllers(
         if jobs::find_active(app.db.reader(), connection.server_id).await?.is_some() {
             continue;
         }
-        let to = Destination { endpoint: id, target: connection.target.clone(), agent: connection.agent_id };
+        let to = Destination { endpoint: id, target: connection.target.clone(), via: Via::from(connection) };
         let answer = command::look(app, &to, Operation::ReadPower).await;
         if let Err(fault) = &answer {
             if fault.code == FaultCode::Exec {

@@ -123,6 +123,7 @@ pub fn ChangeDevice(
         let body = ChangeEndpoint {
             name: Some(draft.name.get_untracked()),
             agent_id: Some(draft.agent_id()),
+            agent_group: None,
             params: Some(draft.params()),
             secrets: draft.secrets().into_iter().map(|(name, value)| (name, Some(value))).collect(),
             accept_identity: false,

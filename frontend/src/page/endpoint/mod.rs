@@ -69,6 +69,7 @@ impl Draft {
             kind: self.kind.get_value().descriptor.kind,
             name: Some(self.name.get_untracked()).filter(|name| !name.trim().is_empty()),
             agent_id: self.agent_id(),
+            agent_group: None,
             params: self.params(),
             secrets: self.secrets(),
         }
@@ -80,6 +81,7 @@ impl Draft {
             endpoint_id: saved,
             kind: Some(self.kind.get_value().descriptor.kind),
             agent_id: self.agent_id(),
+            agent_group: None,
             params: Some(self.params()),
             secrets: self.secrets(),
             target,

@@ -185,6 +185,7 @@ fn save(form: Form) {
     let device = inline.then(|| ChangeEndpoint {
         name: None,
         agent_id: None,
+        agent_group: None,
         params: Some(form.draft.params()),
         secrets: form.draft.secrets().into_iter().map(|(name, value)| (name, Some(value))).collect(),
         accept_identity: false,
@@ -194,6 +195,7 @@ fn save(form: Form) {
         target: Some(target),
         features: Some(form.ticked.get_untracked()),
         agent_id: None,
+        agent_group: None,
     };
     let path =
         form.scene.path(&format!("/connections/{}", form.connection.with_value(|connection| connection.id)));
