@@ -236,6 +236,22 @@ impl Lab {
     }
 }
 
+/// State and reason of a job.
+#[must_use]
+pub fn state(job: &Value) -> (&str, &str) {
+    (job["state"].as_str().unwrap_or_default(), job["reason"].as_str().unwrap_or_default())
+}
+
+/// Silences a BMC.
+pub fn mute(machine: &Machine) {
+    machine.change_bmc_faults(|faults| faults.link.mute = true);
+}
+
+/// Lets a BMC answer again.
+pub fn unmute(machine: &Machine) {
+    machine.change_bmc_faults(|faults| faults.link.mute = false);
+}
+
 /// One rack of so many servers on two PDUs.
 #[must_use]
 pub fn rack_of(servers: u16) -> FarmConfig {
