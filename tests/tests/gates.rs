@@ -101,6 +101,25 @@ async fn outlets_switched_off_and_on_at_the_pdu_accuse_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_off_before_its_outlets_were_cut_accuses_nobody() {
+    let lab = Lab::start(1).await;
+    let job = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("succeeded", "done"), "{job:#}");
+    tokio::time::sleep(Timings::default().scaled(SCALE).discharge).await;
+    let job = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("succeeded", "done"), "the BMC says off for longer than supplies last: {job:#}");
+    let forced = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"});
+    let job = lab.power("srv-01", forced).await;
+    assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "{job:#}");
+    lab.wait_until("the dark feeds were seen", async |lab: &Lab| {
+        let seen = power(lab, "srv-01").await;
+        assert!(!has_flag(&seen, "wiring_mismatch"), "{seen:#}");
+        dark_feeds(&seen) == 2 && seen["dark_since"].is_string()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_bmc_that_then_falls_silent_is_no_reason_to_cut() {
     let lab = Lab::start(2).await;
     let machine = lab.machine("srv-01");
