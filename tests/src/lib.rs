@@ -14,7 +14,7 @@ pub use backend::{Backend, PASSWORD, USER};
 
 use rackhand_simulators::{
     farm::{Farm, FarmConfig},
-    world::{ChassisCommand, EffectKind, Machine},
+    world::{ChassisCommand, EffectKind, Machine, OutletId},
 };
 use serde_json::{Value, json};
 use std::{
@@ -226,13 +226,18 @@ impl Lab {
         feeds.count()
     }
 
+    /// Counts the feeds of a machine that are on.
+    #[must_use]
+    pub fn feeds_on(&self, server: &str) -> usize {
+        let outlet = |feed: &OutletId| self.farm.world().pdu(feed.pdu())?.outlet(feed.number());
+        let feeds = self.machine(server).feeds();
+        feeds.iter().filter_map(outlet).filter(|outlet| outlet.is_on).count()
+    }
+
     /// Says whether every feed of a machine is on.
     #[must_use]
     pub fn fully_fed(&self, server: &str) -> bool {
-        self.machine(server).feeds().iter().all(|feed| {
-            let outlet = self.farm.world().pdu(feed.pdu()).and_then(|pdu| pdu.outlet(feed.number()));
-            outlet.is_some_and(|outlet| outlet.is_on)
-        })
+        self.feeds_on(server) == self.machine(server).feeds().len()
     }
 }
 

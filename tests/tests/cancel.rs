@@ -149,7 +149,7 @@ impl Case<'_> {
 
     /// The job is over: what it says is what happened.
     async fn check(&self, job: &Value, before: Happened) {
-        let dark = self.machine().feeds().len() - self.feeds_on();
+        let dark = self.machine().feeds().len() - self.lab.feeds_on(&self.server);
         let off_by_feeds = state(job) == ("succeeded", "done_by_outlets") && self.action == "off";
         let wanted = if off_by_feeds { self.machine().feeds().len() } else { 0 };
         assert_eq!(dark, wanted, "{} {:?}: feeds that are off: {job:#}", self.action, self.way);
@@ -169,14 +169,6 @@ impl Case<'_> {
                 lab.get(&format!("{}/power", self.path())).await.ok()["value"] == shown
             })
             .await;
-    }
-
-    fn feeds_on(&self) -> usize {
-        let world = self.lab.farm.world();
-        let is_on = |feed: &rackhand_simulators::world::OutletId| {
-            world.pdu(feed.pdu()).unwrap().outlet(feed.number()).unwrap().is_on
-        };
-        self.machine().feeds().iter().filter(|feed| is_on(feed)).count()
     }
 
     /// Compares the words with what happened: how often it went off and on, and whether it runs.
@@ -220,7 +212,7 @@ impl Case<'_> {
     /// Everything as it was before.
     async fn recover(&self) {
         let machine = self.machine();
-        if self.feeds_on() == 0 {
+        if self.lab.feeds_on(&self.server) == 0 {
             let job = self.lab.power(&self.server, json!({"action": "on"})).await;
             assert_eq!(state(&job).0, "succeeded", "{job:#}");
         }

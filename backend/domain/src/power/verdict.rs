@@ -105,6 +105,7 @@ pub(super) fn unclear(label: &str, goal: Goal, fault: &Fault) -> Verdict {
 }
 
 /// What had been sent when a person's wish to stop was heard.
+#[derive(Clone, Copy)]
 pub(super) enum Sent {
     Nothing,
     /// The command of the goal that was under way.
