@@ -202,6 +202,10 @@ async fn only_an_answer_from_the_same_subnet_proves_the_path() {
 
     enter_bmc(&lab, "srv-02", ELSEWHERE).await;
     mute(&lab.machine("srv-02"));
+    lab.wait_until("its silence was noticed", async |lab: &Lab| {
+        power(lab, "srv-02").await["paths"][0]["fault"]["code"] == "unreach"
+    })
+    .await;
     let job = lab.power("srv-01", json!({"action": "off"})).await;
     assert_eq!(state(&job), ("failed", "path_unproven"), "a silent neighbour proves nothing: {job:#}");
     assert_eq!(lab.feed_changes("srv-01"), 0);
