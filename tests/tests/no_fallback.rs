@@ -59,10 +59,22 @@ async fn nothing_is_cut(lab: &Lab, code: &str) {
     assert!(lab.machine("srv-01").is_on());
 }
 
+async fn pdus_looked_at(lab: &Lab) -> Vec<Value> {
+    let all = lab.get("/endpoints").await.ok();
+    let pdus = all["items"].as_array().unwrap().iter().filter(|endpoint| endpoint["kind"] == "snmp_pdu");
+    pdus.map(|pdu| pdu["status"]["checked_at"].clone()).collect()
+}
+
 /// The same, and the BMC saw so many sign-ins for each of the three jobs, all of them refused.
 async fn nothing_is_cut_after(sign_ins: u64, lab: &Lab, code: &str) {
     let before = tally(lab);
+    let looked_at = pdus_looked_at(lab).await;
     nothing_is_cut(lab, code).await;
+    // The looks that follow a job have begun, too: at the outlets, but not at the BMC that let nobody in.
+    lab.wait_until("the outlets were looked at", async |lab: &Lab| {
+        pdus_looked_at(lab).await.iter().zip(&looked_at).all(|(now, before)| now != before)
+    })
+    .await;
     let after = tally(lab);
     assert_eq!(after.begun - before.begun, 3 * sign_ins, "{before:?} {after:?}");
     assert_eq!(after.opened, before.opened, "nobody was let in");
