@@ -103,11 +103,11 @@ impl Agent {
             let journal = self.shared.journal();
             (journal.untold(), journal.cuts())
         };
-        if !cuts.is_empty() {
+        if cuts.is_empty() {
+            self.shared.may_restore.store(true, Ordering::Relaxed);
+        } else {
             let cuts = cuts.into_iter().map(|cut| cut.command.id).collect();
             self.shared.outbox.put(ToBackend::Dark { cuts });
-        } else {
-            self.shared.may_restore.store(true, Ordering::Relaxed);
         }
         for (cut, result) in news {
             self.shared.outbox.put(ToBackend::Restored { cut, result });

@@ -18,7 +18,7 @@ pub use relay::{Line, Relay};
 
 use rackhand_simulators::{
     farm::{Farm, FarmConfig},
-    world::{ChassisCommand, EffectKind, Machine},
+    world::{ChassisCommand, EffectKind, Machine, OutletId},
 };
 use serde_json::{Value, json};
 use std::{
@@ -254,13 +254,18 @@ impl Lab {
         feeds.count()
     }
 
+    /// Counts the feeds of a machine that are on.
+    #[must_use]
+    pub fn feeds_on(&self, server: &str) -> usize {
+        let outlet = |feed: &OutletId| self.farm.world().pdu(feed.pdu())?.outlet(feed.number());
+        let feeds = self.machine(server).feeds();
+        feeds.iter().filter_map(outlet).filter(|outlet| outlet.is_on).count()
+    }
+
     /// Says whether every feed of a machine is on.
     #[must_use]
     pub fn fully_fed(&self, server: &str) -> bool {
-        self.machine(server).feeds().iter().all(|feed| {
-            let outlet = self.farm.world().pdu(feed.pdu()).and_then(|pdu| pdu.outlet(feed.number()));
-            outlet.is_some_and(|outlet| outlet.is_on)
-        })
+        self.feeds_on(server) == self.machine(server).feeds().len()
     }
 }
 
@@ -270,6 +275,22 @@ fn joined(mut body: Value, more: &Value) -> Value {
         body[name] = value.clone();
     }
     body
+}
+
+/// State and reason of a job.
+#[must_use]
+pub fn state(job: &Value) -> (&str, &str) {
+    (job["state"].as_str().unwrap_or_default(), job["reason"].as_str().unwrap_or_default())
+}
+
+/// Silences a BMC.
+pub fn mute(machine: &Machine) {
+    machine.change_bmc_faults(|faults| faults.link.mute = true);
+}
+
+/// Lets a BMC answer again.
+pub fn unmute(machine: &Machine) {
+    machine.change_bmc_faults(|faults| faults.link.mute = false);
 }
 
 /// One rack of so many servers on two PDUs.

@@ -9,7 +9,7 @@ use rackhand_wire::{
 };
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
 
@@ -98,16 +98,16 @@ impl App {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
-    /// All durations, with what the settings say of them. Scaled timings (tests) keep their own.
+    /// All durations, with what the settings say of them.
     pub fn timings(&self) -> Timings {
-        let mut timings = self.config.timings();
-        if (self.config.time_scale - 1.0).abs() < f64::EPSILON {
-            let settings = self.settings();
-            timings.poll = std::time::Duration::from_secs(settings.poll_interval_s.into());
-            timings.soft_deadline = std::time::Duration::from_secs(settings.soft_deadline_s.into());
-            timings.discharge = std::time::Duration::from_secs(settings.discharge_s.into());
+        let settings = self.settings();
+        let scaled = |seconds: u32| Duration::from_secs(seconds.into()).mul_f64(self.config.time_scale);
+        Timings {
+            poll: scaled(settings.poll_interval_s),
+            soft_deadline: scaled(settings.soft_deadline_s),
+            discharge: scaled(settings.discharge_s),
+            ..self.config.timings()
         }
-        timings
     }
 
     /// The link that makes the first user, while there is none.

@@ -106,20 +106,16 @@ pub async fn held_by(db: &impl ConnectionTrait, agent: AgentId) -> Result<u64> {
 /// When the database fails.
 pub async fn take(db: &impl ConnectionTrait, endpoint: EndpointId, agent: AgentId) -> Result<Lease> {
     let taken_at = millis(now());
-    let row = match device_lease::Entity::find_by_id(endpoint.0).one(db).await? {
-        Some(found) => {
-            let epoch = found.epoch + 1;
-            let mut model = found.into_active_model();
-            model.agent_id = Set(agent.0);
-            model.epoch = Set(epoch);
-            model.taken_at = Set(taken_at);
-            model.update(db).await?
-        }
-        None => {
-            let first =
-                device_lease::Model { endpoint_id: endpoint.0, agent_id: agent.0, epoch: 1, taken_at };
-            first.into_active_model().insert(db).await?
-        }
+    let row = if let Some(found) = device_lease::Entity::find_by_id(endpoint.0).one(db).await? {
+        let epoch = found.epoch + 1;
+        let mut model = found.into_active_model();
+        model.agent_id = Set(agent.0);
+        model.epoch = Set(epoch);
+        model.taken_at = Set(taken_at);
+        model.update(db).await?
+    } else {
+        let first = device_lease::Model { endpoint_id: endpoint.0, agent_id: agent.0, epoch: 1, taken_at };
+        first.into_active_model().insert(db).await?
     };
     Ok(Lease { agent, epoch: u64::try_from(row.epoch).unwrap_or_default() })
 }

@@ -60,7 +60,7 @@ pub const SECTIONS: [Section; 8] = [
         long: true,
         how: How::Test {
             package: "rackhand-tests",
-            words: &["--test", "power", "killing_the_server"],
+            words: &["--test", "kills", "killing_the_server"],
             variable: "RACKHAND_KILLS",
             count: 1_000,
             figure: "Kills (SIGKILL) of a working server: no job lost, none run twice, no feed left off",

@@ -145,11 +145,11 @@ pub async fn holder(
         let held = agent_groups::lease(db.reader(), endpoint).await.map_err(|error| failed(&error))?;
         let mut pause = Duration::from_millis(50);
         if let Some(held) = held {
-            let leased = members.len() > 1;
+            let is_shared = members.len() > 1;
             // A session may stand for a while after its line went silent; the lease does not.
-            let holds = !leased || !leases.left(held.agent).is_zero();
+            let holds = !is_shared || !leases.left(held.agent).is_zero();
             if members.contains(&held.agent) && holds && roster.is_here(held.agent) {
-                return Ok(Holder { agent: held.agent, epoch: held.epoch, leased });
+                return Ok(Holder { agent: held.agent, epoch: held.epoch, leased: is_shared });
             }
             pause = leases.left(held.agent).min(pause);
         }

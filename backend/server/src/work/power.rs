@@ -14,7 +14,7 @@ use rackhand_wire::{
         live::Object,
         power::StartPower,
     },
-    id::{AgentId, CommandId, JobId, ServerId, StepId},
+    id::{AgentId, CommandId, EndpointId, JobId, ServerId, StepId},
     operation::Operation,
     power::{PathState, PowerReading, Switch},
 };
@@ -339,6 +339,15 @@ impl Worker<'_> {
         Ok(())
     }
 
+    /// Devices whose own pages would be older than what the job has met. A controller that refused to let us
+    /// in is not among them: many lock the account after a few tries.
+    fn worth_a_look(&self, verdict: &Verdict) -> Vec<EndpointId> {
+        let refused = matches!(verdict.fault, Some(FaultCode::Auth | FaultCode::Config));
+        let plan = &self.blueprint.plan;
+        let controllers = plan.controllers.iter().filter(|_| !refused);
+        controllers.chain(&plan.outlets).map(|path| path.endpoint).collect()
+    }
+
     async fn finish(&self, verdict: &Verdict) -> Result<()> {
         let work = jobs::work(self.app.db.reader(), self.job).await?;
         let severity = match (verdict.alarm, verdict.state) {
@@ -388,8 +397,7 @@ impl Worker<'_> {
         }
         keep::forget(self.app, &self.stored.hands).await;
         self.app.live.tell(Object::Event, event.id);
-        // What the devices' own pages show is no older than what the job has met.
-        self.app.engine.poll_now(self.blueprint.destinations.values().map(|to| to.endpoint));
+        self.app.engine.poll_now(self.worth_a_look(verdict));
         weigh::server(self.app, self.server).await?;
         self.app.live.tell(Object::Job, self.job);
         self.app.live.tell(Object::Server, self.server);

@@ -8,7 +8,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// An agent's end of a session.
 struct Bench {
     db: Db,
-    _folder: tempfile::TempDir,
+    #[expect(dead_code, reason = "the database lives in it")]
+    folder: tempfile::TempDir,
     roster: Arc<Roster>,
     agent: AgentId,
     told: mpsc::Sender<Told>,
@@ -17,10 +18,10 @@ struct Bench {
 
 impl Bench {
     async fn new(patience: Duration) -> Self {
-        let (db, _folder) = database().await;
+        let (db, folder) = database().await;
         let (told, heard) = mpsc::channel(64);
         let roster = Arc::new(Roster::new(&Timings { agent_patience: patience, ..Timings::default() }));
-        Self { db, _folder, roster, agent: AgentId(fresh_id()), told, heard }
+        Self { db, folder, roster, agent: AgentId(fresh_id()), told, heard }
     }
 
     fn join(&self) -> (mpsc::Receiver<Delivery>, mpsc::UnboundedSender<ToBackend>) {
