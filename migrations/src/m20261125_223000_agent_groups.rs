@@ -2,6 +2,8 @@
 
 use sea_orm_migration::prelude::*;
 
+use crate::index::index;
+
 /// See the module.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -33,10 +35,14 @@ impl MigrationTrait for Migration {
         lease.col(ColumnDef::new(Alias::new("agent_id")).uuid().not_null());
         lease.col(ColumnDef::new(Alias::new("epoch")).big_integer().not_null());
         lease.col(ColumnDef::new(Alias::new("taken_at")).big_integer().not_null());
-        manager.create_table(lease).await
+        manager.create_table(lease).await?;
+        index(manager, "device_lease", &["agent_id"]).await?;
+        index(manager, "agent", &["group_name"]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let named = Index::drop().name("ix_agent_group_name").table(Alias::new("agent")).to_owned();
+        manager.drop_index(named).await?;
         for table in ["device_lease", "agent_group"] {
             manager.drop_table(Table::drop().table(Alias::new(table)).to_owned()).await?;
         }

@@ -8,6 +8,7 @@
 #![expect(clippy::missing_panics_doc, reason = "everything here panics when the bench is broken")]
 
 pub mod agent;
+pub mod authority;
 mod backend;
 pub mod chrome;
 pub mod ipmi_sim;

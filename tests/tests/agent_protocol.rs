@@ -2,15 +2,19 @@
 
 use futures::{SinkExt as _, StreamExt as _};
 use rackhand_agent::{identity, proof, sealing::SealingKey};
-use rackhand_store::{Db, sealed::Keyring, settings};
-use rackhand_tests::{Lab, rack_of};
+use rackhand_store::Db;
+use rackhand_tests::{
+    Lab,
+    authority::{authority, database},
+    rack_of,
+};
 use rackhand_wire::{
     agent::{Answer, BootId, Challenge, Hello, Protocols, Refusal, close},
     id::AgentId,
 };
 use rcgen::{CertificateParams, Issuer, KeyPair, PKCS_ED25519, SanType};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
@@ -108,15 +112,6 @@ fn certify(issuer: &Issuer<'_, KeyPair>, peer: &Peer, change: impl FnOnce(&mut C
     params.signed_by(&peer.key, issuer).unwrap().pem()
 }
 
-/// The authority of a backend, which a test may read because it owns the master key.
-async fn authority(lab: &Lab) -> Issuer<'static, KeyPair> {
-    let key: [u8; 32] = fs::read(lab.backend.folder().join("master.key")).unwrap().try_into().unwrap();
-    let db = Db::open(&lab.backend.database(), Keyring::new(key)).await.unwrap();
-    let kept = settings::sealed(db.reader(), db.keys(), "agent_authority").await.unwrap().unwrap();
-    let key = KeyPair::from_pem(kept.find("key").unwrap()).unwrap();
-    Issuer::from_ca_cert_pem(kept.find("certificate").unwrap(), key).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_agent_itself_begins_its_session() {
     let lab = Lab::bare(1).await;
@@ -149,7 +144,7 @@ async fn only_the_agent_itself_begins_its_session() {
 async fn an_expired_certificate_is_good_for_its_renewal_alone_and_for_ninety_days() {
     let lab = Lab::bare(1).await;
     let mut peer = Peer::enrolled(&lab, "peer").await;
-    let issuer = authority(&lab).await;
+    let issuer = authority(&own_database(&lab).await).await;
     let now = std::time::SystemTime::now();
     let ended = |days: u64| {
         let at = now - Duration::from_secs(days * 24 * 3600);
@@ -265,11 +260,15 @@ async fn an_agent_gets_no_credentials_and_answers_no_commands_of_others() {
     drop(agent);
 }
 
+/// The database of a backend, which a test may read because it owns the master key.
+async fn own_database(lab: &Lab) -> Db {
+    database(lab.backend.folder(), &lab.backend.database()).await
+}
+
 /// The commands of a job, read from the database as nobody else can.
 async fn commands(lab: &Lab, job: &str) -> Vec<String> {
     use sea_orm::{ConnectionTrait as _, Statement};
-    let key: [u8; 32] = fs::read(lab.backend.folder().join("master.key")).unwrap().try_into().unwrap();
-    let db = Db::open(&lab.backend.database(), Keyring::new(key)).await.unwrap();
+    let db = own_database(lab).await;
     let engine = db.reader().get_database_backend();
     let job: uuid::Uuid = job.parse().unwrap();
     let text = match engine {

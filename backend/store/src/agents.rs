@@ -7,7 +7,7 @@ use rackhand_wire::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, Set,
+    QueryFilter, QueryOrder, QuerySelect, Set,
 };
 use std::collections::BTreeMap;
 
@@ -93,6 +93,26 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope) -> Result<Vec<Agent>
 pub async fn get(db: &impl ConnectionTrait, scope: &Scope, id: AgentId) -> Result<Agent> {
     let found = Entity::find_by_id(id.0).filter(scoped(scope, Column::TenantId)).one(db).await?;
     found.map(agent).ok_or(Error::NotFound)
+}
+
+/// Lists the agents of a group that are not revoked, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_group(db: &impl ConnectionTrait, scope: &Scope, group: &str) -> Result<Vec<Agent>> {
+    let of =
+        scoped(scope, Column::TenantId).add(Column::GroupName.eq(group)).add(Column::RevokedAt.is_null());
+    let rows = Entity::find().filter(of).order_by_asc(Column::Name).all(db).await?;
+    Ok(rows.into_iter().map(agent).collect())
+}
+
+/// Says whether an agent has others in its group.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_shared(db: &impl ConnectionTrait, agent: &Agent) -> Result<bool> {
+    let others = Entity::find().filter(Column::GroupName.eq(&agent.group)).filter(Column::Id.ne(agent.id.0));
+    Ok(others.filter(Column::TenantId.eq(agent.tenant.0)).limit(1).one(db).await?.is_some())
 }
 
 /// What is needed to add an agent.

@@ -35,12 +35,13 @@ enum How {
 }
 
 /// Every section, in the order of the page.
-pub const SECTIONS: [Section; 8] = [
+pub const SECTIONS: [Section; 9] = [
     fleet("ipmi", "Power status over IPMI"),
     fleet("loss", "A line that loses packets"),
     fleet("list", "The list of servers"),
     fleet("start", "Start"),
     fleet("memory", "Memory"),
+    fleet("agents", "Many agents"),
     fleet("ui", "Web interface"),
     Section {
         name: "machine",

@@ -85,11 +85,10 @@ pub async fn admit(
         tracing::error!(%error, agent = %agent.id, "cannot note that a renewed key is in use");
         return Err(no(Refusal::Busy, "the server cannot note the renewed key just now"));
     }
-    let group = agents::list(app.db.reader(), &Scope::provider()).await.map_err(|error| {
+    let shares = agents::is_shared(app.db.reader(), &agent).await.map_err(|error| {
         tracing::error!(%error, agent = %agent.id, "cannot tell who is in an agent's group");
         no(Refusal::Busy, "the server cannot look the group up just now")
     })?;
-    let shares = group.iter().filter(|other| other.group == agent.group).count() > 1;
     let half = app.authority.life() / 2;
     let left = (checked.until - now()).to_std().unwrap_or_default();
     Ok(Admitted {

@@ -188,8 +188,7 @@ fn failed(error: &rackhand_store::Error) -> Fault {
 /// When the database fails.
 pub async fn members(db: &Db, endpoint: EndpointId, group: &str) -> rackhand_store::Result<Vec<AgentId>> {
     let everything = Scope::provider();
-    let mut known = agents::list(db.reader(), &everything).await?;
-    known.retain(|agent| agent.revoked_at.is_none());
+    let known = agents::of_group(db.reader(), &everything, group).await?;
     let groups = agent_groups::list(db.reader(), &everything, &known).await?;
     let Some(group) = groups.into_iter().find(|found| found.name == group) else { return Ok(Vec::new()) };
     let mut members = preferred(&group, endpoint);

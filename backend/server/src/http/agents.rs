@@ -199,8 +199,8 @@ pub async fn remove(
 
 /// Whether agents need leases depends on who is in their group.
 async fn reseat_group(app: &App, group: &str) -> Result<(), Refused> {
-    let known = agents::list(app.db.reader(), &rackhand_store::Scope::provider()).await?;
-    let members = known.into_iter().filter(|agent| agent.group == group && !agent.embedded);
+    let known = agents::of_group(app.db.reader(), &rackhand_store::Scope::provider(), group).await?;
+    let members = known.into_iter().filter(|agent| !agent.embedded);
     super::agent_groups::reseat(app, members.map(|agent| agent.id));
     Ok(())
 }
