@@ -97,9 +97,14 @@ impl Lab {
 
     /// The same with a remote agent that alone reaches the racks, over a line that can be cut.
     pub async fn behind_an_agent(config: FarmConfig) -> (Self, agent::Agent, Relay) {
+        Self::behind_a_line(config, Duration::ZERO).await
+    }
+
+    /// The same over a line that takes so long each way.
+    pub async fn behind_a_line(config: FarmConfig, delay: Duration) -> (Self, agent::Agent, Relay) {
         let mut lab = Self::with_farm(config).await;
         let backend = ([127, 0, 0, 1], lab.backend.port).into();
-        let relay = Relay::start(backend, Duration::ZERO).await;
+        let relay = Relay::start(backend, delay).await;
         let agent = agent::Agent::start(&lab, "site-a", relay.port).await;
         lab.wire(&json!({"agent_id": agent.id})).await;
         (lab, agent, relay)
