@@ -48,6 +48,12 @@ impl Agent {
         self.child = Some(spawn(self.folder()));
     }
 
+    /// Id of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// Ends the process the hard way.
     pub fn kill(&mut self) {
         let mut child = self.child.take().unwrap();

@@ -36,7 +36,7 @@ pub fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let found = own.ancestors().map(|folder| folder.join(name)).find(|file| file.is_file());
     found.unwrap_or_else(|| {
-        panic!("{name} is not built; run: cargo build -p rackhand-server -p rackhand-simulators")
+        panic!("{name} is not built; run: cargo build -p rackhand-server -p rackhand-agent -p rackhand-simulators")
     })
 }
 
