@@ -17,7 +17,7 @@ use std::{
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
-    catalogue,
+    catalogue, failpoint,
     journal::{Journal, Known, Moment},
     outbox::Outbox,
 };
@@ -177,10 +177,14 @@ async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Resul
     // What cannot even be opened was not begun.
     let endpoint = open(shared, opened, task).await?;
     may_write(shared, command)?;
+    failpoint::reach("agent-received");
     begin(shared, command)?;
+    failpoint::reach("agent-started");
     shared.outbox.put(ToBackend::Started { command: command.id });
     let result = perform(endpoint.as_ref(), &command.target, &command.operation).await;
+    failpoint::reach("agent-performed");
     end(shared, command, &result);
+    failpoint::reach("agent-done");
     result
 }
 

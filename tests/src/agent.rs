@@ -48,6 +48,16 @@ impl Agent {
         self.child = Some(spawn(self.folder()));
     }
 
+    /// Starts the process so that it kills itself at a place.
+    pub fn run_until(&mut self, failpoint: &str) {
+        self.child = Some(command(self.folder()).env("RACKHAND_FAILPOINT", failpoint).spawn().unwrap());
+    }
+
+    /// Says whether the process runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
     /// Id of its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -124,16 +134,20 @@ impl Drop for Agent {
 /// Starts an agent on a folder.
 #[must_use]
 pub fn spawn(folder: &Path) -> Child {
+    command(folder).spawn().unwrap()
+}
+
+fn command(folder: &Path) -> Command {
     let file = fs::OpenOptions::new().create(true).append(true).open(log(folder)).unwrap();
-    Command::new(binary("rackhand-agent"))
+    let mut command = Command::new(binary("rackhand-agent"));
+    command
         .args(["run", "--data-dir"])
         .arg(folder)
         .env("RACKHAND_TIME_SCALE", SCALE.to_string())
         .env("RACKHAND_LOG", "info")
         .stderr(file)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::null());
+    command
 }
 
 /// Runs `rackhand-agent enroll` against a port of this machine.

@@ -121,6 +121,24 @@ impl Backend {
         self.wait_ready();
     }
 
+    /// Ends it the hard way and starts it so that it kills itself at a place.
+    pub fn restart_until(&mut self, failpoint: &str) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let mut again = command(&self.folder, self.port, self.database.as_ref());
+        self.child = again.env("RACKHAND_FAILPOINT", failpoint).spawn().unwrap();
+        self.wait_ready();
+    }
+
+    /// Waits until the process has ended by itself.
+    pub fn wait_ended(&mut self) {
+        let begun = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it does not end:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Asks it to stop, as a service manager does, and waits until it has.
     pub fn stop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
@@ -176,15 +194,19 @@ fn database_option(url: Option<&String>) -> Vec<&str> {
 }
 
 fn spawn(folder: &TempDir, port: u16, database: Option<&String>) -> Child {
+    command(folder, port, database).spawn().unwrap()
+}
+
+fn command(folder: &TempDir, port: u16, database: Option<&String>) -> Command {
     let log = fs::OpenOptions::new().create(true).append(true).open(folder.path().join("log")).unwrap();
-    Command::new(binary("rackhand"))
+    let mut command = Command::new(binary("rackhand"));
+    command
         .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
         .arg(folder.path())
         .args(database_option(database))
         .env("RACKHAND_TIME_SCALE", SCALE.to_string())
         .env("RACKHAND_LOG", "info,rackhand_server=debug,sea_orm_migration=warn")
         .stderr(log)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::null());
+    command
 }

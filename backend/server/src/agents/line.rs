@@ -109,8 +109,9 @@ async fn greet(
 /// Deals with a session that the same identity has already: the newest counts, unless two copies fight.
 async fn seat(app: &App, admitted: Admitted) -> Result<Admitted, Refused> {
     let agent = admitted.hello.agent;
-    let Some((boot, silence)) = app.roster.boot(agent) else { return Ok(admitted) };
-    if boot == admitted.hello.boot || silence > app.timings().heartbeat {
+    let Some(sitting) = app.roster.sitting(agent) else { return Ok(admitted) };
+    // A process that was killed and is back at once may be here before the end of its old connection is.
+    if sitting.boot() == admitted.hello.boot || !sitting.answers(app.timings().heartbeat / 15).await {
         return Ok(admitted);
     }
     tracing::warn!(%agent, "two processes have the identity of one agent");
@@ -155,6 +156,7 @@ async fn converse(
                     Ok(false) | Err(_) => Some(close::SILENT),
                 }
             }
+            () = session.probed() => socket.ping(b"").await.err().map(|_| close::SILENT),
             _ = heartbeat.tick() => socket.ping(b"").await.err().map(|_| close::SILENT),
             () = tokio::time::sleep(left) => Some(close::SILENT),
         };

@@ -2,7 +2,7 @@ use rackhand_agent::{Delivery, Link};
 use rackhand_store::{Db, fresh_id};
 use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Reason, Secrets, Timings,
-    agent::{BootId, Hello, ToAgent, ToBackend, close},
+    agent::{Hello, ToAgent, ToBackend, close},
     command::{Outlet, Urgency},
     id::{AgentId, CommandId, EndpointId},
 };
@@ -245,11 +245,6 @@ impl Roster {
     /// Says how long ago an agent was heard, while it has a session.
     pub fn silence(&self, agent: AgentId) -> Option<Duration> {
         self.sitting(agent).map(|session| session.silence())
-    }
-
-    /// Says which start of an agent has the session, and how long ago it was heard.
-    pub fn boot(&self, agent: AgentId) -> Option<(BootId, Duration)> {
-        self.sitting(agent).map(|session| (session.boot(), session.silence()))
     }
 
     /// Counts that a copy took the place of another; says whether it went on for long enough to refuse both.

@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 type Outcome = Result<Answer, Fault>;
 
@@ -27,7 +27,8 @@ pub struct Session {
     boot: BootId,
     to_agent: mpsc::Sender<Delivery>,
     pending: Mutex<HashMap<CommandId, oneshot::Sender<Outcome>>>,
-    heard: Mutex<Instant>,
+    heard: watch::Sender<Instant>,
+    probe: Notify,
     /// The code with which it is closed.
     closing: watch::Sender<Option<u16>>,
 }
@@ -39,7 +40,8 @@ impl Session {
             boot,
             to_agent,
             pending: Mutex::default(),
-            heard: Mutex::new(Instant::now()),
+            heard: watch::channel(Instant::now()).0,
+            probe: Notify::new(),
             closing: watch::channel(None).0,
         }
     }
@@ -87,12 +89,29 @@ impl Session {
 
     /// Notes that the agent was heard.
     pub fn hear(&self) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.heard.send_replace(Instant::now());
     }
 
     /// Says how long ago it was heard.
     pub fn silence(&self) -> Duration {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.heard.borrow().elapsed()
+    }
+
+    /// Asks the agent for a sign of life and says whether one came in time.
+    pub async fn answers(&self, within: Duration) -> bool {
+        let asked = Instant::now();
+        let mut heard = self.heard.subscribe();
+        self.probe.notify_one();
+        tokio::select! {
+            biased;
+            _ = self.closed() => false,
+            sign = tokio::time::timeout(within, heard.wait_for(|at| *at > asked)) => sign.is_ok(),
+        }
+    }
+
+    /// Returns when a sign of life is asked for.
+    pub async fn probed(&self) {
+        self.probe.notified().await;
     }
 
     /// Says which start of the agent it is.

@@ -140,10 +140,13 @@ impl Worker<'_> {
                 }
                 None => self.intend(&step).await?,
             };
+            reached("intended", &step);
             let signal = self.act(&step, command, passed).await?;
+            reached("performed", &step);
             let now = self.elapsed();
             self.stored.run.step(&signal, now);
             self.record(id, &step, &signal).await?;
+            reached("recorded", &step);
         }
     }
 
@@ -403,6 +406,21 @@ impl Worker<'_> {
         self.app.live.tell(Object::Server, self.server);
         tracing::info!(job = %self.job, state = verdict.state.code(), reason = verdict.reason, "job over");
         Ok(())
+    }
+}
+
+/// Lets a test end the process around a step: before it is done, before its outcome is stored, after.
+fn reached(place: &str, step: &Step) {
+    let what = match step.effect {
+        Effect::Command { .. } => "command",
+        Effect::SwitchOutlet { to: Switch::Off, .. } => "cut",
+        Effect::SwitchOutlet { to: Switch::On, .. } => "feed",
+        Effect::KeepOff => "keep-off",
+        Effect::Read { .. } | Effect::ReadOutlet { .. } | Effect::CheckGates | Effect::Wait { .. } => "look",
+        Effect::Finish(_) => return,
+    };
+    if cfg!(debug_assertions) {
+        rackhand_agent::failpoint::reach(&format!("server-{what}-{place}"));
     }
 }
 

@@ -1,4 +1,9 @@
-use rackhand_wire::{Operation, agent::Protocols, command::EndpointSpec, power::Switch};
+use rackhand_wire::{
+    Operation,
+    agent::{BootId, Protocols},
+    command::EndpointSpec,
+    power::Switch,
+};
 
 use super::*;
 use crate::agents::bench::database;
