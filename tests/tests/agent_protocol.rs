@@ -1,5 +1,8 @@
 //! What the control channel takes from a peer that is not our agent.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a broken bench stops the test")]
+#![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
+
 use futures::{SinkExt as _, StreamExt as _};
 use rackhand_agent::{identity, proof, sealing::SealingKey};
 use rackhand_store::Db;
@@ -129,8 +132,8 @@ async fn only_the_agent_itself_begins_its_session() {
     let forger = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let mut params = CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let forged = Issuer::from_params(&params, forger);
-    peer.certificate = certify(&forged, &peer, |_| {});
+    let stranger = Issuer::from_params(&params, forger);
+    peer.certificate = certify(&stranger, &peer, |_| {});
     let (_, answer) = peer.greet(&lab, |_, _| {}).await;
     assert_eq!(refusal(&answer), Some(Refusal::ForgedCertificate));
     peer.certificate = "nonsense".into();
@@ -271,10 +274,8 @@ async fn commands(lab: &Lab, job: &str) -> Vec<String> {
     let db = own_database(lab).await;
     let engine = db.reader().get_database_backend();
     let job: uuid::Uuid = job.parse().unwrap();
-    let text = match engine {
-        sea_orm::DbBackend::Postgres => "SELECT command_id FROM step WHERE job_id = $1",
-        _ => "SELECT command_id FROM step WHERE job_id = ?",
-    };
+    let mark = if engine == sea_orm::DbBackend::Postgres { "$1" } else { "?" };
+    let text = format!("SELECT command_id FROM step WHERE job_id = {mark}");
     let rows =
         db.reader().query_all_raw(Statement::from_sql_and_values(engine, text, [job.into()])).await.unwrap();
     rows.iter()

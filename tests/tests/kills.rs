@@ -263,7 +263,7 @@ async fn disaster(lab: &mut Lab, far: Option<&mut Far>, dice: &mut Dice) {
 }
 
 /// One round: requests to all servers, and a disaster somewhere among them.
-async fn round(lab: &mut Lab, mut far: Option<&mut Far>, dice: &mut Dice, tally: &mut Tally) {
+async fn round(lab: &mut Lab, far: Option<&mut Far>, dice: &mut Dice, tally: &mut Tally) {
     let mut before = Vec::new();
     for server in SERVERS {
         let known: Vec<Value> = jobs_of(lab, server, &[]).await.iter().map(|job| job["id"].clone()).collect();
@@ -276,7 +276,7 @@ async fn round(lab: &mut Lab, mut far: Option<&mut Far>, dice: &mut Dice, tally:
     if dice.below(2) == 0 {
         tally.meet(lab).await;
     }
-    disaster(lab, far.as_deref_mut(), dice).await;
+    disaster(lab, far, dice).await;
     tokio::time::sleep(dice.millis(1500)).await;
     silent.iter().for_each(unmute);
     for (server, (known, mut told)) in SERVERS.into_iter().zip(before) {

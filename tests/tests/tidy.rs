@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("integrations/simulators", &["protocols"]),
     ("remote-agent", &["wire", "driver", "drivers"]),
     ("frontend", &["wire"]),
-    ("tests", &["simulators"]),
+    ("tests", &["simulators", "store"]),
     ("xtask", &[]),
 ];
 

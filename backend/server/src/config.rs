@@ -85,8 +85,9 @@ const KNOWN: [&str; 12] = [
 ];
 
 /// Variables of our own simulators and tests, which may be set in a developer's shell.
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
     "RACKHAND_FAILPOINT",
+    "RACKHAND_NAMESPACE",
     "RACKHAND_SEED",
     "RACKHAND_SIM_CONTROL",
     "RACKHAND_FIXTURES",
