@@ -14,6 +14,7 @@ mod m20261124_093000_record;
 mod m20261125_190000_idle_watts;
 mod m20261125_200000_audit_head;
 mod m20261125_220000_remote_agents;
+mod m20261125_230000_agent_log;
 
 /// Every step, in order.
 pub struct Migrator;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_190000_idle_watts::Migration),
             Box::new(m20261125_200000_audit_head::Migration),
             Box::new(m20261125_220000_remote_agents::Migration),
+            Box::new(m20261125_230000_agent_log::Migration),
         ]
     }
 }

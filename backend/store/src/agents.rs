@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 use rackhand_wire::{
     agent::Hello,
-    id::{AgentId, SiteId, TenantId},
+    api::server::OnlyAgent,
+    id::{AgentId, ServerId, SiteId, TenantId},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RelationDef, Set,
 };
 use std::collections::BTreeMap;
 
@@ -135,6 +136,7 @@ pub async fn add(db: &impl ConnectionTrait, new: New<'_>) -> Result<Agent> {
         revoked_at: None,
         copies_at: None,
         source_ip: None,
+        told_online: false,
     };
     let added = model.into_active_model().insert(db).await;
     let taken = |error| Error::unique(error, "name", "There is an agent of this name already.");
@@ -311,6 +313,56 @@ pub async fn copies(db: &impl ConnectionTrait, id: AgentId) -> Result<()> {
     let model = ActiveModel { id: Set(id.0), copies_at: Set(Some(millis(now()))), ..Default::default() };
     model.update(db).await?;
     Ok(())
+}
+
+/// Notes that people are told of an agent's presence; says whether they were told the contrary before.
+///
+/// # Errors
+/// When the database fails.
+pub async fn tell_presence(db: &impl ConnectionTrait, id: AgentId, online: bool) -> Result<bool> {
+    let model = ActiveModel { told_online: Set(online), ..Default::default() };
+    let turned = Condition::all()
+        .add(Column::Id.eq(id.0))
+        .add(Column::ToldOnline.eq(!online))
+        .add(Column::Embedded.eq(false));
+    Ok(Entity::update_many().set(model).filter(turned).exec(db).await?.rows_affected > 0)
+}
+
+/// Lists the agents that people were told are online.
+///
+/// # Errors
+/// When the database fails.
+pub async fn told_online(db: &impl ConnectionTrait) -> Result<Vec<AgentId>> {
+    let ids = Entity::find().select_only().column(Column::Id).filter(Column::ToldOnline.eq(true));
+    let ids: Vec<uuid::Uuid> = ids.into_tuple().all(db).await?;
+    Ok(ids.into_iter().map(AgentId).collect())
+}
+
+/// Finds the remote agent through which every path to a server goes, if there is just one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn only_of(db: &impl ConnectionTrait, server: ServerId) -> Result<Option<OnlyAgent>> {
+    let device: RelationDef = connection::Entity::belongs_to(endpoint::Entity)
+        .from(connection::Column::EndpointId)
+        .to(endpoint::Column::Id)
+        .into();
+    let paths: Vec<(Option<uuid::Uuid>, Option<uuid::Uuid>)> = connection::Entity::find()
+        .select_only()
+        .column(connection::Column::AgentId)
+        .column(endpoint::Column::AgentId)
+        .join(JoinType::InnerJoin, device)
+        .filter(connection::Column::ServerId.eq(server.0))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let mut through = paths.into_iter().map(|(own, of_device)| own.or(of_device));
+    let Some(Some(first)) = through.next() else { return Ok(None) };
+    if through.any(|other| other != Some(first)) {
+        return Ok(None);
+    }
+    let found = Entity::find_by_id(first).filter(Column::Embedded.eq(false)).one(db).await?;
+    Ok(found.map(|agent| OnlyAgent { id: AgentId(agent.id), name: agent.name }))
 }
 
 /// Notes what an agent said of itself.

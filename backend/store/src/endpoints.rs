@@ -13,7 +13,8 @@ use rackhand_wire::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Set,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
+    sea_query::{Expr, ExprTrait},
 };
 use serde_json::Value;
 use std::{
@@ -136,6 +137,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
             }
             Term::Token(key, value) => match key.as_str() {
                 "kind" => Condition::all().add(Column::Kind.is_in(value.split(','))),
+                "agent" => reached_by(page::id(value)?),
                 "status" => Condition::all().add(Column::Status.eq(value.as_str())),
                 _ => return Err(Error::Field(page::unknown_token(key))),
             },
@@ -157,6 +159,24 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
         shown(row, connections)
     });
     Ok(Page { items: items.collect(), next: page.next })
+}
+
+/// What an agent serves: devices that name it, those of connections that name it, and for an agent of the
+/// group `local` those that name none.
+fn reached_by(agent: uuid::Uuid) -> Condition {
+    let named = connection::Entity::find()
+        .select_only()
+        .column(connection::Column::EndpointId)
+        .filter(connection::Column::AgentId.eq(agent))
+        .into_query();
+    let local = agent::Entity::find()
+        .select_only()
+        .column(agent::Column::Id)
+        .filter(agent::Column::GroupName.eq(crate::agents::LOCAL))
+        .into_query();
+    let of_the_backend =
+        Condition::all().add(Column::AgentId.is_null()).add(Expr::val(agent).in_subquery(local));
+    Condition::any().add(Column::AgentId.eq(agent)).add(Column::Id.in_subquery(named)).add(of_the_backend)
 }
 
 /// What changes in an endpoint; absent values stay.
