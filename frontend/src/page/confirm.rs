@@ -1,9 +1,9 @@
-//! Asking before something is removed, with what that means.
+//! Asking before something is lost, with what that means.
 
+use gloo_net::http::Method;
 use leptos::prelude::*;
 
 use crate::{
-    api,
     draw::live,
     form::Submit,
     part::{
@@ -13,20 +13,37 @@ use crate::{
     },
 };
 
-/// What is about to be removed.
+/// What is about to be done.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Removal {
+pub struct Deed {
     /// Heading and button: `Remove site Berlin`.
     pub title: String,
     /// What happens then.
     pub consequence: String,
+    /// Why it cannot be done now.
+    pub refusal: Option<String>,
+    /// How it is asked for.
+    pub method: Method,
     /// Path of the API.
     pub path: String,
 }
 
-/// Draws the question while `asked` holds a removal.
+impl Deed {
+    /// A removal that nothing stands against.
+    pub fn remove(name: &str, consequence: &str, path: String) -> Self {
+        Self {
+            title: format!("Remove {name}"),
+            consequence: consequence.to_owned(),
+            refusal: None,
+            method: Method::DELETE,
+            path,
+        }
+    }
+}
+
+/// Draws the question while `asked` holds a deed.
 #[component]
-pub fn ConfirmRemoval(asked: RwSignal<Option<Removal>>, on_done: Callback<()>) -> impl IntoView {
+pub fn Confirm(asked: RwSignal<Option<Deed>>, on_done: Callback<()>) -> impl IntoView {
     let open = RwSignal::new(false);
     Effect::new(move |_| {
         if asked.with(Option::is_some) {
@@ -38,34 +55,34 @@ pub fn ConfirmRemoval(asked: RwSignal<Option<Removal>>, on_done: Callback<()>) -
             asked.set(None);
         }
     });
-    let title = Signal::derive(move || asked.get().map(|removal| removal.title).unwrap_or_default());
+    let title = Signal::derive(move || asked.get().map(|deed| deed.title).unwrap_or_default());
     view! {
         <Dialog open title side=Side::Narrow>
-            {live(move || asked.get_untracked().map(|removal| view! { <Question removal open on_done/> }))}
+            {live(move || asked.get_untracked().map(|deed| view! { <Question deed open on_done/> }))}
         </Dialog>
     }
 }
 
+/// Draws what the dialog says and its buttons.
 #[component]
-fn Question(removal: Removal, open: RwSignal<bool>, on_done: Callback<()>) -> impl IntoView {
+pub fn Question(deed: Deed, open: RwSignal<bool>, on_done: Callback<()>) -> impl IntoView {
     let submit = Submit::new();
-    let path = removal.path;
-    let remove = Callback::new(move |()| {
-        let path = path.clone();
-        submit.run(async move { api::delete(&path).await }, move |()| {
-            open.set(false);
-            on_done.run(());
+    let (method, path) = (deed.method, deed.path);
+    let act = Callback::new(move |()| {
+        submit.ask(method.clone(), path.clone(), move || {
+            open.try_set(false);
+            on_done.try_run(());
         });
     });
     view! {
         <div class="dialog-body">
-            <p>{removal.consequence}</p>
+            <p>{deed.consequence}</p>
             <ProblemNote problem=submit.problem/>
         </div>
         <footer class="dialog-foot">
             <span class="push"></span>
             <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
-            <Button label=removal.title kind=Kind::Danger busy=submit.busy on_click=remove/>
+            <Button label=deed.title kind=Kind::Danger refusal=Signal::stored(deed.refusal) busy=submit.busy on_click=act/>
         </footer>
     }
 }
