@@ -99,7 +99,7 @@ impl Field {
 /// How a field is entered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "Loose")]
 pub enum Input {
     /// Plain text of at most so many bytes.
     Text {
@@ -131,6 +131,37 @@ pub enum Input {
     Check,
     /// An outlet of the endpoint: picked from the outlets that the device listed, or typed.
     Outlet,
+}
+
+/// An input with whatever belongs to any of them: read in one go, where reading each kind for itself would
+/// cost the browser 12 kB.
+#[derive(Deserialize)]
+struct Loose {
+    r#type: String,
+    #[serde(default)]
+    min: i64,
+    #[serde(default)]
+    max: i64,
+    #[serde(default)]
+    options: Vec<Choice>,
+}
+
+impl TryFrom<Loose> for Input {
+    type Error = &'static str;
+
+    fn try_from(loose: Loose) -> Result<Self, Self::Error> {
+        let size = |number: i64| usize::try_from(number).map_err(|_| "not a size");
+        Ok(match loose.r#type.as_str() {
+            "text" => Self::Text { max: size(loose.max)? },
+            "host" => Self::Host,
+            "number" => Self::Number { min: loose.min, max: loose.max },
+            "secret" => Self::Secret { min: size(loose.min)?, max: size(loose.max)? },
+            "choice" => Self::Choice { options: loose.options },
+            "check" => Self::Check,
+            "outlet" => Self::Outlet,
+            _ => return Err("an unknown input"),
+        })
+    }
 }
 
 /// One option.

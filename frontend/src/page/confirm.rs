@@ -9,7 +9,7 @@ use crate::{
     part::{
         button::{Button, Kind},
         callout::ProblemNote,
-        dialog::{Dialog, Side},
+        dialog::{Dialog, Side, open_for},
     },
 };
 
@@ -44,17 +44,7 @@ impl Deed {
 /// Draws the question while `asked` holds a deed.
 #[component]
 pub fn Confirm(asked: RwSignal<Option<Deed>>, on_done: Callback<()>) -> impl IntoView {
-    let open = RwSignal::new(false);
-    Effect::new(move |_| {
-        if asked.with(Option::is_some) {
-            open.set(true);
-        }
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            asked.set(None);
-        }
-    });
+    let open = open_for(asked);
     let title = Signal::derive(move || asked.get().map(|deed| deed.title).unwrap_or_default());
     view! {
         <Dialog open title side=Side::Narrow>

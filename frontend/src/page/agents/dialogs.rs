@@ -21,7 +21,7 @@ use crate::{
         button::{Button, Kind},
         callout::{Callout, ProblemNote},
         code::Code,
-        dialog::Dialog,
+        dialog::{Dialog, open_for},
         field::{CheckField, SelectField, TextField},
         icon::Icon,
         skeleton::Skeleton,
@@ -57,17 +57,11 @@ impl Task {
 /// Holds the dialog; it opens when `task` names one.
 #[component]
 pub fn Dialogs(task: RwSignal<Option<Task>>) -> impl IntoView {
-    let open = RwSignal::new(false);
+    let open = open_for(task);
     let made = RwSignal::new(None::<Enrolled>);
     Effect::new(move |_| {
-        if task.with(Option::is_some) {
-            made.set(None);
-            open.set(true);
-        }
-    });
-    Effect::new(move |_| {
         if !open.get() {
-            task.set(None);
+            made.set(None);
         }
     });
     let title = Signal::derive(move || task.with(|task| task.as_ref().map(Task::title)).unwrap_or_default());

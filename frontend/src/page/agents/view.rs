@@ -162,12 +162,12 @@ fn Head(agent: Held<Agent>, assigned: Signal<Vec<Assignment>>) -> impl IntoView 
 
 /// Says who loses its way with an agent.
 fn revocation(agent: &Agent, assigned: &[Assignment]) -> Deed {
-    let mut servers: Vec<_> = assigned
-        .iter()
-        .flat_map(|device| device.connections.iter().map(|connection| connection.server.name.as_str()))
-        .collect();
-    servers.sort_unstable();
-    servers.dedup();
+    let mut servers: Vec<&str> = Vec::new();
+    for connection in assigned.iter().flat_map(|device| &device.connections) {
+        if !servers.contains(&connection.server.name.as_str()) {
+            servers.push(&connection.server.name);
+        }
+    }
     let more = if servers.len() > 6 { " and others" } else { "" };
     servers.truncate(6);
     let lost = match agent.endpoints {
@@ -284,11 +284,13 @@ fn Probe(agent: Held<Agent>, assigned: Signal<Vec<Assignment>>) -> impl IntoView
     );
     let options = Signal::derive(move || {
         let own: Vec<_> = assigned.get().into_iter().map(|device| device.endpoint_id).collect();
-        let mut all = devices.value.get().map(|page| page.items).unwrap_or_default();
-        // Its own first.
-        all.sort_by_key(|device| !own.contains(&device.id));
-        let named = all.into_iter().map(|device| (device.id.to_string(), device.name));
-        std::iter::once((String::new(), "Choose a device".to_owned())).chain(named).collect::<Vec<_>>()
+        let mut named = vec![(String::new(), "Choose a device".to_owned())];
+        for device in devices.value.get().map(|page| page.items).unwrap_or_default() {
+            // Its own first.
+            let at = if own.contains(&device.id) { 1 } else { named.len() };
+            named.insert(at, (device.id.to_string(), device.name));
+        }
+        named
     });
     Effect::new(move |_| {
         chosen.track();

@@ -18,7 +18,7 @@ use crate::{
     part::{
         button::Button,
         callout::ProblemNote,
-        dialog::{Dialog, Side},
+        dialog::{Dialog, Side, open_for},
         toast,
     },
 };
@@ -26,19 +26,8 @@ use crate::{
 /// Holds the dialogs; one opens when `task` names it.
 #[component]
 pub fn Dialogs(task: RwSignal<Option<Task>>, kinds: Vec<Integration>) -> impl IntoView {
-    let open = RwSignal::new(false);
     let submit = Submit::new();
-    Effect::new(move |_| {
-        if task.with(Option::is_some) {
-            submit.problem.set(None);
-            open.set(true);
-        }
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            task.set(None);
-        }
-    });
+    let open = open_for(task);
     let title = Signal::derive(move || match task.get() {
         Some(Task::Change(endpoint)) => format!("Change {}", endpoint.name),
         Some(Task::Test(endpoint)) => format!("Test {}", endpoint.name),
@@ -46,22 +35,26 @@ pub fn Dialogs(task: RwSignal<Option<Task>>, kinds: Vec<Integration>) -> impl In
         None => String::new(),
     });
     let kinds = StoredValue::new(kinds);
-    let body = move || match task.get_untracked() {
-        Some(Task::Change(endpoint)) => {
-            let kind = kinds
-                .with_value(|kinds| kinds.iter().find(|kind| kind.descriptor.kind == endpoint.kind).cloned());
-            kind.map(|kind| view! { <ChangeDevice endpoint kind open submit/> }).into_any()
+    let body = move || {
+        submit.problem.set(None);
+        match task.get_untracked() {
+            Some(Task::Change(endpoint)) => {
+                let kind = kinds.with_value(|kinds| {
+                    kinds.iter().find(|kind| kind.descriptor.kind == endpoint.kind).cloned()
+                });
+                kind.map(|kind| view! { <ChangeDevice endpoint kind open submit/> }).into_any()
+            }
+            Some(Task::Test(endpoint)) => view! { <TestDevice endpoint open submit/> }.into_any(),
+            Some(Task::Remove(endpoint)) => {
+                let (id, deed) = (endpoint.id, removal(&endpoint));
+                let on_done = Callback::new(move |()| {
+                    toast::done(format!("{} removed", endpoint.name));
+                    live::announce(Object::Endpoint, id);
+                });
+                view! { <Question deed open on_done/> }.into_any()
+            }
+            None => ().into_any(),
         }
-        Some(Task::Test(endpoint)) => view! { <TestDevice endpoint open submit/> }.into_any(),
-        Some(Task::Remove(endpoint)) => {
-            let (id, deed) = (endpoint.id, removal(&endpoint));
-            let on_done = Callback::new(move |()| {
-                toast::done(format!("{} removed", endpoint.name));
-                live::announce(Object::Endpoint, id);
-            });
-            view! { <Question deed open on_done/> }.into_any()
-        }
-        None => ().into_any(),
     };
     view! { <Dialog open title side=Side::Middle busy=submit.busy>{body()}</Dialog> }
 }

@@ -120,7 +120,7 @@ pub fn ChangeDevice(
             name: Some(draft.name.get_untracked()),
             agent_id: Some(draft.agent_id()),
             params: Some(draft.params()),
-            secrets: draft.secrets().into_iter().map(|(name, value)| (name, Some(value))).collect(),
+            secrets: draft.changed_secrets(),
             accept_identity: false,
             version: Some(version),
         };

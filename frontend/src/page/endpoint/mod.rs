@@ -63,6 +63,15 @@ impl Draft {
         self.kind.with_value(|kind| self.values.secrets(&kind.descriptor.endpoint_fields))
     }
 
+    /// The secrets that are filled in, as a change: those that are not stay.
+    pub fn changed_secrets(self) -> std::collections::BTreeMap<String, Option<String>> {
+        let mut changed = std::collections::BTreeMap::new();
+        for (name, value) in self.secrets() {
+            changed.insert(name, Some(value));
+        }
+        changed
+    }
+
     /// The request that adds it.
     pub fn add(self) -> AddEndpoint {
         AddEndpoint {
