@@ -205,8 +205,8 @@ fn facts(agent: Agent) -> AnyView {
             {fact("Group", agent.group.clone())}
             {fact("Kinds", or_dash(Some(agent.kinds.join(", "))))}
             {fact("In flight", agent.in_flight.to_string())}
-            {fact("Certificate made", day(agent.certificate_at))}
-            {fact("Certificate ends", day(agent.certificate_until))}
+            {fact("Certified", day(agent.certificate_at))}
+            {fact("Valid until", day(agent.certificate_until))}
             {agent.token_until.map(|until| fact("Token ends", time::moment(until)))}
             {fact("Last heard", heard(&agent))}
             {fact("Added", time::day(agent.created_at))}
