@@ -1,6 +1,9 @@
 //! What a person can ask about an agent: its log, what it serves, whether it reaches a device, what a
 //! firewall must let through.
 
+#![expect(clippy::unwrap_used, reason = "a wrong answer stops the test")]
+#![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
+
 use rackhand_tests::{Lab, Line, agent::Agent, rack_of};
 use serde_json::{Value, json};
 
@@ -98,8 +101,8 @@ async fn what_goes_through_an_agent_is_listed_with_its_servers_and_its_rules() {
         let connections = device["connections"].as_array().unwrap();
         assert!(connections.iter().all(|one| one["server"]["name"] == "srv-01") && !connections.is_empty());
     }
-    let server = lab.get(&format!("/servers/{}", lab.id("srv-01"))).await.ok();
-    assert_eq!(server["only_agent"]["id"], agent.id.as_str());
+    let machine = lab.get(&format!("/servers/{}", lab.id("srv-01"))).await.ok();
+    assert_eq!(machine["only_agent"]["id"], agent.id.as_str());
 
     let firewall = lab.get(&format!("/agents/{}/firewall", agent.id)).await.ok();
     let rules = firewall["stateful"].as_array().unwrap();
@@ -117,8 +120,8 @@ async fn what_goes_through_an_agent_is_listed_with_its_servers_and_its_rules() {
     lab.patch(&format!("/endpoints/{moved}"), &json!({"agent_id": null})).await.ok();
     let page = lab.get(&format!("/agents/{}/assignments", agent.id)).await.ok();
     assert_eq!(items(&page).len(), 2);
-    let server = lab.get(&format!("/servers/{}", lab.id("srv-01"))).await.ok();
-    assert!(server["only_agent"].is_null());
+    let machine = lab.get(&format!("/servers/{}", lab.id("srv-01"))).await.ok();
+    assert!(machine["only_agent"].is_null());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,7 +79,7 @@ async fn the_page_of_an_agent_tells_what_it_serves_and_whether_it_reaches_it() {
     page.see("srv-02").await;
     page.press("More actions").await;
     page.press_beginning("Revoke").await;
-    page.see("4 devices lose their path: srv-01, srv-02").await;
+    page.see("srv-01, srv-02 and 4 devices lose their path").await;
     page.show("revoke").await;
     page.press("Cancel").await;
     page.press("More actions").await;

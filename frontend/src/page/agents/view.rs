@@ -168,11 +168,11 @@ fn revocation(agent: &Agent, assigned: &[Assignment]) -> Deed {
             servers.push(&connection.server.name);
         }
     }
-    let more = if servers.len() > 6 { " and others" } else { "" };
+    let more = if servers.len() > 6 { " …" } else { "" };
     servers.truncate(6);
     let lost = match agent.endpoints {
         0 => "It serves no device.".to_owned(),
-        devices => format!("{devices} devices lose their path: {}{more}.", servers.join(", ")),
+        devices => format!("{}{more} and {devices} devices lose their path.", servers.join(", ")),
     };
     Deed {
         title: format!("Revoke {}", agent.name),
