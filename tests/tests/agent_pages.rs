@@ -4,8 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a wrong answer stops the test")]
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
-use rackhand_tests::{Lab, Line, agent::Agent, rack_of};
+use rackhand_tests::{Lab, Line, agent, agent::Agent, rack_of};
 use serde_json::{Value, json};
+use std::fs;
 
 fn items(page: &Value) -> Vec<Value> {
     page["items"].as_array().unwrap().clone()
@@ -64,6 +65,31 @@ async fn the_log_tells_each_edge_once_and_nothing_of_a_blink() {
     let refused = items(&log).into_iter().find(|entry| entry["kind"] == "agent.refused").unwrap();
     assert!(refused["message"].as_str().unwrap().contains("was revoked"), "{refused:#}");
     assert!(kinds(&lab, &agent).await.contains(&"agent.revoke".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_restored_and_that_it_was_copied_stands_in_its_log() {
+    let (lab, mut agent, relay) = Lab::behind_an_agent(rack_of(1)).await;
+    let forced = json!({"action": "cycle", "via": "outlets", "confirm_name": "srv-01"});
+    let job = lab.start_power("srv-01", forced).await;
+    lab.wait_until("a feed is cut", async |lab: &Lab| lab.feed_changes("srv-01") > 0).await;
+    relay.set(Line::Cut);
+    lab.wait_until("it is restored", async |lab: &Lab| lab.fully_fed("srv-01")).await;
+    relay.set(Line::Whole);
+    lab.finish(job["id"].as_str().unwrap()).await;
+    let tells =
+        async |lab: &Lab, agent: &Agent, kind: &str| kinds(lab, agent).await.iter().any(|one| one == kind);
+    lab.wait_until("the log tells it", async |lab: &Lab| tells(lab, &agent, "outlet.restored").await).await;
+    let copy = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(agent.folder()).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    let mut process = agent::spawn(copy.path());
+    agent.ended();
+    lab.wait_until("the log tells it", async |lab: &Lab| tells(lab, &agent, "agent.copies").await).await;
+    process.kill().unwrap();
+    process.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,16 +19,20 @@ const AGAIN: Duration = Duration::from_hours(1);
 
 /// What agents were refused for lately.
 #[derive(Default)]
-pub struct Refusals(Mutex<HashMap<AgentId, (Refusal, Instant)>>);
+pub struct Refusals(Mutex<HashMap<AgentId, Vec<(Refusal, Instant)>>>);
 
 impl Refusals {
     /// Says whether this is news.
     fn note(&self, agent: AgentId, refusal: Refusal) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, (_, at)| at.elapsed() < AGAIN);
-        let is_news = known.get(&agent).is_none_or(|(before, _)| *before != refusal);
+        known.retain(|_, told| {
+            told.retain(|(_, at)| at.elapsed() < AGAIN);
+            !told.is_empty()
+        });
+        let told = known.entry(agent).or_default();
+        let is_news = told.iter().all(|(before, _)| *before != refusal);
         if is_news {
-            known.insert(agent, (refusal, Instant::now()));
+            told.push((refusal, Instant::now()));
         }
         is_news
     }
@@ -70,7 +74,7 @@ pub async fn miss(app: Arc<App>) {
 
 /// Notes that the hello of an agent was refused.
 pub async fn refused(app: &App, signed: &Signed, refusal: Refusal, message: &str, source: Option<&str>) {
-    // What is refused need not come from that agent: the words say so, and no more than one an hour is kept.
+    // What is refused need not come from that agent: the words say so, and each refusal is told once an hour.
     let Ok(hello) = serde_json::from_str::<Hello>(&signed.hello) else { return };
     let from = source.map(|source| format!(" from {source}")).unwrap_or_default();
     let text = format!("A connection in its name{from} was refused: {message}.");
@@ -128,12 +132,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_once_until_its_reason_is_another_or_the_agent_was_let_in() {
+    fn each_refusal_is_told_once_until_the_agent_was_let_in() {
         let refusals = Refusals::default();
         let agent = AgentId(rackhand_store::fresh_id());
         assert!(refusals.note(agent, Refusal::Revoked));
         assert!(!refusals.note(agent, Refusal::Revoked));
         assert!(refusals.note(agent, Refusal::Expired));
+        assert!(!refusals.note(agent, Refusal::Revoked), "whoever takes turns is no news either");
         refusals.forget(agent);
         assert!(refusals.note(agent, Refusal::Expired));
     }
