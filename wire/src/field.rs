@@ -218,3 +218,27 @@ impl FieldError {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_input_is_read_as_it_was_written() {
+        for input in [
+            Input::Text { max: 60 },
+            Input::Host,
+            Input::Number { min: -1, max: 65535 },
+            Input::Secret { min: 8, max: 20 },
+            Input::Choice { options: vec![Choice::new("2c", "Version 2c")] },
+            Input::Check,
+            Input::Outlet,
+        ] {
+            let text = serde_json::to_string(&input).unwrap();
+            assert_eq!(serde_json::from_str::<Input>(&text).unwrap(), input, "{text}");
+        }
+        for text in [r#"{"type":"wheel"}"#, r#"{"type":"text","max":-1}"#, "{}"] {
+            assert!(serde_json::from_str::<Input>(text).is_err(), "{text}");
+        }
+    }
+}
