@@ -13,7 +13,9 @@ mod m20261124_092000_work;
 mod m20261124_093000_record;
 mod m20261125_190000_idle_watts;
 mod m20261125_200000_audit_head;
+mod m20261125_210000_dark_since;
 mod m20261125_220000_remote_agents;
+mod m20261125_223000_agent_groups;
 mod m20261125_230000_agent_log;
 
 /// Every step, in order.
@@ -29,7 +31,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_093000_record::Migration),
             Box::new(m20261125_190000_idle_watts::Migration),
             Box::new(m20261125_200000_audit_head::Migration),
+            Box::new(m20261125_210000_dark_since::Migration),
             Box::new(m20261125_220000_remote_agents::Migration),
+            Box::new(m20261125_223000_agent_groups::Migration),
             Box::new(m20261125_230000_agent_log::Migration),
         ]
     }

@@ -7,7 +7,10 @@ use std::{
     collections::HashMap,
     io,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 use tokio::sync::{Notify, mpsc};
@@ -58,9 +61,12 @@ impl Agent {
         let shared = Arc::new(Shared {
             journal: Mutex::new(journal),
             timings: config.timings,
+            lease: Mutex::default(),
+            fences: Mutex::default(),
             kept: Mutex::default(),
             outbox: Outbox::default(),
             rested: Notify::new(),
+            may_restore: AtomicBool::new(false),
         });
         let (restores, due) = mpsc::channel(64);
         tokio::spawn(restore::watch(Arc::downgrade(&shared), config.secrets, restores));
@@ -82,12 +88,27 @@ impl Agent {
         }
     }
 
+    /// Lets the agent write to shared devices until then.
+    pub fn hold_until(&self, until: Instant) {
+        let mut lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        *lease = (*lease).max(Some(until));
+    }
+
     /// Begins a session: the one before it hears nothing more. What the agent did by itself meanwhile is told
     /// first; outcomes are answered from the journal when they are asked for again.
     #[must_use]
     pub fn attach(&self) -> Link {
         let from_agent = self.shared.outbox.open();
-        let news = self.shared.journal().untold();
+        let (news, cuts) = {
+            let journal = self.shared.journal();
+            (journal.untold(), journal.cuts())
+        };
+        if cuts.is_empty() {
+            self.shared.may_restore.store(true, Ordering::Relaxed);
+        } else {
+            let cuts = cuts.into_iter().map(|cut| cut.command.id).collect();
+            self.shared.outbox.put(ToBackend::Dark { cuts });
+        }
         for (cut, result) in news {
             self.shared.outbox.put(ToBackend::Restored { cut, result });
         }
@@ -136,9 +157,15 @@ impl Desk {
                     }
                 }
             }
-            ToAgent::Noted { cuts } => self.shared.journal().told(&cuts),
+            ToAgent::Noted { cuts } => {
+                self.shared.journal().told(&cuts);
+                self.shared.may_restore.store(true, Ordering::Relaxed);
+            }
             // What concerns the session is the line's.
-            ToAgent::Certificate { .. } | ToAgent::GoAway { .. } | ToAgent::Secrets { .. } => {}
+            ToAgent::Certificate { .. }
+            | ToAgent::Held { .. }
+            | ToAgent::GoAway { .. }
+            | ToAgent::Secrets { .. } => {}
         }
     }
 

@@ -7,6 +7,7 @@
 
 pub mod catalogue;
 pub mod cli;
+pub mod files;
 pub mod identity;
 pub mod journal;
 pub mod line;

@@ -5,7 +5,7 @@ use rackhand_wire::{
 };
 use std::{
     pin::pin,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
@@ -19,8 +19,18 @@ use crate::{
 /// Looks for outlets whose time is up, until the agent ends. A failed restore is tried again for ever:
 /// a dark server is worse than a busy PDU.
 pub async fn watch(agent: Weak<Shared>, secrets: Arc<dyn SecretSource>, due: mpsc::Sender<Task>) {
+    let begun = Instant::now();
     loop {
         let Some(shared) = agent.upgrade() else { return };
+        // What an earlier process cut may have been proven off by another agent meanwhile: the backend says
+        // so, if it can be reached at all.
+        let patience = shared.timings.reconnect_longest / 3;
+        if !shared.may_restore.load(Ordering::Relaxed) && begun.elapsed() < patience {
+            let pause = shared.timings.outlet_poll / 10;
+            drop(shared);
+            tokio::time::sleep(pause).await;
+            continue;
+        }
         let pause = shared.timings.outlet_poll.min(Duration::from_secs(1));
         let back_off = BackOff { first: shared.timings.busy_back_off, longest: shared.timings.busy_budget };
         let commands = shared.journal().take_due(Instant::now(), back_off);

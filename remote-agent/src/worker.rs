@@ -11,7 +11,7 @@ use rackhand_wire::{
 use sha2::{Digest, Sha256};
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 use tokio::sync::{Notify, mpsc};
@@ -35,11 +35,17 @@ pub struct Task {
 pub struct Shared {
     pub journal: Mutex<Journal>,
     pub timings: Timings,
+    /// Until when this agent may write to devices that it shares with others.
+    pub lease: Mutex<Option<Instant>>,
+    /// The newest epoch that was heard of each device.
+    pub fences: Mutex<HashMap<EndpointId, u64>>,
     /// Credentials of devices with an outlet to restore: in memory alone.
     pub kept: Mutex<HashMap<EndpointId, Secrets>>,
     pub outbox: Outbox,
     /// Called whenever a restore has ended.
     pub rested: Notify,
+    /// What was cut before this process began may be undone: a backend has said which of it stays, or none came.
+    pub may_restore: AtomicBool,
 }
 
 impl Shared {
@@ -170,11 +176,30 @@ async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Resul
     }
     // What cannot even be opened was not begun.
     let endpoint = open(shared, opened, task).await?;
+    may_write(shared, command)?;
     begin(shared, command)?;
     shared.outbox.put(ToBackend::Started { command: command.id });
     let result = perform(endpoint.as_ref(), &command.target, &command.operation).await;
     end(shared, command, &result);
     result
+}
+
+/// Refuses to write where another agent may be writing: with an older epoch than one that was heard, or when
+/// the lease has ended.
+fn may_write(shared: &Shared, command: &Command) -> Result<(), Fault> {
+    if let Some(endpoint) = command.endpoint.id {
+        let mut fences = shared.fences.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = fences.entry(endpoint).or_insert(command.fence);
+        if command.fence < *newest {
+            return Err(Fault::new(FaultCode::Exec, Reason::LeaseLost, "the command is of an older epoch"));
+        }
+        *newest = command.fence;
+    }
+    let held = *shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
+    if command.leased && held.is_none_or(|until| Instant::now() >= until) {
+        return Err(Fault::new(FaultCode::Exec, Reason::LeaseLost, "its lease has ended"));
+    }
+    Ok(())
 }
 
 /// Journals a write, and the time after which its cut is undone.

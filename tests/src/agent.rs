@@ -30,7 +30,12 @@ impl Agent {
 
     /// Adds and enrols an agent without starting it.
     pub async fn enrolled(lab: &Lab, name: &str, port: u16) -> Self {
-        let added = lab.post("/agents", &json!({ "name": name })).await.ok();
+        Self::of(lab, &json!({ "name": name }), port).await
+    }
+
+    /// Adds and enrols an agent as the body says, without starting it.
+    pub async fn of(lab: &Lab, body: &Value, port: u16) -> Self {
+        let added = lab.post("/agents", body).await.ok();
         let id = added["agent"]["id"].as_str().unwrap().to_owned();
         let agent = Self { id, folder: TempDir::new().unwrap(), child: None };
         let done = enroll(agent.folder(), port, &["--token", added["token"].as_str().unwrap()]);
@@ -41,6 +46,12 @@ impl Agent {
     /// Starts the process.
     pub fn run(&mut self) {
         self.child = Some(spawn(self.folder()));
+    }
+
+    /// Id of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     /// Ends the process the hard way.

@@ -8,6 +8,7 @@
 #![expect(clippy::missing_panics_doc, reason = "everything here panics when the bench is broken")]
 
 pub mod agent;
+pub mod authority;
 mod backend;
 pub mod chrome;
 pub mod ipmi_sim;
@@ -18,7 +19,7 @@ pub use relay::{Line, Relay};
 
 use rackhand_simulators::{
     farm::{Farm, FarmConfig},
-    world::{ChassisCommand, EffectKind, Machine},
+    world::{ChassisCommand, EffectKind, Machine, OutletId},
 };
 use serde_json::{Value, json};
 use std::{
@@ -35,7 +36,7 @@ pub fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let found = own.ancestors().map(|folder| folder.join(name)).find(|file| file.is_file());
     found.unwrap_or_else(|| {
-        panic!("{name} is not built; run: cargo build -p rackhand-server -p rackhand-simulators")
+        panic!("{name} is not built; run: cargo build -p rackhand-server -p rackhand-agent -p rackhand-simulators")
     })
 }
 
@@ -90,34 +91,38 @@ impl Lab {
     /// The same with racks of another shape.
     pub async fn wired(config: FarmConfig) -> Self {
         let mut lab = Self::with_farm(config).await;
-        lab.wire(None).await;
+        lab.wire(&json!({})).await;
         lab
     }
 
     /// The same with a remote agent that alone reaches the racks, over a line that can be cut.
     pub async fn behind_an_agent(config: FarmConfig) -> (Self, agent::Agent, Relay) {
+        Self::behind_a_line(config, Duration::ZERO).await
+    }
+
+    /// The same over a line that takes so long each way.
+    pub async fn behind_a_line(config: FarmConfig, delay: Duration) -> (Self, agent::Agent, Relay) {
         let mut lab = Self::with_farm(config).await;
         let backend = ([127, 0, 0, 1], lab.backend.port).into();
-        let relay = Relay::start(backend, Duration::ZERO).await;
+        let relay = Relay::start(backend, delay).await;
         let agent = agent::Agent::start(&lab, "site-a", relay.port).await;
-        lab.wire(Some(&agent.id)).await;
+        lab.wire(&json!({"agent_id": agent.id})).await;
         (lab, agent, relay)
     }
 
-    /// Makes the machines known, reached by an agent, and waits until each was read.
-    pub async fn wire(&mut self, agent: Option<&str>) {
+    /// Makes the machines known, reached by the agent or the group that `via` names, and waits until each was
+    /// read.
+    pub async fn wire(&mut self, via: &Value) {
         let lab = self;
         let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
         let mut pdus = Vec::new();
         for pdu in inventory["pdus"].as_array().unwrap() {
-            let mut body = pdu_body(pdu);
-            body["agent_id"] = json!(agent);
-            let added = lab.post("/endpoints", &body).await.ok();
+            let added = lab.post("/endpoints", &joined(pdu_body(pdu), via)).await.ok();
             pdus.push((pdu["name"].clone(), added["id"].clone()));
         }
         let servers = inventory["servers"].as_array().unwrap();
         for server in servers {
-            lab.add_server(server, &pdus, agent).await;
+            lab.add_server(server, &pdus, via).await;
         }
         let servers = servers.len();
         lab.wait_until("every server was read", async |lab: &Lab| {
@@ -138,13 +143,12 @@ impl Lab {
         Self { backend, farm, client: reqwest::Client::new(), servers: Vec::new() }
     }
 
-    async fn add_server(&mut self, server: &Value, pdus: &[(Value, Value)], agent: Option<&str>) {
+    async fn add_server(&mut self, server: &Value, pdus: &[(Value, Value)], via: &Value) {
         let name = server["name"].as_str().unwrap().to_owned();
         let added = self.post("/servers", &json!({"name": name, "rack": server["rack"]})).await.ok();
         let id = added["id"].as_str().unwrap().to_owned();
         let path = format!("/servers/{id}/connections");
-        let mut bmc = json!({"endpoint": bmc_body(server)});
-        bmc["endpoint"]["agent_id"] = json!(agent);
+        let bmc = json!({"endpoint": joined(bmc_body(server), via)});
         self.post(&path, &bmc).await.ok();
         for outlet in server["outlets"].as_array().unwrap() {
             let (_, pdu) = pdus.iter().find(|(name, _)| *name == outlet["pdu"]).unwrap();
@@ -240,6 +244,12 @@ impl Lab {
         }
     }
 
+    /// Says whether an agent holds the devices of its group, as those say that were asked last.
+    pub async fn holder_is(&self, agent: &str) -> bool {
+        let shown = self.get(&format!("/agents/{agent}")).await.ok();
+        shown["holds"].as_u64().unwrap() > 0
+    }
+
     /// Counts the switching operations that reached any outlet of a machine.
     #[must_use]
     pub fn feed_changes(&self, server: &str) -> usize {
@@ -250,14 +260,43 @@ impl Lab {
         feeds.count()
     }
 
+    /// Counts the feeds of a machine that are on.
+    #[must_use]
+    pub fn feeds_on(&self, server: &str) -> usize {
+        let outlet = |feed: &OutletId| self.farm.world().pdu(feed.pdu())?.outlet(feed.number());
+        let feeds = self.machine(server).feeds();
+        feeds.iter().filter_map(outlet).filter(|outlet| outlet.is_on).count()
+    }
+
     /// Says whether every feed of a machine is on.
     #[must_use]
     pub fn fully_fed(&self, server: &str) -> bool {
-        self.machine(server).feeds().iter().all(|feed| {
-            let outlet = self.farm.world().pdu(feed.pdu()).and_then(|pdu| pdu.outlet(feed.number()));
-            outlet.is_some_and(|outlet| outlet.is_on)
-        })
+        self.feeds_on(server) == self.machine(server).feeds().len()
     }
+}
+
+/// Adds fields to a body.
+fn joined(mut body: Value, more: &Value) -> Value {
+    for (name, value) in more.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+/// State and reason of a job.
+#[must_use]
+pub fn state(job: &Value) -> (&str, &str) {
+    (job["state"].as_str().unwrap_or_default(), job["reason"].as_str().unwrap_or_default())
+}
+
+/// Silences a BMC.
+pub fn mute(machine: &Machine) {
+    machine.change_bmc_faults(|faults| faults.link.mute = true);
+}
+
+/// Lets a BMC answer again.
+pub fn unmute(machine: &Machine) {
+    machine.change_bmc_faults(|faults| faults.link.mute = false);
 }
 
 /// One rack of so many servers on two PDUs.

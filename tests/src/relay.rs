@@ -26,6 +26,8 @@ pub struct Relay {
     /// Where it listens.
     pub port: u16,
     line: Arc<watch::Sender<Line>>,
+    /// Connections older than this are forgotten.
+    era: Arc<watch::Sender<u64>>,
 }
 
 impl Relay {
@@ -34,7 +36,8 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let line = Arc::new(watch::channel(Line::Whole).0);
-        let state = Arc::clone(&line);
+        let era = Arc::new(watch::channel(0).0);
+        let (state, eras) = (Arc::clone(&line), Arc::clone(&era));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if *state.borrow() == Line::Cut {
@@ -42,11 +45,17 @@ impl Relay {
                     continue;
                 }
                 if let Ok(server) = TcpStream::connect(to).await {
-                    tokio::spawn(carry(client, server, state.subscribe(), delay));
+                    tokio::spawn(carry(client, server, state.subscribe(), eras.subscribe(), delay));
                 }
             }
         });
-        Self { port, line }
+        Self { port, line, era }
+    }
+
+    /// Forgets the connections that stand, as a NAT does that was restarted: nothing of them arrives any more,
+    /// and nobody is told. New ones are carried.
+    pub fn forget(&self) {
+        self.era.send_modify(|era| *era += 1);
     }
 
     /// Changes how the line behaves.
@@ -60,12 +69,19 @@ fn reset(stream: &TcpStream) {
     stream.set_zero_linger().ok();
 }
 
-async fn carry(client: TcpStream, server: TcpStream, mut line: watch::Receiver<Line>, delay: Duration) {
+async fn carry(
+    client: TcpStream,
+    server: TcpStream,
+    mut line: watch::Receiver<Line>,
+    eras: watch::Receiver<u64>,
+    delay: Duration,
+) {
+    let born = *eras.borrow();
     reset(&client);
     reset(&server);
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let up = pump(from_client, to_server, line.clone(), delay);
-    let down = pump(from_server, to_client, line.clone(), delay);
+    let up = pump(from_client, to_server, line.clone(), (born, eras.clone()), delay);
+    let down = pump(from_server, to_client, line.clone(), (born, eras), delay);
     tokio::select! {
         () = up => {}
         () = down => {}
@@ -77,6 +93,7 @@ async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut line: watch::Receiver<Line>,
+    (born, eras): (u64, watch::Receiver<u64>),
     delay: Duration,
 ) {
     let mut buffer = vec![0; 16 * 1024];
@@ -85,7 +102,7 @@ async fn pump(
             return;
         }
         tokio::time::sleep(delay).await;
-        if *line.borrow_and_update() == Line::Silent {
+        if *line.borrow_and_update() == Line::Silent || *eras.borrow() > born {
             // What was swallowed is gone: only the end of the connection makes it whole again.
             line.wait_for(|line| *line == Line::Cut).await.ok();
             return;

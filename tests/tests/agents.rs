@@ -201,3 +201,33 @@ async fn a_copied_agent_is_flagged_and_one_of_the_two_ends() {
     process.kill().unwrap();
     process.wait().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_was_forgotten_is_noticed_and_dialled_again() {
+    let (lab, agent, line) = Lab::behind_an_agent(rack_of(1)).await;
+    let machine = lab.machine("srv-01");
+    for round in 1..=3 {
+        line.forget();
+        // It is asked before either side can know that nothing arrives any more: too old by then, and not done.
+        let job = lab.power("srv-01", json!({"action": "cycle"})).await;
+        assert_eq!(state(&job).0, "expired", "{job:#}");
+        lab.wait_until("both have noticed", async |_: &Lab| {
+            agent.log().matches("nothing was heard for too long").count() == round
+        })
+        .await;
+        agent.online(&lab).await;
+        let job = lab.power("srv-01", json!({"action": "cycle"})).await;
+        assert_eq!(state(&job).0, "succeeded", "{job:#}");
+        assert_eq!((machine.count(&EffectKind::PoweredOff), machine.is_on()), (round, true), "{job:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_line_changes_nothing_but_the_time() {
+    let (lab, _agent, _line) = Lab::behind_a_line(rack_of(1), Duration::from_millis(100)).await;
+    let machine = lab.machine("srv-01");
+    let job = lab.power("srv-01", json!({"action": "cycle"})).await;
+    assert_eq!((state(&job).0, machine.is_on()), ("succeeded", true), "{job:#}");
+    let job = lab.power("srv-01", json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"})).await;
+    assert_eq!((state(&job), machine.is_on()), (("succeeded", "done_by_outlets"), false), "{job:#}");
+}

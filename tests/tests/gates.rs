@@ -4,20 +4,12 @@
 
 use rackhand_simulators::{
     farm::FarmConfig,
-    world::{Machine, OutletCommand},
+    world::{EffectKind, Machine, OutletCommand},
 };
-use rackhand_tests::{Lab, SCALE, rack_of};
+use rackhand_tests::{Lab, SCALE, mute, rack_of, state, unmute};
 use rackhand_wire::Timings;
 use serde_json::{Value, json};
 use std::time::Duration;
-
-fn state(job: &Value) -> (&str, &str) {
-    (job["state"].as_str().unwrap_or_default(), job["reason"].as_str().unwrap_or_default())
-}
-
-fn mute(machine: &Machine) {
-    machine.change_bmc_faults(|faults| faults.link.mute = true);
-}
 
 async fn power(lab: &Lab, server: &str) -> Value {
     lab.get(&format!("/servers/{}/power", lab.id(server))).await.ok()
@@ -109,6 +101,25 @@ async fn outlets_switched_off_and_on_at_the_pdu_accuse_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_off_before_its_outlets_were_cut_accuses_nobody() {
+    let lab = Lab::start(1).await;
+    let job = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("succeeded", "done"), "{job:#}");
+    tokio::time::sleep(Timings::default().scaled(SCALE).discharge).await;
+    let job = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("succeeded", "done"), "the BMC says off for longer than supplies last: {job:#}");
+    let forced = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"});
+    let job = lab.power("srv-01", forced).await;
+    assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "{job:#}");
+    lab.wait_until("the dark feeds were seen", async |lab: &Lab| {
+        let seen = power(lab, "srv-01").await;
+        assert!(!has_flag(&seen, "wiring_mismatch"), "{seen:#}");
+        dark_feeds(&seen) == 2 && seen["dark_since"].is_string()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_bmc_that_then_falls_silent_is_no_reason_to_cut() {
     let lab = Lab::start(2).await;
     let machine = lab.machine("srv-01");
@@ -135,7 +146,7 @@ async fn a_silent_path_asks_for_attention_until_it_answers() {
     assert_eq!(attention(&lab).await, Some(0));
     mute(&lab.machine("srv-01"));
     lab.wait_until("its silence counts", async |lab: &Lab| attention(lab).await == Some(1)).await;
-    lab.machine("srv-01").change_bmc_faults(|faults| faults.link.mute = false);
+    unmute(&lab.machine("srv-01"));
     lab.wait_until("its answer counts", async |lab: &Lab| attention(lab).await == Some(0)).await;
 }
 
@@ -152,18 +163,98 @@ async fn a_switch_that_dies_as_the_button_is_pressed_is_noticed() {
     assert_eq!(lab.feed_changes("srv-01"), 0);
 }
 
+/// Enters the BMC of a server under another name or address that leads to it, too.
+async fn enter_bmc(lab: &Lab, server: &str, host: &str) {
+    let connections = lab.get(&format!("/servers/{}/connections", lab.id(server))).await.ok();
+    let bmc = format!("/endpoints/{}", connections["items"][0]["endpoint_id"].as_str().unwrap());
+    let mut params = lab.get(&bmc).await.ok()["params"].clone();
+    params["host"] = host.into();
+    let secrets = json!({"password": "rackhand-bmc"});
+    lab.patch(&bmc, &json!({"params": params, "secrets": secrets})).await.ok();
+    let job = lab.power(server, json!({"action": "on"})).await;
+    assert_eq!(state(&job), ("succeeded", "done"), "it answers there: {job:#}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bmc_that_was_entered_by_name_falls_back_too() {
     let lab = Lab::start(2).await;
-    let connections = lab.get(&format!("/servers/{}/connections", lab.id("srv-01"))).await.ok();
-    let bmc = format!("/endpoints/{}", connections["items"][0]["endpoint_id"].as_str().unwrap());
-    let mut params = lab.get(&bmc).await.ok()["params"].clone();
-    params["host"] = "localhost".into();
-    let secrets = json!({"password": "rackhand-bmc"});
-    lab.patch(&bmc, &json!({"params": params, "secrets": secrets})).await.ok();
+    enter_bmc(&lab, "srv-01", "localhost").await;
     mute(&lab.machine("srv-01"));
     let job = lab.power("srv-01", json!({"action": "off"})).await;
     assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "{job:#}");
+}
+
+/// The system takes this for itself, so a BMC of ours answers there; but it is not a loopback address, and so it
+/// lies in another subnet than everything else.
+const ELSEWHERE: &str = "0.0.0.0";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_an_answer_from_the_same_subnet_proves_the_path() {
+    let lab = Lab::start(3).await;
+    enter_bmc(&lab, "srv-01", ELSEWHERE).await;
+    mute(&lab.machine("srv-01"));
+    for action in ["off", "cycle"] {
+        // PDUs and other BMCs answer, each in another subnet.
+        let job = lab.power("srv-01", json!({"action": action})).await;
+        assert_eq!(state(&job), ("failed", "path_unproven"), "{job:#}");
+    }
+    assert_eq!(lab.feed_changes("srv-01"), 0);
+
+    enter_bmc(&lab, "srv-02", ELSEWHERE).await;
+    mute(&lab.machine("srv-02"));
+    lab.wait_until("its silence was noticed", async |lab: &Lab| {
+        power(lab, "srv-02").await["paths"][0]["fault"]["code"] == "unreach"
+    })
+    .await;
+    let job = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("failed", "path_unproven"), "a silent neighbour proves nothing: {job:#}");
+    assert_eq!(lab.feed_changes("srv-01"), 0);
+
+    unmute(&lab.machine("srv-02"));
+    let job = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "nothing but that was in the way: {job:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_reaches_nothing_cuts_nothing() {
+    let lab = Lab::start(2).await;
+    for server in ["srv-01", "srv-02"] {
+        mute(&lab.machine(server));
+    }
+    for pdu in lab.farm.world().pdus() {
+        pdu.change_faults(|faults| faults.link.mute = true);
+    }
+    // Within a minute of its last answer a neighbour would still prove the path.
+    lab.wait_until("the silence was noticed", async |lab: &Lab| {
+        lab.get("/endpoints?q=status:failing").await.ok()["items"].as_array().unwrap().len() == 4
+    })
+    .await;
+    for action in ["off", "cycle"] {
+        let job = lab.power("srv-01", json!({"action": action})).await;
+        assert_eq!(state(&job), ("failed", "path_unproven"), "{job:#}");
+    }
+    assert_eq!(lab.feed_changes("srv-01"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_bmc_is_not_said_to_answer_because_a_job_keeps_the_polls_away() {
+    let lab = Lab::start(1).await;
+    let machine = lab.machine("srv-01");
+    machine.change_bmc_faults(|faults| faults.ignore_soft = true);
+    let job = lab.start_power("srv-01", json!({"action": "shutdown", "deadline_s": 180})).await;
+    lab.wait_until("the button was pressed", async |_: &Lab| machine.count(&EffectKind::SoftPressed) == 1)
+        .await;
+    mute(&machine);
+    let events = async |lab: &Lab| {
+        let found = lab.get("/events?q=kind:endpoint").await.ok();
+        let kinds = found["items"].as_array().unwrap().iter().map(|event| event["kind"].clone());
+        kinds.collect::<Vec<_>>()
+    };
+    let before = events(&lab).await.len();
+    lab.finish(job["id"].as_str().unwrap()).await;
+    let mut since = events(&lab).await;
+    since.truncate(since.len() - before);
+    assert_eq!(since, ["endpoint.failing"], "three polls were due meanwhile");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,9 @@ pub struct Command {
     pub restore_after_ms: Option<u64>,
     /// A command of an older epoch for the same device is refused.
     pub fence: u64,
+    /// Other agents may reach the device too: it is written only while this one holds its lease.
+    #[serde(default)]
+    pub leased: bool,
     /// Whether somebody waits for it.
     #[serde(default)]
     pub urgency: Urgency,

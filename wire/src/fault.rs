@@ -175,6 +175,8 @@ reasons! {
     Expired => "The command expired before it could run",
     /// What was cut with a time limit came on again before the rest was done.
     Undone => "The time limit of a cut had passed and the agent switched its outlet on again",
+    /// Another agent of the group may have the device by now.
+    LeaseLost => "The agent does not hold the device any more",
     /// A look gave way to what somebody waits for.
     GaveWay => "It gave way to a command that somebody waits for",
     /// The agent stopped while it ran.

@@ -274,6 +274,8 @@ pub struct ServerPower {
     /// Watts that it draws at least while it runs, learnt while a controller said so and all feeds were
     /// metered; absent until learnt.
     pub idle_watts: Option<f64>,
+    /// Since when all its outlets read off; absent while one may feed.
+    pub dark_since: Option<DateTime<Utc>>,
     /// One entry per connection with power ticked.
     pub paths: Vec<PathEvidence>,
 }

@@ -69,6 +69,10 @@ pub struct Timings {
     pub reconnect_first: Duration,
     /// The longest pause before an agent connects again.
     pub reconnect_longest: Duration,
+    /// An agent of a group may write so long after it last renewed its lease; it renews three times as often.
+    pub lease: Duration,
+    /// Another agent takes a device over so long after the lease of the one before has ended.
+    pub lease_slack: Duration,
     /// An agent's certificate lasts so long; it is renewed at half of it.
     pub certificate_life: Duration,
 }
@@ -109,6 +113,8 @@ impl Default for Timings {
             dead_after: s(40),
             reconnect_first: Duration::from_millis(500),
             reconnect_longest: s(30),
+            lease: s(6),
+            lease_slack: s(1),
             certificate_life: s(24 * 3600),
         }
     }
@@ -152,6 +158,8 @@ impl Timings {
             dead_after: x(self.dead_after),
             reconnect_first: x(self.reconnect_first),
             reconnect_longest: x(self.reconnect_longest),
+            lease: x(self.lease),
+            lease_slack: x(self.lease_slack),
             certificate_life: x(self.certificate_life),
         }
     }

@@ -27,7 +27,7 @@ pub struct Options {
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// Debian packages of the third parties that judge us: command, package.
-const PEERS: [(&str, &str); 9] = [
+const PEERS: [(&str, &str); 11] = [
     ("ipmitool", "ipmitool"),
     ("ipmi_sim", "openipmi"),
     ("ipmipower", "freeipmi-tools"),
@@ -37,6 +37,8 @@ const PEERS: [(&str, &str); 9] = [
     ("chromedriver", "chromium-driver"),
     ("unshare", "util-linux"),
     ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("openssl", "openssl"),
 ];
 
 type Stage = (&'static str, fn(&Path) -> Result<String, Problem>);
@@ -194,6 +196,8 @@ fn integration(root: &Path) -> Result<String, Problem> {
             "rackhand-server",
             "--package",
             "rackhand-simulators",
+            "--package",
+            "rackhand-agent",
         ]),
         root,
     )?;

@@ -29,6 +29,7 @@ pub fn stages(outcome: Result<(), &Fault>, heard: Heard) -> Vec<Stage> {
         | Reason::Expired
         | Reason::Undone
         | Reason::GaveWay
+        | Reason::LeaseLost
         | Reason::Interrupted
         | Reason::UnknownKind
         | Reason::BadParameter

@@ -9,12 +9,12 @@ use rackhand_wire::{
 };
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
 
 use crate::{
-    agents::{Authority, Roster, Told, presence},
+    agents::{Authority, Roster, Route, Told, Via, members, presence},
     config::Config,
     http::limit::Limits,
     live::Live,
@@ -57,7 +57,7 @@ impl App {
     /// When the database or the agent's journal fails.
     pub async fn start(config: Config, db: Db) -> Result<Arc<Self>, crate::Failure> {
         let settings = rackhand_store::settings::installation(db.reader()).await?;
-        let roster = Arc::new(Roster::new(config.timings().agent_patience));
+        let roster = Arc::new(Roster::new(&config.timings()));
         let (told, inbox) = mpsc::channel(256);
         let embedded = if config.embedded_agent {
             Some(embed(&config, &db, &roster, told.clone()).await?)
@@ -102,16 +102,16 @@ impl App {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
-    /// All durations, with what the settings say of them. Scaled timings (tests) keep their own.
+    /// All durations, with what the settings say of them.
     pub fn timings(&self) -> Timings {
-        let mut timings = self.config.timings();
-        if (self.config.time_scale - 1.0).abs() < f64::EPSILON {
-            let settings = self.settings();
-            timings.poll = std::time::Duration::from_secs(settings.poll_interval_s.into());
-            timings.soft_deadline = std::time::Duration::from_secs(settings.soft_deadline_s.into());
-            timings.discharge = std::time::Duration::from_secs(settings.discharge_s.into());
+        let settings = self.settings();
+        let scaled = |seconds: u32| Duration::from_secs(seconds.into()).mul_f64(self.config.time_scale);
+        Timings {
+            poll: scaled(settings.poll_interval_s),
+            soft_deadline: scaled(settings.soft_deadline_s),
+            discharge: scaled(settings.discharge_s),
+            ..self.config.timings()
         }
-        timings
     }
 
     /// The link that makes the first user, while there is none.
@@ -120,9 +120,18 @@ impl App {
         Some(format!("{}/setup?token={token}", self.config.public_url.trim_end_matches('/')))
     }
 
-    /// The agent that shall reach an endpoint: the named one, or this process's own.
-    pub fn agent_for(&self, named: Option<AgentId>) -> Option<AgentId> {
-        named.or(self.embedded)
+    /// Who shall reach an endpoint: the named agent, a member of the named group, or this process's own agent.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn route(&self, endpoint: EndpointId, via: &Via) -> rackhand_store::Result<Option<Route>> {
+        Ok(match (via.agent, via.group.as_deref()) {
+            (Some(agent), _) => Some(Route::Agent(agent)),
+            (None, Some(group)) if group != agents::LOCAL => {
+                Some(Route::Group { endpoint, members: members(&self.db, endpoint, group).await? })
+            }
+            (None, _) => self.embedded.map(Route::Agent),
+        })
     }
 }
 
@@ -182,6 +191,10 @@ async fn listen(app: Arc<App>, mut inbox: mpsc::Receiver<Told>) {
                         tracing::error!(%error, %cut, "could not note that an agent restored an outlet");
                     }
                 }
+            }
+            Told::Dark { agent, cuts } => {
+                let app = Arc::clone(&app);
+                tokio::spawn(async move { crate::agents::settle(&app, agent, cuts).await });
             }
             Told::NeedSecrets { agent, endpoint } => {
                 let app = Arc::clone(&app);

@@ -102,6 +102,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// When it cannot begin.
 pub async fn run(config: Config) -> Result<(), Failure> {
     let lock = lock(&config)?;
+    let files = rackhand_agent::files::allow_many();
     let db = open_current(&config).await?;
     let listen = config.listen;
     let app = App::start(config, db.clone()).await?;
@@ -115,7 +116,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     .bind(listen)
     .map_err(|error| Failure::new(&format!("listen on {listen}"), error))?;
     let address = server.addrs().first().copied().unwrap_or(listen);
-    tracing::info!(%address, url = app.config.public_url, database = db.engine(), "rackhand is ready");
+    tracing::info!(%address, url = app.config.public_url, database = db.engine(), files, "rackhand is ready");
     if let Some(link) = app.setup_link() {
         tracing::info!(link, "nobody exists yet: open this link to make the first user");
         announce(&link);

@@ -96,6 +96,26 @@ pub async fn get(db: &impl ConnectionTrait, scope: &Scope, id: AgentId) -> Resul
     found.map(agent).ok_or(Error::NotFound)
 }
 
+/// Lists the agents of a group that are not revoked, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_group(db: &impl ConnectionTrait, scope: &Scope, group: &str) -> Result<Vec<Agent>> {
+    let of =
+        scoped(scope, Column::TenantId).add(Column::GroupName.eq(group)).add(Column::RevokedAt.is_null());
+    let rows = Entity::find().filter(of).order_by_asc(Column::Name).all(db).await?;
+    Ok(rows.into_iter().map(agent).collect())
+}
+
+/// Says whether an agent has others in its group.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_shared(db: &impl ConnectionTrait, agent: &Agent) -> Result<bool> {
+    let others = Entity::find().filter(Column::GroupName.eq(&agent.group)).filter(Column::Id.ne(agent.id.0));
+    Ok(others.filter(Column::TenantId.eq(agent.tenant.0)).limit(1).one(db).await?.is_some())
+}
+
 /// What is needed to add an agent.
 pub struct New<'a> {
     /// Whose.
@@ -347,16 +367,20 @@ pub async fn only_of(db: &impl ConnectionTrait, server: ServerId) -> Result<Opti
         .from(connection::Column::EndpointId)
         .to(endpoint::Column::Id)
         .into();
-    let paths: Vec<(Option<uuid::Uuid>, Option<uuid::Uuid>)> = connection::Entity::find()
+    let paths: Vec<(Option<uuid::Uuid>, Option<String>, Option<uuid::Uuid>)> = connection::Entity::find()
         .select_only()
         .column(connection::Column::AgentId)
+        .column(connection::Column::AgentGroup)
         .column(endpoint::Column::AgentId)
         .join(JoinType::InnerJoin, device)
         .filter(connection::Column::ServerId.eq(server.0))
         .into_tuple()
         .all(db)
         .await?;
-    let mut through = paths.into_iter().map(|(own, of_device)| own.or(of_device));
+    let through = |(own, group, of_device): (Option<uuid::Uuid>, Option<String>, Option<uuid::Uuid>)| {
+        own.or_else(|| of_device.filter(|_| group.is_none()))
+    };
+    let mut through = paths.into_iter().map(through);
     let Some(Some(first)) = through.next() else { return Ok(None) };
     if through.any(|other| other != Some(first)) {
         return Ok(None);
@@ -395,17 +419,12 @@ pub async fn seen(db: &impl ConnectionTrait, ids: &[AgentId]) -> Result<()> {
     Ok(())
 }
 
-/// Counts the endpoints that an agent serves; those without an agent belong to the group `local`.
+/// Counts the endpoints that an agent serves.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn endpoints(db: &impl ConnectionTrait, agent: &Agent) -> Result<u64> {
-    let own = endpoint::Column::AgentId.eq(agent.id.0);
-    let mut which = Condition::any().add(own);
-    if agent.group == LOCAL {
-        which = which.add(endpoint::Column::AgentId.is_null());
-    }
-    Ok(endpoint::Entity::find().filter(which).count(db).await?)
+    Ok(endpoint::Entity::find().filter(crate::endpoints::reached_by(agent.id.0)).count(db).await?)
 }
 
 fn agent(model: Model) -> Agent {

@@ -44,6 +44,8 @@ pub struct New {
     pub features: Vec<Feature>,
     /// Agent that executes it.
     pub agent: Option<AgentId>,
+    /// Group of agents that executes it.
+    pub group: Option<String>,
 }
 
 /// Lists the connections of a server: controllers first, each in the order they were added.
@@ -103,6 +105,7 @@ pub async fn add(db: &impl ConnectionTrait, new: New) -> Result<Connection> {
         target_label: new.target_label,
         features: serde_json::to_value(&new.features)?,
         agent_id: new.agent.map(|id| id.0),
+        agent_group: new.group,
         state: None,
         fault: None,
         watts: None,
@@ -123,6 +126,8 @@ pub struct Change {
     pub features: Option<Vec<Feature>>,
     /// New agent.
     pub agent: Option<Option<AgentId>>,
+    /// New group of agents.
+    pub group: Option<Option<String>>,
 }
 
 /// Changes a connection. A new place forgets what was read at the old one.
@@ -150,6 +155,9 @@ pub async fn change(
     }
     if let Some(agent) = change.agent {
         model.agent_id = Set(agent.map(|id| id.0));
+    }
+    if let Some(group) = change.group {
+        model.agent_group = Set(group);
     }
     connection(db, model.update(db).await.map_err(taken)?).await
 }
@@ -242,6 +250,16 @@ pub async fn briefs(
         }
     }
     Ok(briefs)
+}
+
+/// Lists the groups of agents that connections name for this endpoint.
+///
+/// # Errors
+/// When the database fails.
+pub async fn groups_of(db: &impl ConnectionTrait, endpoint: EndpointId) -> Result<Vec<String>> {
+    let of =
+        Entity::find().filter(Column::EndpointId.eq(endpoint.0)).filter(Column::AgentGroup.is_not_null());
+    Ok(of.all(db).await?.into_iter().filter_map(|row| row.agent_group).collect())
 }
 
 /// Says whether a connection names this agent for this endpoint.
@@ -352,6 +370,7 @@ fn shown(row: Model, endpoint: &endpoint::Model) -> Result<Connection> {
         target: row.target,
         features: serde_json::from_value(row.features)?,
         agent_id: row.agent_id.map(AgentId),
+        agent_group: row.agent_group.clone(),
         created_at: from_millis(row.created_at),
     })
 }

@@ -57,6 +57,8 @@ pub struct New {
     pub name: String,
     /// Agent that reaches it.
     pub agent_id: Option<AgentId>,
+    /// Its group of agents.
+    pub agent_group: Option<String>,
     /// Parameters.
     pub params: Value,
     /// Credentials.
@@ -71,7 +73,9 @@ pub struct New {
 /// A field error when the name or the address is taken.
 pub async fn add(db: &impl ConnectionTrait, keys: &Keyring, new: New) -> Result<Endpoint> {
     let id = fresh_id();
-    let address_key = address_key(db, &new.kind, new.agent_id, new.address.as_deref()).await?;
+    let address_key =
+        address_key(db, &new.kind, (new.agent_id, new.agent_group.as_deref()), new.address.as_deref())
+            .await?;
     free(db, new.tenant, None, &new.name, address_key.clone()).await?;
     let model = Model {
         id,
@@ -79,6 +83,7 @@ pub async fn add(db: &impl ConnectionTrait, keys: &Keyring, new: New) -> Result<
         name_key: new.name.trim().to_lowercase(),
         name: new.name.trim().to_owned(),
         agent_id: new.agent_id.map(|id| id.0),
+        agent_group: new.agent_group,
         params: new.params,
         secrets_set: serde_json::to_value(new.secrets.names().collect::<Vec<_>>())?,
         sealed: Some(keys.seal(id.as_bytes(), &new.secrets)?),
@@ -161,22 +166,28 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
     Ok(Page { items: items.collect(), next: page.next })
 }
 
-/// What an agent serves: devices that name it, those of connections that name it, and for an agent of the
-/// group `local` those that name none.
-fn reached_by(agent: uuid::Uuid) -> Condition {
-    let named = connection::Entity::find()
-        .select_only()
-        .column(connection::Column::EndpointId)
-        .filter(connection::Column::AgentId.eq(agent))
-        .into_query();
-    let local = agent::Entity::find()
-        .select_only()
-        .column(agent::Column::Id)
-        .filter(agent::Column::GroupName.eq(crate::agents::LOCAL))
-        .into_query();
-    let of_the_backend =
-        Condition::all().add(Column::AgentId.is_null()).add(Expr::val(agent).in_subquery(local));
-    Condition::any().add(Column::AgentId.eq(agent)).add(Column::Id.in_subquery(named)).add(of_the_backend)
+/// What an agent serves: devices that name it or its group, `local` when they name none, and those of
+/// connections that do.
+pub(crate) fn reached_by(agent: uuid::Uuid) -> Condition {
+    let group = || {
+        let of = agent::Entity::find().select_only().column(agent::Column::GroupName);
+        of.filter(agent::Column::Id.eq(agent)).into_query()
+    };
+    let local = Expr::val(agents::LOCAL).in_subquery(group());
+    let by_group = Condition::any()
+        .add(Column::AgentGroup.in_subquery(group()))
+        .add(Condition::all().add(Column::AgentGroup.is_null()).add(local));
+    let connected = Condition::any().add(connection::Column::AgentId.eq(agent)).add(
+        Condition::all()
+            .add(connection::Column::AgentId.is_null())
+            .add(connection::Column::AgentGroup.in_subquery(group())),
+    );
+    let of = connection::Entity::find().select_only().column(connection::Column::EndpointId);
+    let through = of.filter(connected).into_query();
+    Condition::any()
+        .add(Column::AgentId.eq(agent))
+        .add(Condition::all().add(Column::AgentId.is_null()).add(by_group))
+        .add(Column::Id.in_subquery(through))
 }
 
 /// What changes in an endpoint; absent values stay.
@@ -186,6 +197,8 @@ pub struct Change {
     pub name: Option<String>,
     /// New agent.
     pub agent_id: Option<Option<AgentId>>,
+    /// New group of agents.
+    pub agent_group: Option<Option<String>>,
     /// New parameters with their address.
     pub params: Option<(Value, Option<String>)>,
     /// All credentials from now on.
@@ -222,14 +235,16 @@ pub async fn change(
     }
     let name = change.name.unwrap_or_else(|| old.name.clone());
     let agent = change.agent_id.unwrap_or(old.agent_id.map(AgentId));
+    let group = change.agent_group.unwrap_or_else(|| old.agent_group.clone());
     let (params, address) = change.params.unwrap_or_else(|| (old.params.clone(), old.address.clone()));
-    let key = address_key(db, &old.kind, agent, address.as_deref()).await?;
+    let key = address_key(db, &old.kind, (agent, group.as_deref()), address.as_deref()).await?;
     free(db, TenantId(old.tenant_id), Some(id), &name, key.clone()).await?;
     let version = old.version;
     let mut model = old.into_active_model();
     model.name = Set(name.trim().to_owned());
     model.name_key = Set(name.trim().to_lowercase());
     model.agent_id = Set(agent.map(|id| id.0));
+    model.agent_group = Set(group);
     model.params = Set(params);
     model.address = Set(address);
     model.address_key = Set(key);
@@ -363,7 +378,7 @@ fn taken(error: sea_orm::DbErr) -> Error {
 async fn address_key(
     db: &impl ConnectionTrait,
     kind: &str,
-    agent: Option<AgentId>,
+    (agent, group): (Option<AgentId>, Option<&str>),
     address: Option<&str>,
 ) -> Result<Option<String>> {
     let Some(address) = address else { return Ok(None) };
@@ -373,7 +388,9 @@ async fn address_key(
     };
     let agent = match named {
         Some(named) if named.group_name != agents::LOCAL => named.id.to_string(),
-        Some(_) | None => agents::LOCAL.to_owned(),
+        // Agents of one group reach the same devices.
+        None => group.unwrap_or(agents::LOCAL).to_owned(),
+        Some(_) => agents::LOCAL.to_owned(),
     };
     Ok(Some(format!("{agent}/{kind}/{}", plain_address(address))))
 }
@@ -419,6 +436,7 @@ fn shown(row: Model, connections: u64) -> Endpoint {
     Endpoint {
         id: EndpointId(row.id),
         agent_id: row.agent_id.map(AgentId),
+        agent_group: row.agent_group.clone(),
         secrets_set: serde_json::from_value(row.secrets_set.clone()).unwrap_or_default(),
         status: status(&row),
         kind: row.kind,

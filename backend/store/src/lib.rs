@@ -11,6 +11,7 @@ mod page;
 mod postgres;
 mod time;
 
+pub mod agent_groups;
 pub mod agent_log;
 pub mod agent_tokens;
 pub mod agents;

@@ -282,6 +282,7 @@ pub async fn add(db: &impl ConnectionTrait, tenant: TenantId, new: AddServer) ->
         power_since: None,
         checked_at: None,
         idle_watts: None,
+        dark_since: None,
         search: String::new(),
         version: 1,
         created_at: millis(now()),
@@ -392,6 +393,7 @@ pub async fn set_power(db: &impl ConnectionTrait, id: ServerId, power: &ServerPo
         checked_at: Set(power.checked_at.map(millis)),
         power_since: Set(power.since.map(millis)),
         idle_watts: Set(power.idle_watts),
+        dark_since: Set(power.dark_since.map(millis)),
         mismatch_seen: Set(mismatch_seen || mismatch),
         ..Default::default()
     };
@@ -446,6 +448,7 @@ async fn server(db: &impl ConnectionTrait, row: Model) -> Result<Server> {
             since: row.power_since.map(from_millis),
             checked_at: row.checked_at.map(from_millis),
             idle_watts: row.idle_watts,
+            dark_since: row.dark_since.map(from_millis),
             paths: connections::evidence(db, id).await?,
         },
         feeds_complete: row.feeds_complete,

@@ -116,6 +116,9 @@ pub async fn find_open(db: &impl ConnectionTrait, job: JobId) -> Result<Option<O
     }))
 }
 
+/// Word of a cut that stays.
+const SETTLED: &str = "settled";
+
 /// The step of a command.
 pub struct Of {
     /// The job.
@@ -144,6 +147,27 @@ pub async fn restored(db: &impl ConnectionTrait, cut: CommandId, result: &str) -
     let of = Column::CommandId.eq(cut.0);
     let changed = Entity::update_many().set(model).filter(of).filter(other).exec(db).await?;
     Ok(changed.rows_affected > 0)
+}
+
+/// Notes that off was proven on what these commands cut: nobody shall undo them any more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn settle(db: &impl ConnectionTrait, cuts: &[CommandId]) -> Result<()> {
+    let model = ActiveModel { restored: Set(Some(SETTLED.to_owned())), ..Default::default() };
+    let of = Column::CommandId.is_in(cuts.iter().map(|cut| cut.0));
+    Entity::update_many().set(model).filter(of).filter(Column::Restored.is_null()).exec(db).await?;
+    Ok(())
+}
+
+/// Lists which of these cuts nobody shall undo any more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn settled(db: &impl ConnectionTrait, cuts: &[CommandId]) -> Result<Vec<CommandId>> {
+    let of = Column::CommandId.is_in(cuts.iter().map(|cut| cut.0));
+    let rows = Entity::find().filter(of).filter(Column::Restored.eq(SETTLED)).all(db).await?;
+    Ok(rows.into_iter().filter_map(|row| row.command_id.map(CommandId)).collect())
 }
 
 /// Says whether an agent undid one of these cuts by itself.

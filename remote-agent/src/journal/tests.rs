@@ -85,6 +85,7 @@ fn switch(n: u128, outlet: &str, to: Switch) -> Command {
         expires_in_ms: None,
         restore_after_ms: (to == Switch::Off).then(|| u64::try_from(LIMIT.as_millis()).unwrap()),
         fence: 0,
+        leased: false,
         urgency: Urgency::Awaited,
     }
 }

@@ -7,7 +7,7 @@ use rackhand_wire::{
     id::EndpointId,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     time::{Duration, Instant},
 };
 use tokio::{sync::oneshot, time::MissedTickBehavior};
@@ -46,9 +46,12 @@ pub async fn session(
     };
     tracing::info!(server = identity.home.server, "connected");
     let talk = Talk {
+        agent,
         folder,
         identity,
         stream,
+        asked: VecDeque::new(),
+        number: 0,
         link: agent.attach(),
         heard: Instant::now(),
         renew_at: Instant::now() + welcome.renew_in,
@@ -63,6 +66,8 @@ struct Welcome {
     dead: Duration,
     renew_in: Duration,
     renew_only: bool,
+    /// Length of a lease; none when nothing is shared.
+    lease: Option<Duration>,
 }
 
 type Wire = WebSocketStream<Box<dyn Stream>>;
@@ -89,10 +94,11 @@ async fn greet(
     let answer = tokio::time::timeout(timings.dead_after, talk).await;
     match answer.map_err(|_| lost("no answer to the hello"))?? {
         Answer::Refused { refusal, message } => Err(End::Refused(refusal, message)),
-        Answer::Welcome { protocol: _, heartbeat_ms, dead_ms, renew_in_ms, renew_only } => {
+        Answer::Welcome { protocol: _, heartbeat_ms, dead_ms, lease_ms, renew_in_ms, renew_only } => {
             let ms = Duration::from_millis;
             let (heartbeat, dead, renew_in) = (ms(heartbeat_ms.max(1)), ms(dead_ms), ms(renew_in_ms));
-            Ok((stream, Welcome { heartbeat, dead, renew_in, renew_only }))
+            let lease = (lease_ms > 0).then(|| ms(lease_ms));
+            Ok((stream, Welcome { heartbeat, dead, renew_in, renew_only, lease }))
         }
     }
 }
@@ -116,6 +122,10 @@ fn ended(code: u16) -> End {
 }
 
 struct Talk<'a> {
+    agent: &'a Agent,
+    /// Renewals of the lease that were not answered yet, with the moment in which they were sent.
+    asked: VecDeque<(u64, Instant)>,
+    number: u64,
     folder: &'a Folder,
     identity: &'a Identity,
     stream: Wire,
@@ -131,6 +141,9 @@ impl Talk<'_> {
     async fn run(mut self, requests: &mut Requests) -> End {
         let mut heartbeat = tokio::time::interval(self.welcome.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let lease = self.welcome.lease;
+        let mut renewals = tokio::time::interval(lease.unwrap_or(Duration::from_hours(24)) / 3);
+        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let left = self.welcome.dead.saturating_sub(self.heard.elapsed());
             let step = tokio::select! {
@@ -140,6 +153,7 @@ impl Talk<'_> {
                     self.wanted.entry(endpoint).or_default().push(answer);
                     self.send(&ToBackend::NeedSecrets { endpoint }).await
                 }
+                _ = renewals.tick(), if lease.is_some() => self.hold().await,
                 _ = heartbeat.tick() => self.put(Message::Ping(Vec::new().into())).await,
                 () = tokio::time::sleep_until(self.renew_at.into()) => self.renew().await,
                 () = tokio::time::sleep(left) => Err(End::Lost("nothing was heard for too long".into())),
@@ -182,6 +196,10 @@ impl Talk<'_> {
                 // It proves this agent from the next hello on; only an expired one needs that at once.
                 return if self.welcome.renew_only { Err(End::Renewed) } else { Ok(()) };
             }
+            ToAgent::Held { number } => {
+                self.held(*number);
+                return Ok(());
+            }
             ToAgent::GoAway { .. } => return Err(End::Closed(close::GOING_AWAY)),
             ToAgent::Secrets { endpoint } => endpoint.0,
             ToAgent::Execute(command) => command.id.0,
@@ -212,6 +230,25 @@ impl Talk<'_> {
         let key = self.folder.next_key().map_err(End::Broken)?;
         let request = identity::request(&key).map_err(|error| End::Broken(std::io::Error::other(error)))?;
         self.send(&ToBackend::Renew { request }).await
+    }
+
+    async fn hold(&mut self) -> Result<(), End> {
+        self.number += 1;
+        // Counted from before it leaves: the backend's count begins later and so ends later.
+        self.asked.push_back((self.number, Instant::now()));
+        self.send(&ToBackend::Hold { number: self.number }).await
+    }
+
+    fn held(&mut self, number: u64) {
+        let Some(lease) = self.welcome.lease else { return };
+        while let Some((asked, at)) = self.asked.pop_front() {
+            if asked == number {
+                self.agent.hold_until(at + lease);
+            }
+            if asked >= number {
+                return;
+            }
+        }
     }
 
     async fn send(&mut self, frame: &ToBackend) -> Result<(), End> {

@@ -52,6 +52,7 @@ fn read(n: u128, device: &UdpSocket, urgency: Urgency) -> Delivery {
         expires_in_ms: None,
         restore_after_ms: None,
         fence: 1,
+        leased: false,
         urgency,
     };
     let mut secrets = Secrets::default();

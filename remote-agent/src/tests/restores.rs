@@ -65,6 +65,7 @@ impl Bench {
             expires_in_ms: None,
             restore_after_ms: u64::try_from(limit.as_millis()).ok(),
             fence: 1,
+            leased: false,
             urgency: Urgency::Awaited,
         };
         self.tell(ToAgent::Execute(command)).await;

@@ -13,6 +13,7 @@
     reason = "a measurement that cannot be made stops; what is printed is its product"
 )]
 
+mod agents;
 mod browser;
 mod figure;
 mod ipmi;
@@ -56,6 +57,8 @@ enum Section {
     Memory,
     /// The browser's first page
     Ui,
+    /// Many connected agents
+    Agents,
 }
 
 /// How much is measured.
@@ -88,6 +91,7 @@ fn main() {
         Section::List => runtime.block_on(list::measure(extent)),
         Section::Start => runtime.block_on(start::measure(extent)),
         Section::Memory => runtime.block_on(memory::measure(extent)),
+        Section::Agents => runtime.block_on(agents::measure(extent)),
         Section::Ui => runtime.block_on(browser::measure(extent)),
     };
     for figure in figures {

@@ -27,12 +27,23 @@ pub struct Installation {
 impl Installation {
     /// Makes a fresh one that knows `racks`.
     pub async fn knowing(racks: &Racks) -> Self {
+        let made = Self::empty();
+        racks.make_known(made.folder()).await;
+        made
+    }
+
+    /// Makes a fresh one that knows nothing.
+    pub fn empty() -> Self {
         let folder = TempDir::new().unwrap();
         let (name, password) = PERSON;
         command(folder.path(), &["user", "add", "--name", name], password);
         let token = command(folder.path(), &["token", "add", "--user", name], "");
-        racks.make_known(folder.path()).await;
         Self { folder, token }
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Starts the server and waits until it is ready.

@@ -44,6 +44,11 @@ pub enum ToAgent {
         /// It shall be renewed after so long.
         renew_in_ms: u64,
     },
+    /// Answers [`ToBackend::Hold`]: what was asked when that was sent holds for the lease's length from then.
+    Held {
+        /// Number of the question.
+        number: u64,
+    },
     /// The backend stops soon: connect anew, elsewhere if the name leads elsewhere.
     GoAway {
         /// How long the backend still serves this session.
@@ -53,8 +58,8 @@ pub enum ToAgent {
 
 impl ToAgent {
     /// Every `frame` of this build.
-    pub const KNOWN: [&str; 7] =
-        ["execute", "keep_off", "acknowledge", "noted", "secrets", "certificate", "go_away"];
+    pub const KNOWN: [&str; 8] =
+        ["execute", "keep_off", "acknowledge", "noted", "secrets", "certificate", "held", "go_away"];
 }
 
 /// From an agent.
@@ -83,6 +88,17 @@ pub enum ToBackend {
         /// Whether the outlet was read on afterwards.
         result: Result<(), Fault>,
     },
+    /// Renews the agent's lease on the devices that it shares with others of its group.
+    Hold {
+        /// Number of the question.
+        number: u64,
+    },
+    /// Cuts that the agent means to undo by itself, told first in a session: those of which off was proven
+    /// meanwhile are answered with [`ToAgent::KeepOff`].
+    Dark {
+        /// The cutting commands.
+        cuts: Vec<CommandId>,
+    },
     /// Asks for the credentials of a device that it must switch on again: they were lost with a restart.
     NeedSecrets {
         /// The device.
@@ -97,5 +113,5 @@ pub enum ToBackend {
 
 impl ToBackend {
     /// Every `frame` of this build.
-    pub const KNOWN: [&str; 5] = ["started", "finished", "restored", "need_secrets", "renew"];
+    pub const KNOWN: [&str; 7] = ["started", "finished", "restored", "hold", "dark", "need_secrets", "renew"];
 }

@@ -82,6 +82,9 @@ pub enum Answer {
         heartbeat_ms: u64,
         /// A side that hears nothing for so long counts the other as gone.
         dead_ms: u64,
+        /// A lease lasts so long, by the agent's own clock from the moment it asked; 0 when the agent shares
+        /// its devices with nobody.
+        lease_ms: u64,
         /// The certificate shall be renewed after so long, by the agent's own clock.
         renew_in_ms: u64,
         /// The certificate has expired: nothing but its renewal is served.

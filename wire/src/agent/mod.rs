@@ -10,6 +10,9 @@ mod frame;
 mod hello;
 mod packet;
 
+#[cfg(test)]
+mod fixtures;
+
 pub use frame::{ToAgent, ToBackend};
 pub use hello::{Answer, BootId, Challenge, Hello, Protocols, Refusal, Signed};
 pub use packet::{Packet, Sealed, Unread, read};

@@ -38,6 +38,8 @@ pub struct Agent {
     pub kinds: Vec<String>,
     /// Endpoints that it serves.
     pub endpoints: u64,
+    /// Devices of its group that it holds at the moment.
+    pub holds: u64,
     /// Commands that it is executing or has queued.
     pub in_flight: u64,
     /// When its certificate was made.
@@ -122,6 +124,42 @@ pub struct ReplaceAgent {
     /// Network that the token may be used from.
     #[serde(default)]
     pub source: Option<String>,
+}
+
+/// How the agents of a group share its devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum GroupPolicy {
+    /// The first member that is there takes all.
+    #[default]
+    Ordered,
+    /// Each takes a share.
+    Spread,
+}
+
+impl GroupPolicy {
+    /// The word of the API.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Ordered => "ordered",
+            Self::Spread => "spread",
+        }
+    }
+}
+
+/// A group of agents that stand in for one another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AgentGroup {
+    /// Name, as its agents and its devices say it.
+    pub name: String,
+    /// How they share.
+    pub policy: GroupPolicy,
+    /// Its agents, the preferred one first.
+    pub members: Vec<AgentId>,
 }
 
 /// How an agent gets its identity.

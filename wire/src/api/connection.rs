@@ -38,6 +38,8 @@ pub struct Connection {
     pub features: Vec<Feature>,
     /// Agent that executes it; absent for the endpoint's own.
     pub agent_id: Option<AgentId>,
+    /// Group of agents that executes it, when it is not the endpoint's own.
+    pub agent_group: Option<String>,
     /// How the endpoint was at the last look.
     pub status: EndpointStatus,
     /// When added.
@@ -65,6 +67,9 @@ pub struct AddConnection {
     /// Agent that executes it; the endpoint's own when absent.
     #[serde(default)]
     pub agent_id: Option<AgentId>,
+    /// Group of agents that executes it; the endpoint's own when absent.
+    #[serde(default)]
+    pub agent_group: Option<String>,
     /// Answer to "Do these outlets feed all power supplies?". Adding an outlet without it counts as no.
     #[serde(default)]
     pub feeds_complete: Option<bool>,
@@ -86,4 +91,8 @@ pub struct ChangeConnection {
     #[serde(default, deserialize_with = "super::present")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<AgentId>))]
     pub agent_id: Option<Option<AgentId>>,
+    /// Group of agents; null for the endpoint's own.
+    #[serde(default, deserialize_with = "super::present")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub agent_group: Option<Option<String>>,
 }

@@ -23,8 +23,10 @@ pub struct Endpoint {
     pub kind: String,
     /// Name.
     pub name: String,
-    /// Agent that reaches it; absent for any agent of the group `local`.
+    /// Agent that reaches it; absent for any agent of `agent_group`.
     pub agent_id: Option<AgentId>,
+    /// Group of agents that reaches it, when no single one is named; absent for `local`.
+    pub agent_group: Option<String>,
     /// Parameters without secrets.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub params: Value,
@@ -79,9 +81,12 @@ pub struct AddEndpoint {
     /// Name; the address when absent.
     #[serde(default)]
     pub name: Option<String>,
-    /// Agent that reaches it; absent for any agent of the group `local`.
+    /// Agent that reaches it; absent for any agent of `agent_group`.
     #[serde(default)]
     pub agent_id: Option<AgentId>,
+    /// Group of agents that reaches it, when no single one is named; absent for `local`.
+    #[serde(default)]
+    pub agent_group: Option<String>,
     /// Parameters by field name.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub params: Value,
@@ -98,10 +103,14 @@ pub struct ChangeEndpoint {
     /// Name.
     #[serde(default)]
     pub name: Option<String>,
-    /// Agent; null for any agent of the group `local`.
+    /// Agent; null for any agent of the group.
     #[serde(default, deserialize_with = "super::present")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<AgentId>))]
     pub agent_id: Option<Option<AgentId>>,
+    /// Group of agents; null for `local`.
+    #[serde(default, deserialize_with = "super::present")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub agent_group: Option<Option<String>>,
     /// Parameters, replaced as a whole.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
@@ -131,6 +140,9 @@ pub struct TestEndpoint {
     /// Agent that shall try.
     #[serde(default)]
     pub agent_id: Option<AgentId>,
+    /// Group of which one agent shall try.
+    #[serde(default)]
+    pub agent_group: Option<String>,
     /// Parameters; those saved when absent.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]

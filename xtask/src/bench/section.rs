@@ -35,12 +35,13 @@ enum How {
 }
 
 /// Every section, in the order of the page.
-pub const SECTIONS: [Section; 8] = [
+pub const SECTIONS: [Section; 9] = [
     fleet("ipmi", "Power status over IPMI"),
     fleet("loss", "A line that loses packets"),
     fleet("list", "The list of servers"),
     fleet("start", "Start"),
     fleet("memory", "Memory"),
+    fleet("agents", "Many agents"),
     fleet("ui", "Web interface"),
     Section {
         name: "machine",
@@ -60,7 +61,7 @@ pub const SECTIONS: [Section; 8] = [
         long: true,
         how: How::Test {
             package: "rackhand-tests",
-            words: &["--test", "power", "killing_the_server"],
+            words: &["--test", "kills", "killing_the_server"],
             variable: "RACKHAND_KILLS",
             count: 1_000,
             figure: "Kills (SIGKILL) of a working server: no job lost, none run twice, no feed left off",

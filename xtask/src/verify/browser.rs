@@ -7,7 +7,16 @@ use crate::{Problem, children::cargo};
 
 /// Runs the browser's tests; gives the counts.
 pub(super) fn stage(root: &Path) -> Result<String, Problem> {
-    let build = ["build", "--quiet", "--package", "rackhand-server", "--package", "rackhand-simulators"];
+    let build = [
+        "build",
+        "--quiet",
+        "--package",
+        "rackhand-server",
+        "--package",
+        "rackhand-agent",
+        "--package",
+        "rackhand-simulators",
+    ];
     shell(cargo(root).args(build), root)?;
     let output = cargo(root)
         .args(["test", "--package", "rackhand-tests", "--test", "browser", "--", "--nocapture"])

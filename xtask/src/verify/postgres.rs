@@ -20,6 +20,18 @@ pub fn run(root: &Path) -> Result<String, Problem> {
     let (cluster, url) = Cluster::start(root)?;
     let mut test = cargo(root);
     test.args(["test", "--quiet", "--package", "rackhand-tests", "--test", "power", "--test", "feeds"]);
+    test.args([
+        "--test",
+        "cancel",
+        "--test",
+        "kills",
+        "--test",
+        "no_fallback",
+        "--test",
+        "agents",
+        "--test",
+        "groups",
+    ]);
     let counted = counted(test.env("RACKHAND_TEST_POSTGRES", url), root);
     drop(cluster);
     counted

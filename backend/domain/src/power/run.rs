@@ -253,7 +253,7 @@ impl Run {
             controller::Next::Do(step) => {
                 // A command that is due is not sent once a person has asked to stop.
                 if self.cancelled && !matches!(step.effect, Effect::Read { .. }) {
-                    return self.finish(verdict::cancelled(self.written, control.goal(), self.action));
+                    return self.stopped(Some(&control));
                 }
                 self.state = State::Controlling(control);
                 step
@@ -267,14 +267,13 @@ impl Run {
         let goal = control.goal();
         match end {
             End::Reached if goal == Goal::Off && self.action == PowerAction::Cycle => {
+                self.off_proven = self.written;
                 if self.cancelled {
-                    return self.finish(verdict::cancelled(self.written, goal, self.action));
+                    return self.stopped(Some(control));
                 }
-                if !self.written {
-                    // It was off to begin with: a cycle is `on`.
+                if !self.off_proven {
                     return self.set_goal(control.controller(), Goal::On, "it was off: a cycle is on", now);
                 }
-                self.off_proven = true;
                 self.state = State::Holding { controller: control.controller() };
                 let effect = Effect::Wait { ms: self.plan.rhythm.hold };
                 Step { phase: Phase::Hold, reason: "off is proven; the off phase begins".into(), effect }
@@ -325,7 +324,7 @@ impl Run {
             return self.finish(verdict::no_fallback(label, fault, &refusal));
         }
         if self.cancelled {
-            return self.finish(verdict::cancelled(self.written, control.goal(), self.action));
+            return self.stopped(Some(control));
         }
         if self.plan.outlets.is_empty() {
             let refusal = Refusal::new("no_outlets", "No outlets are connected to this server.");
@@ -344,12 +343,8 @@ impl Run {
 
     fn gated(&mut self, answer: &Result<(), Refusal>, fault: &Fault, now: u64) -> Step {
         match answer {
-            _ if self.cancelled => {
-                self.finish(verdict::cancelled(self.written, controller::Goal::Off, self.action))
-            }
-            Ok(()) => {
-                self.by_outlets("the controller is unreachable and nothing speaks against the outlets", now)
-            }
+            _ if self.cancelled => self.stopped(None),
+            Ok(()) => self.by_outlets("the controller is silent and nothing speaks against the outlets", now),
             Err(refusal) => {
                 let label = self.plan.controllers.last().map_or("", |path| path.label.as_str());
                 let verdict = verdict::no_fallback(label, fault, refusal);
@@ -441,7 +436,7 @@ impl Run {
         match (at, signal) {
             (Warm::Pausing, Signal::Waited) => {
                 if self.cancelled {
-                    return Some(self.finish(verdict::by_feeds(&self.plan, self.action, &dead)));
+                    return Some(self.finish(verdict::stopped_starting(&self.plan, self.action, &dead)));
                 }
                 let label = self.plan.controllers.first().map_or("", |path| path.label.as_str());
                 let why = "the controller may be up by now";
@@ -485,6 +480,16 @@ impl Run {
             | controller::End::NoEffect
             | controller::End::Unclear(_) => self.finish(verdict::by_feeds(&self.plan, self.action, &dead)),
         }
+    }
+
+    /// A person's wish to stop is heard; `control` is what was under way.
+    fn stopped(&mut self, control: Option<&Control>) -> Step {
+        let sent = match control.filter(|control| control.has_written()) {
+            Some(control) => verdict::Sent::Goal(control.goal()),
+            None if self.written => verdict::Sent::Earlier(self.plan.action.what),
+            None => verdict::Sent::Nothing,
+        };
+        self.finish(verdict::cancelled(sent, self.off_proven))
     }
 
     fn finish(&mut self, verdict: Verdict) -> Step {

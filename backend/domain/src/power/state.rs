@@ -42,7 +42,8 @@ enum Feeds {
 pub fn weigh(paths: Vec<PathEvidence>, context: &Context, before: &ServerPower) -> ServerPower {
     let feeds = group(&paths);
     let controller = controller(&paths);
-    let mismatch = mismatch(&paths, feeds, context, before);
+    let dark_since = dark_since(&paths, feeds, before);
+    let mismatch = mismatch(&paths, dark_since, context);
     let value = match (feeds, controller) {
         // The mapping is proven wrong: only the controller knows.
         (Feeds::AllOff, Some((value, _))) if mismatch && value == PowerValue::On => value,
@@ -59,7 +60,7 @@ pub fn weigh(paths: Vec<PathEvidence>, context: &Context, before: &ServerPower) 
     let since =
         if value == before.value && before.since.is_some() { before.since } else { Some(context.now) };
     let idle_watts = idle_watts(&paths, feeds, controller.map(|(value, _)| value), context, before);
-    ServerPower { value, confidence, flags, since, checked_at, idle_watts, paths }
+    ServerPower { value, confidence, flags, since, checked_at, idle_watts, dark_since, paths }
 }
 
 /// A machine that is off draws its standby power only: far less than this part of what it idles at.
@@ -121,18 +122,25 @@ fn controller(paths: &[PathEvidence]) -> Option<(PowerValue, Option<DateTime<Utc
     })
 }
 
-fn mismatch(paths: &[PathEvidence], feeds: Feeds, context: &Context, before: &ServerPower) -> bool {
+fn feeds_read(paths: &[PathEvidence]) -> impl Iterator<Item = DateTime<Utc>> {
+    paths.iter().filter(|path| path.role == Role::Feed).filter_map(|path| path.checked_at)
+}
+
+/// When the outlets were first read off together. A machine may have been off long before that.
+fn dark_since(paths: &[PathEvidence], feeds: Feeds, before: &ServerPower) -> Option<DateTime<Utc>> {
+    if feeds == Feeds::AllOff { before.dark_since.or(feeds_read(paths).max()) } else { None }
+}
+
+fn mismatch(paths: &[PathEvidence], dark_since: Option<DateTime<Utc>>, context: &Context) -> bool {
     if context.mismatch_seen {
         return true;
     }
-    if feeds != Feeds::AllOff || !context.feeds_complete {
+    if !context.feeds_complete {
         return false;
     }
-    let read = || paths.iter().filter(|path| path.role == Role::Feed).filter_map(|path| path.checked_at);
     // Dark when it answered, and dark still: outlets that came on in between prove nothing.
-    let dark_since = before.since.filter(|_| before.value == PowerValue::Off).or(read().min());
     let answered = controller(paths).and_then(|(_, at)| at);
-    match (dark_since, answered, read().min()) {
+    match (dark_since, answered, feeds_read(paths).min()) {
         (Some(dark), Some(answered), Some(still)) => answered - dark >= context.hold_up && still >= answered,
         (None, _, _) | (_, None, _) | (_, _, None) => false,
     }

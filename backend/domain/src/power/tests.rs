@@ -470,7 +470,7 @@ fn the_published_table_holds() {
     }
     let dark = ServerPower {
         value: PowerValue::Off,
-        since: Some(now - TimeDelta::seconds(60)),
+        dark_since: Some(now - TimeDelta::seconds(60)),
         ..ServerPower::default()
     };
     let later = |feed_read: i64| {
@@ -487,6 +487,10 @@ fn the_published_table_holds() {
     let power = weigh(later(20), &context, &dark);
     assert_eq!(power.value, PowerValue::On);
     assert!(power.flags.contains(&PowerFlag::WiringMismatch), "it answers long after its outlets were off");
+    let off_by_bmc = ServerPower { since: dark.dark_since, dark_since: None, ..dark };
+    let power = weigh(later(20), &context, &off_by_bmc);
+    assert!(!power.flags.contains(&PowerFlag::WiringMismatch), "it was off before, but fed when it answered");
+    assert_eq!(power.dark_since, Some(now - TimeDelta::seconds(20)));
     let partial = vec![
         evidence(Role::Controller, on, now),
         evidence(Role::Feed, feed_on, now),

@@ -104,13 +104,33 @@ pub(super) fn unclear(label: &str, goal: Goal, fault: &Fault) -> Verdict {
     Verdict::new(JobState::Indeterminate, "outcome_unknown", summary).fault(fault).alarm()
 }
 
-pub(super) fn cancelled(written: bool, goal: Goal, action: PowerAction) -> Verdict {
-    let summary = match (written, action) {
-        (false, _) => "Stopped before anything was sent.".to_owned(),
-        (true, PowerAction::Cycle) => "Stopped after “off” was sent; the server may be off.".to_owned(),
-        (true, _) => format!("Stopped after “{}” was sent; its effect was not awaited.", word(goal)),
+/// What had been sent when a person's wish to stop was heard.
+#[derive(Clone, Copy)]
+pub(super) enum Sent {
+    Nothing,
+    /// The command of the goal that was under way.
+    Goal(Goal),
+    /// That of an earlier goal; none of the present one.
+    Earlier(PowerAction),
+}
+
+pub(super) fn cancelled(sent: Sent, off_proven: bool) -> Verdict {
+    let (summary, value) = match sent {
+        Sent::Nothing => ("Stopped before anything was sent.".to_owned(), None),
+        Sent::Goal(Goal::On) if off_proven => {
+            ("Stopped after off was proven and “on” was sent; its effect was not awaited.".to_owned(), None)
+        }
+        Sent::Goal(Goal::Off) | Sent::Earlier(_) if off_proven => {
+            ("Stopped after off was proven; the server is off.".to_owned(), Some(PowerValue::Off))
+        }
+        Sent::Goal(goal) => {
+            (format!("Stopped after “{}” was sent; its effect was not awaited.", word(goal)), None)
+        }
+        Sent::Earlier(action) => {
+            (format!("Stopped after “{}” was sent; its effect was not awaited.", action.title()), None)
+        }
     };
-    Verdict::new(JobState::Cancelled, "cancelled", summary)
+    Verdict { value, ..Verdict::new(JobState::Cancelled, "cancelled", summary) }
 }
 
 pub(super) fn no_path(plan: &Plan) -> Verdict {
@@ -160,6 +180,18 @@ pub(super) fn by_feeds(plan: &Plan, action: PowerAction, dead: &[usize]) -> Verd
 pub(super) fn fed_and_on(plan: &Plan, action: PowerAction, dead: &[usize]) -> Verdict {
     let summary = format!("{} The controller is back and reads on.", done_by_outlets(plan, action, dead));
     degraded_or(dead, summary).proof(Proof::Controller, PowerValue::On)
+}
+
+/// A person did not want to wait for the controller; the feeds are on again as far as they can be.
+pub(super) fn stopped_starting(plan: &Plan, action: PowerAction, dead: &[usize]) -> Verdict {
+    let head = done_by_outlets(plan, action, dead);
+    let summary =
+        format!("Stopped by a person. {head} The controller was not awaited: whether it runs is not known.");
+    let verdict = match dead {
+        [] => Verdict::new(JobState::Cancelled, "cancelled", summary),
+        _ => Verdict::new(JobState::SucceededDegraded, "feed_missing", summary).alarm(),
+    };
+    verdict.proof(Proof::Feeds, PowerValue::Fed)
 }
 
 fn degraded_or(dead: &[usize], summary: String) -> Verdict {

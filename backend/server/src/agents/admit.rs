@@ -20,6 +20,8 @@ pub struct Admitted {
     pub sealing_key: String,
     /// When its certificate shall be renewed.
     pub renew_in: Duration,
+    /// Others of its group reach the same devices.
+    pub shares: bool,
     /// Nothing but the renewal is served.
     pub renew_only: bool,
 }
@@ -83,12 +85,17 @@ pub async fn admit(
         tracing::error!(%error, agent = %agent.id, "cannot note that a renewed key is in use");
         return Err(no(Refusal::Busy, "the server cannot note the renewed key just now"));
     }
+    let shares = agents::is_shared(app.db.reader(), &agent).await.map_err(|error| {
+        tracing::error!(%error, agent = %agent.id, "cannot tell who is in an agent's group");
+        no(Refusal::Busy, "the server cannot look the group up just now")
+    })?;
     let half = app.authority.life() / 2;
     let left = (checked.until - now()).to_std().unwrap_or_default();
     Ok(Admitted {
         protocol,
         sealing_key: identity.sealing_key.clone(),
         renew_in: left.saturating_sub(half),
+        shares,
         renew_only: overdue > chrono::Duration::zero(),
         hello,
     })

@@ -167,19 +167,10 @@ fn whose(certificate: &X509Certificate<'_>) -> Option<AgentId> {
 #[cfg(test)]
 mod tests {
     use rackhand_agent::identity::request;
-    use rackhand_migrations::Migrator;
-    use rackhand_store::{fresh_id, sealed::Keyring};
-    use sea_orm_migration::MigratorTrait as _;
+    use rackhand_store::fresh_id;
 
     use super::*;
-
-    async fn database() -> (Db, tempfile::TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("db").display());
-        let db = Db::open(&url, Keyring::new([7; 32])).await.unwrap();
-        Migrator::up(db.writer(), None).await.unwrap();
-        (db, folder)
-    }
+    use crate::agents::bench::database;
 
     #[tokio::test]
     async fn a_certificate_is_known_by_the_authority_that_made_it_alone() {

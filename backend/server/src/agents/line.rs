@@ -56,6 +56,7 @@ pub async fn serve(
         protocol: admitted.protocol,
         heartbeat_ms: ms(timings.heartbeat),
         dead_ms: ms(timings.dead_after),
+        lease_ms: if admitted.shares { ms(app.roster.leases().length()) } else { 0 },
         renew_in_ms: ms(admitted.renew_in),
         renew_only: admitted.renew_only,
     };
@@ -242,6 +243,7 @@ fn packed(agent: AgentId, sealing_key: &str, delivery: Delivery) -> Packet {
         | ToAgent::Acknowledge { .. }
         | ToAgent::Noted { .. }
         | ToAgent::Certificate { .. }
+        | ToAgent::Held { .. }
         | ToAgent::GoAway { .. } => None,
     };
     let sealed = purpose.filter(|_| delivery.secrets.expose_all().next().is_some());

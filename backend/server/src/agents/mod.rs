@@ -8,17 +8,19 @@ mod authority;
 mod line;
 pub mod presence;
 mod roster;
+mod route;
 mod session;
 
 pub use authority::Authority;
 pub use line::{TlsBinding, serve};
-pub use roster::{Roster, Told};
+pub use roster::{Done, Roster, Told};
+pub use route::{Route, Via, holder, members};
 
 use rackhand_agent::Delivery;
-use rackhand_store::{Scope, agents, connections, endpoints};
+use rackhand_store::{Scope, agents, connections, endpoints, steps};
 use rackhand_wire::{
     agent::ToAgent,
-    id::{AgentId, EndpointId},
+    id::{AgentId, CommandId, EndpointId},
 };
 
 use std::{sync::Arc, time::Duration};
@@ -73,14 +75,70 @@ pub async fn lend(app: &App, agent: AgentId, endpoint: EndpointId) {
             return;
         }
     };
-    let named = connections::is_agent_of(app.db.reader(), agent, endpoint).await;
-    let serves = app.agent_for(reach.endpoint.agent_id) == Some(agent);
-    match named {
-        Ok(named) if named || serves => {
+    match serves(app, agent, &reach).await {
+        Ok(true) => {
             let frame = ToAgent::Secrets { endpoint };
             app.roster.deliver(agent, Delivery { frame, secrets: reach.secrets }).await;
         }
-        Ok(_) => tracing::warn!(%agent, %endpoint, "an agent asks for credentials of a device of others"),
+        Ok(false) => tracing::warn!(%agent, %endpoint, "an agent asks for credentials of a device of others"),
         Err(error) => tracing::error!(%error, %agent, %endpoint, "cannot tell whose device this is"),
+    }
+}
+
+async fn serves(app: &App, agent: AgentId, reach: &endpoints::Reach) -> rackhand_store::Result<bool> {
+    let endpoint = reach.endpoint.id;
+    if connections::is_agent_of(app.db.reader(), agent, endpoint).await? {
+        return Ok(true);
+    }
+    let mut groups = connections::groups_of(app.db.reader(), endpoint).await?;
+    groups.extend(reach.endpoint.agent_group.clone());
+    let mut vias: Vec<Via> =
+        groups.into_iter().map(|group| Via { agent: None, group: Some(group) }).collect();
+    vias.push(Via::from(&reach.endpoint));
+    for via in vias {
+        let may = match app.route(endpoint, &via).await? {
+            Some(Route::Agent(named)) => named == agent,
+            Some(Route::Group { members, .. }) => members.contains(&agent),
+            None => false,
+        };
+        if may {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Answers an agent that came with cuts to undo: those of which off was proven meanwhile stay off.
+pub async fn settle(app: &App, agent: AgentId, cuts: Vec<CommandId>) {
+    match steps::settled(app.db.reader(), &cuts).await {
+        Ok(settled) if settled.is_empty() => {}
+        Ok(settled) => {
+            tracing::info!(%agent, count = settled.len(), "an agent comes with cuts that were proven off meanwhile");
+            let kept = app.roster.keep_off(agent, settled, Vec::new(), app.timings().lease).await;
+            if let Err(fault) = kept {
+                tracing::error!(%agent, %fault, "an agent could not be told that outlets stay off");
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, %agent, "cannot tell which cuts stay");
+            return;
+        }
+    }
+    app.roster.tell(agent, ToAgent::Noted { cuts: Vec::new() }).await;
+}
+
+#[cfg(test)]
+mod bench {
+    use rackhand_migrations::Migrator;
+    use rackhand_store::{Db, sealed::Keyring};
+    use sea_orm_migration::MigratorTrait as _;
+
+    /// An empty database in a folder of its own.
+    pub async fn database() -> (Db, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("db").display());
+        let db = Db::open(&url, Keyring::new([7; 32])).await.unwrap();
+        Migrator::up(db.writer(), None).await.unwrap();
+        (db, folder)
     }
 }

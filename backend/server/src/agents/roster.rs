@@ -1,7 +1,7 @@
 use rackhand_agent::{Delivery, Link};
-use rackhand_store::fresh_id;
+use rackhand_store::{Db, fresh_id};
 use rackhand_wire::{
-    Answer, Command, Fault, FaultCode, Reason, Secrets,
+    Answer, Command, Fault, FaultCode, Reason, Secrets, Timings,
     agent::{BootId, Hello, ToAgent, ToBackend, close},
     command::{Outlet, Urgency},
     id::{AgentId, CommandId, EndpointId},
@@ -13,7 +13,10 @@ use std::{
 };
 use tokio::sync::{mpsc, watch};
 
-use super::session::{Ended, Session};
+use super::{
+    route::{self, Leases, Route},
+    session::{Ended, Session},
+};
 
 /// What agents tell on their own account.
 pub enum Told {
@@ -29,6 +32,13 @@ pub enum Told {
         cut: CommandId,
         /// How it went.
         result: Result<(), Fault>,
+    },
+    /// An agent means to undo these cuts by itself.
+    Dark {
+        /// The agent.
+        agent: AgentId,
+        /// The cutting commands.
+        cuts: Vec<CommandId>,
     },
     /// An agent asks for credentials that it lost with a restart.
     NeedSecrets {
@@ -50,6 +60,14 @@ pub enum Told {
 const EVICTIONS: usize = 3;
 const FIGHT: Duration = Duration::from_mins(5);
 
+/// How a command ended.
+pub struct Done {
+    /// The agent that had it last, when one may have begun it.
+    pub by: Option<AgentId>,
+    /// The answer or the failure.
+    pub result: Result<Answer, Fault>,
+}
+
 /// The session of an agent, changing as it comes and goes.
 type Seat = watch::Sender<Option<Arc<Session>>>;
 
@@ -60,14 +78,18 @@ pub struct Roster {
     fights: Mutex<HashMap<AgentId, VecDeque<Instant>>>,
     /// Cuts that agents undid by themselves, known before anything that they say afterwards.
     undone: Mutex<HashSet<CommandId>>,
+    /// Who may write to what is shared.
+    leases: Leases,
     /// How long what may have been executed is waited for when its agent is away.
     patience: Duration,
 }
 
 impl Roster {
     /// Makes an empty one.
-    pub fn new(patience: Duration) -> Self {
-        Self { seats: Mutex::default(), fights: Mutex::default(), undone: Mutex::default(), patience }
+    pub fn new(timings: &Timings) -> Self {
+        let leases = Leases::new(timings.lease, timings.lease_slack);
+        let patience = timings.agent_patience;
+        Self { seats: Mutex::default(), fights: Mutex::default(), undone: Mutex::default(), leases, patience }
     }
 
     /// Begins a session; the one before it of the same agent is closed. What the agent tells on its own
@@ -75,6 +97,8 @@ impl Roster {
     pub fn join(self: &Arc<Self>, hello: Hello, link: Link, told: mpsc::Sender<Told>) -> Arc<Session> {
         let agent = hello.agent;
         let session = Arc::new(Session::new(hello.boot, link.to_agent));
+        // It asks for its lease at once; until then it may at most be thought to have one.
+        self.leases.renew(agent);
         let seat = self.seat(agent);
         if let Some(before) = seat.send_replace(Some(Arc::clone(&session))) {
             before.close(close::SUPERSEDED);
@@ -90,6 +114,11 @@ impl Roster {
                 };
                 let Some(frame) = frame else { break };
                 here.hear();
+                if let ToBackend::Hold { number } = frame {
+                    roster.leases.renew(agent);
+                    here.tell(ToAgent::Held { number }).await;
+                    continue;
+                }
                 if let ToBackend::Restored { cut, result: Ok(()) } = &frame {
                     roster.undone().insert(*cut);
                 }
@@ -112,37 +141,52 @@ impl Roster {
     }
 
     /// Has a command executed and waits for its answer. A session that ends meanwhile is waited out: the agent
-    /// is asked again with the same id, which it answers from its journal when it had begun.
+    /// is asked again with the same id, which it answers from its journal when it had begun. Where another agent
+    /// of the group takes the device over, what may have been begun is lost: the device must be read.
     ///
     /// # Errors
-    /// What the device or the agent reports; `Exec` when the agent did not come in time and nothing was sent,
-    /// `Lost` when something was.
-    pub async fn execute(
-        &self,
-        agent: AgentId,
-        mut command: Command,
-        secrets: Secrets,
-    ) -> Result<Answer, Fault> {
+    /// What the device or the agent reports; `Exec` when no agent came in time and nothing was sent, `Lost` when
+    /// something was.
+    pub async fn execute(&self, db: &Db, route: &Route, mut command: Command, secrets: Secrets) -> Done {
         let begun = Instant::now();
         let expiry = command.expires_in_ms.map(Duration::from_millis);
-        let mut is_out = false;
+        let mut out: Option<AgentId> = None;
         loop {
             let left = expiry.map(|limit| limit.saturating_sub(begun.elapsed()));
             let wait = match (command.urgency, left) {
                 (Urgency::Background, _) => Duration::ZERO,
-                (Urgency::Awaited, Some(left)) if !is_out => left,
+                (Urgency::Awaited, Some(left)) if out.is_none() => left,
                 (Urgency::Awaited, _) => self.patience.saturating_sub(begun.elapsed()),
             };
-            let Some(session) = self.session(agent, wait).await else {
-                return Err(if is_out { interrupted() } else { offline(expiry) });
+            let late = |fault: Fault| Done {
+                by: out,
+                result: Err(if out.is_some() { interrupted() } else { fault }),
             };
+            let holder = match route::holder(db, self, &self.leases, route, wait).await {
+                Ok(holder) => holder,
+                Err(fault) => return late(fault),
+            };
+            if out.is_some_and(|agent| agent != holder.agent) {
+                return late(interrupted());
+            }
+            let Some(session) = self.session(holder.agent, wait).await else { return late(offline(expiry)) };
             command.expires_in_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            (command.fence, command.leased) = (holder.epoch, holder.leased);
             let frame = ToAgent::Execute(command.clone());
-            match session.ask(command.id, Delivery { frame, secrets: secrets.clone() }).await {
-                Ok(result) => return result,
+            let asked = session.ask(command.id, Delivery { frame, secrets: secrets.clone() });
+            let outcome = tokio::select! {
+                outcome = asked => outcome,
+                () = self.leases.lost(holder.agent), if holder.leased => Err(Ended::After),
+            };
+            match outcome {
+                // It was not begun, and the next holder may begin it.
+                Ok(Err(fault)) if fault.reason == Reason::LeaseLost && !wait.is_zero() => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Ok(result) => return Done { by: Some(holder.agent), result },
                 // Whether a write was begun is known by the agent alone; a read is simply made again.
-                Err(Ended::Before) => {}
-                Err(Ended::After) => is_out |= command.operation.is_write(),
+                Err(Ended::After) if command.operation.is_write() => out = Some(holder.agent),
+                Err(Ended::Before | Ended::After) => {}
             }
         }
     }
@@ -150,15 +194,16 @@ impl Roster {
     /// Lets outlets stay off that were cut with a time limit, by these commands or earlier ones.
     ///
     /// # Errors
-    /// When one of the cuts was undone meanwhile, or the agent cannot say: then nothing stays off.
+    /// When one of the cuts was undone meanwhile, or the agent does not come: then nothing stays off.
     pub async fn keep_off(
         &self,
         agent: AgentId,
         cuts: Vec<CommandId>,
         outlets: Vec<Outlet>,
+        patience: Duration,
     ) -> Result<(), Fault> {
         let begun = Instant::now();
-        while let Some(session) = self.session(agent, self.patience.saturating_sub(begun.elapsed())).await {
+        while let Some(session) = self.session(agent, patience.saturating_sub(begun.elapsed())).await {
             let id = CommandId(fresh_id());
             let frame = ToAgent::KeepOff { id, cuts: cuts.clone(), outlets: outlets.clone() };
             if let Ok(result) = session.ask(id, Delivery { frame, secrets: Secrets::default() }).await {
@@ -185,6 +230,16 @@ impl Roster {
     /// Finds the session of an agent.
     pub fn sitting(&self, agent: AgentId) -> Option<Arc<Session>> {
         self.seats().get(&agent).and_then(|seat| seat.borrow().clone())
+    }
+
+    /// Says whether an agent has a session.
+    pub fn is_here(&self, agent: AgentId) -> bool {
+        self.sitting(agent).is_some_and(|session| !session.is_closed())
+    }
+
+    /// Who may write to what is shared.
+    pub fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     /// Says how long ago an agent was heard, while it has a session.
@@ -280,6 +335,11 @@ async fn hear(agent: AgentId, session: &Session, frame: ToBackend, told: &mpsc::
         ToBackend::Finished { command, result, .. } => session.answer(command, result),
         ToBackend::Restored { cut, result } => {
             told.send(Told::Restored { agent, cut, result }).await.ok();
+        }
+        // The lease was dealt with before.
+        ToBackend::Hold { .. } => {}
+        ToBackend::Dark { cuts } => {
+            told.send(Told::Dark { agent, cuts }).await.ok();
         }
         ToBackend::NeedSecrets { endpoint } => {
             told.send(Told::NeedSecrets { agent, endpoint }).await.ok();

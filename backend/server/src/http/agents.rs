@@ -13,7 +13,7 @@ pub use probe::*;
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use chrono::TimeDelta;
 use rackhand_agent::proof::key_name;
-use rackhand_store::{Scope, Tx, agent_tokens, agents, now, sites};
+use rackhand_store::{Scope, Tx, agent_groups, agent_tokens, agents, now, sites};
 use rackhand_wire::{
     agent::close,
     api::{
@@ -90,6 +90,7 @@ pub async fn add(app: web::Data<App>, caller: Caller, body: Body<AddAgent>) -> R
         .await?;
     commit(tx).await?;
     app.live.tell(Object::Agent, agent.id);
+    reseat_group(&app, &agent.group).await?;
     let location = format!("/api/v1/agents/{}", agent.id);
     let enrolment = enrolment(&app, agent, token).await?;
     Ok(HttpResponse::Created().insert_header(("location", location)).json(enrolment))
@@ -121,10 +122,15 @@ pub async fn change(
         site: change.site_id.map(Some),
         draining: change.draining,
     };
+    let before = agents::get(&tx, &caller.scope, id).await?.group;
     let agent = agents::change(&tx, &caller.scope, id, change).await?;
     audit::record(&tx, caller.tenant, &caller, "agent.change", ("agent", id, &agent.name), detail).await?;
     commit(tx).await?;
     app.live.tell(Object::Agent, id);
+    if before != agent.group {
+        reseat_group(&app, &before).await?;
+        reseat_group(&app, &agent.group).await?;
+    }
     Ok(web::Json(shown(&app, agent).await?))
 }
 
@@ -199,6 +205,14 @@ pub async fn remove(
     app.roster.part(id, close::REVOKED);
     app.live.tell(Object::Agent, id);
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Whether agents need leases depends on who is in their group.
+async fn reseat_group(app: &App, group: &str) -> Result<(), Refused> {
+    let known = agents::of_group(app.db.reader(), &rackhand_store::Scope::provider(), group).await?;
+    let members = known.into_iter().filter(|agent| !agent.embedded);
+    super::agent_groups::reseat(app, members.map(|agent| agent.id));
+    Ok(())
 }
 
 async fn remote(tx: &Tx, caller: &Caller, id: AgentId) -> Result<agents::Agent, Refused> {
@@ -287,6 +301,7 @@ async fn shown(app: &App, agent: agents::Agent) -> Result<Agent, Refused> {
         site_name,
         is_outdated: is_older(&agent.version, env!("CARGO_PKG_VERSION")),
         endpoints: agents::endpoints(app.db.reader(), &agent).await?,
+        holds: agent_groups::held_by(app.db.reader(), agent.id).await?,
         in_flight: app.roster.in_flight(agent.id),
         token_until: agent_tokens::waiting(app.db.reader(), agent.id).await?,
         certificate_at: identity.map(|identity| identity.certificate_at),

@@ -20,7 +20,7 @@ use super::{
     body::Body, caller::Caller, endpoints as endpoint_routes, kinds, once::Once, people::commit,
     problem::Refused, servers::remove_unused_controller,
 };
-use crate::{app::App, audit, work::weigh};
+use crate::{agents::Via, app::App, audit, work::weigh};
 
 /// Lists the connections of a server: controllers first.
 #[utoipa::path(tag = "connections", params(("id" = ServerId, Path)), responses((status = 200, body = Page<Connection>), (status = 401, body = Problem), (status = 404, body = Problem)))]
@@ -58,6 +58,7 @@ pub async fn add(
     let (id, Body(new)) = (id.into_inner(), body);
     servers::get(app.db.reader(), &caller.scope, id).await?;
     kinds::known_agent(&app, &caller, new.agent_id).await?;
+    kinds::known_group(&app, &caller, &Via { agent: new.agent_id, group: new.agent_group.clone() }).await?;
     // The form of a new endpoint is a part of this one.
     let inside = |refused: Refused| refused.under("endpoint");
     let fresh = match (&new.endpoint, new.endpoint_id) {
@@ -119,6 +120,7 @@ async fn bind(
         target,
         features,
         agent: new.agent_id,
+        group: new.agent_group.clone(),
     };
     let connection = connections::add(tx, values).await?;
     let object = ("server", server, connection.label.as_str());
@@ -174,6 +176,8 @@ pub async fn change(
 ) -> Result<web::Json<Connection>, Refused> {
     let ((server, id), Body(change)) = (ids.into_inner(), body);
     kinds::known_agent(&app, &caller, change.agent_id.flatten()).await?;
+    let group = change.agent_group.clone().flatten();
+    kinds::known_group(&app, &caller, &Via { agent: change.agent_id.flatten(), group }).await?;
     idle(&app, &caller, server).await?;
     let tx = app.db.begin().await?;
     let old = connections::get(&tx, &caller.scope, server, id).await?;
@@ -190,7 +194,12 @@ pub async fn change(
     };
     let moved = target.is_some() && old.role == Role::Feed;
     let features = change.features.clone().map(|ticked| offered(integration.descriptor(), Some(ticked)));
-    let values = connections::Change { target, features: features.transpose()?, agent: change.agent_id };
+    let values = connections::Change {
+        target,
+        features: features.transpose()?,
+        agent: change.agent_id,
+        group: change.agent_group.clone(),
+    };
     let connection = connections::change(&tx, &caller.scope, server, id, values).await?;
     let feeds_complete = moved.then_some(false);
     let touched = servers::Change { feeds_complete, ..Default::default() };

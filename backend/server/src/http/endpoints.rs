@@ -20,7 +20,7 @@ use super::{
     body::Body, caller::Caller, check::Check, hosts, kinds, moved, once::Once, people::commit,
     problem::Refused, query::Query,
 };
-use crate::{app::App, audit, work};
+use crate::{agents::Via, app::App, audit, work};
 
 /// Lists endpoints. Tokens of `q`: `kind:snmp_pdu`, any of several kinds as `kind:snmp_pdu,ipmi`, `status:failing` and `agent:ID`.
 #[utoipa::path(tag = "endpoints", params(ListQuery), responses((status = 200, body = Page<Endpoint>), (status = 401, body = Problem), (status = 422, body = Problem)))]
@@ -78,7 +78,9 @@ pub async fn prepare(app: &App, caller: &Caller, new: &AddEndpoint) -> Result<en
     let secrets = kinds::wrap(new.secrets.clone());
     let params = kinds::checked(integration, &new.params, &secrets)?;
     kinds::known_agent(app, caller, new.agent_id).await?;
-    hosts::known(app, integration, &params, new.agent_id).await?;
+    let via = Via { agent: new.agent_id, group: new.agent_group.clone() };
+    kinds::known_group(app, caller, &via).await?;
+    hosts::known(app, integration, &params, &via).await?;
     let address = integration.address(&params);
     let default = format!("{} {}", integration.descriptor().title, address.as_deref().unwrap_or_default());
     let name = new.name.clone().filter(|name| !name.trim().is_empty()).unwrap_or(default);
@@ -88,6 +90,7 @@ pub async fn prepare(app: &App, caller: &Caller, new: &AddEndpoint) -> Result<en
         kind: new.kind.clone(),
         name,
         agent_id: new.agent_id,
+        agent_group: new.agent_group.clone(),
         params,
         secrets,
         address,
@@ -99,7 +102,7 @@ pub async fn prepare(app: &App, caller: &Caller, new: &AddEndpoint) -> Result<en
 /// # Errors
 /// A field error when name or address is taken.
 pub async fn store(app: &App, tx: &Tx, caller: &Caller, new: endpoints::New) -> Result<Endpoint, Refused> {
-    let detail = json!({"kind": new.kind, "params": new.params, "agent_id": new.agent_id});
+    let detail = json!({"kind": new.kind, "params": new.params, "agent_id": new.agent_id, "agent_group": new.agent_group});
     let endpoint = endpoints::add(tx, app.db.keys(), new).await?;
     let object = ("endpoint", endpoint.id, endpoint.name.as_str());
     audit::record(tx, caller.tenant, caller, "endpoint.add", object, detail).await?;
@@ -124,6 +127,12 @@ pub async fn change(
         Check::default().name("name", name).done()?;
     }
     kinds::known_agent(&app, &caller, change.agent_id.flatten()).await?;
+    let own = Via::from(&reach.endpoint);
+    let via = Via {
+        agent: change.agent_id.unwrap_or(own.agent),
+        group: change.agent_group.clone().unwrap_or(own.group),
+    };
+    kinds::known_group(&app, &caller, &via).await?;
     let mut secrets = reach.secrets.clone();
     for (name, value) in &change.secrets {
         match value.as_deref() {
@@ -137,17 +146,17 @@ pub async fn change(
     let entered = |name: &str| change.secrets.get(name).is_some_and(|value| value.as_deref() != Some(""));
     moved::entered_again(integration, &reach, &params, &mut secrets, entered)?;
     if change.params.is_some() {
-        let agent = change.agent_id.unwrap_or(reach.endpoint.agent_id);
-        hosts::known(&app, integration, &params, agent).await?;
+        hosts::known(&app, integration, &params, &via).await?;
     }
     let detail = json!({
-        "name": change.name, "params": change.params, "agent_id": change.agent_id,
+        "name": change.name, "params": change.params, "agent_id": change.agent_id, "agent_group": change.agent_group,
         "secrets_changed": change.secrets.keys().collect::<Vec<_>>(), "accept_identity": change.accept_identity,
     });
     let address = integration.address(&params);
     let values = endpoints::Change {
         name: change.name,
         agent_id: change.agent_id,
+        agent_group: change.agent_group,
         params: Some((params, address)),
         secrets: Some(secrets),
         unpin: change.accept_identity,
@@ -299,7 +308,9 @@ async fn trial(app: &App, caller: &Caller, asked: TestEndpoint) -> Result<work::
         }
         Some(_) | None => None,
     };
-    let agent = asked.agent_id.or_else(|| saved.as_ref().and_then(|saved| saved.endpoint.agent_id));
-    hosts::known(app, integration, &params, agent).await?;
-    Ok(work::Trial { endpoint: asked.endpoint_id, kind, params, secrets, agent, target })
+    let asked_via = Via { agent: asked.agent_id, group: asked.agent_group };
+    kinds::known_group(app, caller, &asked_via).await?;
+    let via = asked_via.or(saved.as_ref().map(|saved| Via::from(&saved.endpoint)).unwrap_or_default());
+    hosts::known(app, integration, &params, &via).await?;
+    Ok(work::Trial { endpoint: asked.endpoint_id, kind, params, secrets, via, target })
 }

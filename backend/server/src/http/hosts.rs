@@ -4,12 +4,12 @@
 //! Only a resolver that says "there is no such name" refuses; one that is silent may answer tomorrow.
 
 use rackhand_driver::{Integration, Place};
-use rackhand_wire::{FaultCode, FieldError, field::Input, id::AgentId};
+use rackhand_wire::{FaultCode, FieldError, field::Input};
 use serde_json::Value;
 use std::time::Duration;
 
 use super::problem::Refused;
-use crate::app::App;
+use crate::{agents::Via, app::App};
 
 /// Longest wait for the resolver while a person waits for the form.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -22,9 +22,15 @@ pub async fn known(
     app: &App,
     integration: &dyn Integration,
     params: &Value,
-    agent: Option<AgentId>,
+    via: &Via,
 ) -> Result<(), Refused> {
-    if app.embedded.is_none() || app.agent_for(agent) != app.embedded {
+    let is_here = match (via.agent, via.group.as_deref()) {
+        (Some(agent), _) => app.embedded == Some(agent),
+        (None, group) => {
+            app.embedded.is_some() && group.is_none_or(|group| group == rackhand_store::agents::LOCAL)
+        }
+    };
+    if !is_here {
         return Ok(());
     }
     let mut errors = Vec::new();

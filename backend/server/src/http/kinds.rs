@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 use super::{body::Body, caller::Caller, problem::Refused};
-use crate::app::App;
+use crate::{agents::Via, app::App};
 
 /// Lists kinds and the agents that know each.
 #[utoipa::path(tag = "kinds", responses((status = 200, body = Page<Kind>), (status = 401, body = Problem)))]
@@ -132,4 +132,20 @@ pub async fn known_agent(app: &App, caller: &Caller, agent: Option<AgentId>) -> 
         }
         found => found.map(|_| ()).map_err(Refused::from),
     }
+}
+
+/// Refuses a group that no agent is in, and a group beside an agent.
+///
+/// # Errors
+/// A field error.
+pub async fn known_group(app: &App, caller: &Caller, via: &Via) -> Result<(), Refused> {
+    let Some(group) = via.group.as_deref() else { return Ok(()) };
+    if via.agent.is_some() {
+        return Err(Refused::field("agent_group", "one_of_both", "Name an agent or a group, not both."));
+    }
+    let known = agents::list(app.db.reader(), &caller.scope).await?;
+    if group == agents::LOCAL || known.iter().any(|agent| agent.group == group) {
+        return Ok(());
+    }
+    Err(Refused::field("agent_group", "unknown", "No agent is in this group."))
 }

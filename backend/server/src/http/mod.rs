@@ -1,5 +1,6 @@
 //! The routes: one file per resource. A handler extracts, authorises, makes one call and maps.
 
+mod agent_groups;
 mod agent_line;
 mod agents;
 mod body;
@@ -78,6 +79,8 @@ fn api(config: &mut web::ServiceConfig) {
         .service(places::add_site)
         .service(places::change_site)
         .service(places::remove_site)
+        .service(agent_groups::list)
+        .service(agent_groups::describe)
         .service(agents::list)
         .service(agents::view)
         .service(agents::add)

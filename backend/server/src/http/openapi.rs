@@ -11,7 +11,10 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{agents, connections, endpoints, kinds, live, people, places, power, record, servers, session};
+use super::{
+    agent_groups, agents, connections, endpoints, kinds, live, people, places, power, record, servers,
+    session,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -31,7 +34,7 @@ use super::{agents, connections, endpoints, kinds, live, people, places, power, 
         people::list_users, people::add_user, people::change_user, people::remove_user,
         people::list_tokens, people::add_token, people::remove_token,
         places::list_sites, places::view_site, places::add_site, places::change_site, places::remove_site,
-        agents::list, agents::view, agents::add, agents::change, agents::replace, agents::revoke, agents::remove,
+        agent_groups::list, agent_groups::describe, agents::list, agents::view, agents::add, agents::change, agents::replace, agents::revoke, agents::remove,
         agents::log, agents::assignments, agents::probe, agents::firewall,
         kinds::list, kinds::suggest,
         servers::list, servers::tally, servers::view, servers::add, servers::change, servers::remove,

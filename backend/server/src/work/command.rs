@@ -4,12 +4,15 @@ use rackhand_store::{Scope, endpoints, fresh_id};
 use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Operation, Reason,
     command::{EndpointSpec, Urgency},
-    id::{AgentId, CommandId, EndpointId},
+    id::{CommandId, EndpointId},
     power::Switch,
 };
 use serde_json::Value;
 
-use crate::app::App;
+use crate::{
+    agents::{Done, Route, Via},
+    app::App,
+};
 
 /// Where a command goes.
 #[derive(Debug, Clone)]
@@ -18,13 +21,13 @@ pub struct Destination {
     pub endpoint: EndpointId,
     /// The server's place on it.
     pub target: Value,
-    /// Agent of the connection, when it names one.
-    pub agent: Option<AgentId>,
+    /// Whom the connection names; the endpoint's own counts when it names nobody.
+    pub via: Via,
 }
 
 /// Asks something that nobody waits for.
 pub async fn look(app: &App, to: &Destination, operation: Operation) -> Result<Answer, Fault> {
-    dispatch(app, CommandId(fresh_id()), to, operation, None, Urgency::Background).await
+    dispatch(app, CommandId(fresh_id()), to, operation, None, Urgency::Background).await.result
 }
 
 /// Has an operation executed. Repeating it with the same id never repeats its effect.
@@ -34,7 +37,7 @@ pub async fn send(
     to: &Destination,
     operation: Operation,
     restore_after_ms: Option<u64>,
-) -> Result<Answer, Fault> {
+) -> Done {
     dispatch(app, id, to, operation, restore_after_ms, Urgency::Awaited).await
 }
 
@@ -45,20 +48,10 @@ async fn dispatch(
     operation: Operation,
     restore_after_ms: Option<u64>,
     urgency: Urgency,
-) -> Result<Answer, Fault> {
-    let reach = match endpoints::reach(&app.db, &Scope::provider(), to.endpoint).await {
-        Ok(reach) => reach,
-        Err(rackhand_store::Error::NotFound) => {
-            return Err(Fault::config(Reason::NoSuchTarget, "the device was removed"));
-        }
-        Err(error) => {
-            tracing::error!(%error, endpoint = %to.endpoint, "cannot reach a device");
-            return Err(Fault::new(FaultCode::Exec, Reason::Internal, "its settings cannot be read"));
-        }
-    };
-    let agent = app.agent_for(to.agent.or(reach.endpoint.agent_id));
-    let Some(agent) = agent else {
-        return Err(Fault::new(FaultCode::Exec, Reason::AgentOffline, "no agent serves this device"));
+) -> Done {
+    let (reach, route) = match reached(app, to).await {
+        Ok(reached) => reached,
+        Err(fault) => return Done { by: None, result: Err(fault) },
     };
     // What finishes to a safe state never expires.
     let safe = matches!(operation, Operation::SetOutlet { to: Switch::On });
@@ -76,7 +69,27 @@ async fn dispatch(
         expires_in_ms: (!safe).then_some(expiry),
         restore_after_ms,
         fence: 1,
+        leased: false,
         urgency,
     };
-    app.roster.execute(agent, command, reach.secrets).await
+    app.roster.execute(&app.db, &route, command, reach.secrets).await
+}
+
+/// Finds a device's settings and who reaches it.
+///
+/// # Errors
+/// When it was removed, nobody reaches it, or the database fails.
+pub async fn reached(app: &App, to: &Destination) -> Result<(endpoints::Reach, Route), Fault> {
+    let failed = |error: rackhand_store::Error| {
+        if matches!(error, rackhand_store::Error::NotFound) {
+            return Fault::config(Reason::NoSuchTarget, "the device was removed");
+        }
+        tracing::error!(%error, endpoint = %to.endpoint, "cannot reach a device");
+        Fault::new(FaultCode::Exec, Reason::Internal, "its settings cannot be read")
+    };
+    let reach = endpoints::reach(&app.db, &Scope::provider(), to.endpoint).await.map_err(failed)?;
+    let via = to.via.clone().or(Via::from(&reach.endpoint));
+    let route = app.route(to.endpoint, &via).await.map_err(failed)?;
+    let nobody = || Fault::new(FaultCode::Exec, Reason::AgentOffline, "no agent serves this device");
+    Ok((reach, route.ok_or_else(nobody)?))
 }

@@ -5,6 +5,7 @@
 
 mod command;
 mod gates;
+mod keep;
 mod neighbours;
 mod plan;
 mod poll;

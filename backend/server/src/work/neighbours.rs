@@ -14,7 +14,7 @@ use rackhand_wire::{
 use std::{net::IpAddr, time::Duration};
 
 use super::command::{self, Destination};
-use crate::app::App;
+use crate::{agents::Via, app::App};
 
 /// Other devices that are asked at most, when no controller answers.
 const OTHERS: usize = 8;
@@ -54,7 +54,7 @@ pub async fn ask(app: &App, own: EndpointId) -> Result<Neighbourhood> {
         return Ok(Neighbourhood { answered: false, controllers: 0, silent: 0 });
     };
     let near = all.iter().filter(|(other, at)| {
-        let same_agent = app.agent_for(own.agent_id) == app.agent_for(other.agent_id);
+        let same_agent = named(app, own) == named(app, other);
         other.id != own.id && same_agent && place.is_some() && at == place
     });
     let (controllers, mut others): (Vec<&Endpoint>, Vec<&Endpoint>) =
@@ -69,6 +69,13 @@ pub async fn ask(app: &App, own: EndpointId) -> Result<Neighbourhood> {
         answered = said.contains(&Word::Answered);
     }
     Ok(Neighbourhood { answered, controllers: words.len(), silent: count(Word::Silent) })
+}
+
+/// Whom an endpoint names; the embedded agent is the same with and without its name.
+fn named(app: &App, endpoint: &Endpoint) -> Via {
+    let via = Via::from(endpoint);
+    let is_here = via.agent.is_some() && via.agent == app.embedded;
+    if is_here || via.group.as_deref() == Some(rackhand_store::agents::LOCAL) { Via::default() } else { via }
 }
 
 async fn everything(app: &App) -> Result<Vec<Endpoint>> {
@@ -98,7 +105,7 @@ async fn word(app: &App, endpoint: &Endpoint) -> Word {
             (_, _) => {}
         }
     }
-    let to = Destination { endpoint: endpoint.id, target: serde_json::json!({}), agent: endpoint.agent_id };
+    let to = Destination { endpoint: endpoint.id, target: serde_json::json!({}), via: Via::from(endpoint) };
     let patience = app.timings().unreachable_after / 5;
     match tokio::time::timeout(patience, command::look(app, &to, Operation::Identify)).await {
         Err(_) => Word::Silent,

@@ -15,7 +15,7 @@ use rackhand_wire::{
 use std::collections::HashMap;
 
 use super::command::Destination;
-use crate::app::App;
+use crate::{agents::Via, app::App};
 
 /// A plan with what the worker needs to carry it out.
 pub struct Blueprint {
@@ -76,7 +76,7 @@ fn destination(connection: &Connection) -> Destination {
     Destination {
         endpoint: connection.endpoint_id,
         target: connection.target.clone(),
-        agent: connection.agent_id,
+        via: Via::from(connection),
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
     power::{controller_reading, feed_state, power},
     weigh,
 };
-use crate::app::App;
+use crate::{agents::Via, app::App};
 
 /// Looks under way at a time.
 const AT_ONCE: usize = 128;
@@ -55,6 +55,8 @@ pub async fn run(app: Arc<App>) {
         let now = Instant::now();
         for (id, due) in dues.iter_mut().filter(|(_, due)| due.at <= now && !due.busy) {
             due.busy = true;
+            // Whoever asks for a look while this one is under way gets another one.
+            due.at = now + timings.poll * 60;
             let (app, permits, done, id) = (Arc::clone(&app), Arc::clone(&permits), done.clone(), *id);
             tokio::spawn(async move {
                 let permit = permits.acquire_owned().await;
@@ -72,7 +74,9 @@ pub async fn run(app: Arc<App>) {
                 due.busy = false;
                 due.failures = if ok { 0 } else { (due.failures + 1).min(7) };
                 let pause = timings.poll * 2_u32.pow(due.failures.saturating_sub(1));
-                due.at = Instant::now() + jittered(pause.min(timings.poll * 60), id);
+                if due.at > Instant::now() {
+                    due.at = Instant::now() + jittered(pause.min(timings.poll * 60), id);
+                }
             }
         }
     }
@@ -113,13 +117,23 @@ pub async fn look(app: &App, id: EndpointId) -> Result<bool> {
         Err(rackhand_store::Error::NotFound) => return Ok(true),
         endpoint => endpoint?,
     };
-    let connections: Vec<Connection> = connections::of_endpoint(app.db.reader(), id)
+    let feeds = rackhand_agent::catalogue::find(&reach.kind)
+        .is_some_and(|integration| integration.descriptor().role == Role::Feed);
+    let mut connections: Vec<Connection> = connections::of_endpoint(app.db.reader(), id)
         .await?
         .into_iter()
         .filter(|connection| connection.features.contains(&Feature::Power))
         .collect();
-    let identity = if reach.status.identity.is_none() {
-        let to = Destination { endpoint: id, target: serde_json::json!({}), agent: None };
+    let alone = !feeds && connections.is_empty();
+    if !feeds && !alone {
+        connections = without_jobs(app, connections).await?;
+        if connections.is_empty() {
+            // Nobody asked, so there is nothing to store: neither that it answers nor that it does not.
+            return Ok(true);
+        }
+    }
+    let identity = if reach.status.identity.is_none() || alone {
+        let to = Destination { endpoint: id, target: serde_json::json!({}), via: Via::default() };
         match command::look(app, &to, Operation::Identify).await {
             Ok(Answer::Identity(identity)) => Some(identity),
             Ok(_) => None,
@@ -136,13 +150,22 @@ pub async fn look(app: &App, id: EndpointId) -> Result<bool> {
     } else {
         None
     };
-    let feeds = rackhand_agent::catalogue::find(&reach.kind)
-        .is_some_and(|integration| integration.descriptor().role == Role::Feed);
     if feeds {
         outlets(app, &reach.name, id, identity, &connections).await
     } else {
         controllers(app, &reach.name, id, identity, &connections).await
     }
+}
+
+/// A job asks for itself, and knows better when.
+async fn without_jobs(app: &App, connections: Vec<Connection>) -> Result<Vec<Connection>> {
+    let mut idle = Vec::new();
+    for connection in connections {
+        if jobs::find_active(app.db.reader(), connection.server_id).await?.is_none() {
+            idle.push(connection);
+        }
+    }
+    Ok(idle)
 }
 
 async fn outlets(
@@ -152,7 +175,7 @@ async fn outlets(
     identity: Option<rackhand_wire::operation::Identity>,
     connections: &[Connection],
 ) -> Result<bool> {
-    let to = Destination { endpoint: id, target: serde_json::json!({}), agent: None };
+    let to = Destination { endpoint: id, target: serde_json::json!({}), via: Via::default() };
     let answer = command::look(app, &to, Operation::ReadOutlets).await;
     match answer {
         Ok(Answer::Outlets { outlets }) => {
@@ -194,11 +217,7 @@ async fn controllers(
 ) -> Result<bool> {
     let mut status: std::result::Result<Option<rackhand_wire::operation::Identity>, Fault> = Ok(identity);
     for connection in connections {
-        // A job reads for itself, and knows better when.
-        if jobs::find_active(app.db.reader(), connection.server_id).await?.is_some() {
-            continue;
-        }
-        let to = Destination { endpoint: id, target: connection.target.clone(), agent: connection.agent_id };
+        let to = Destination { endpoint: id, target: connection.target.clone(), via: Via::from(connection) };
         let answer = command::look(app, &to, Operation::ReadPower).await;
         if let Err(fault) = &answer {
             if fault.code == FaultCode::Exec {

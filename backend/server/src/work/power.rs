@@ -14,24 +14,19 @@ use rackhand_wire::{
         live::Object,
         power::StartPower,
     },
-    command::Outlet,
-    id::{AgentId, CommandId, JobId, ServerId, StepId},
+    id::{AgentId, CommandId, EndpointId, JobId, ServerId, StepId},
     operation::Operation,
     power::{PathState, PowerReading, Switch},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
     command::{self, Destination},
-    gates, plan, weigh, words,
+    gates, keep, plan, weigh, words,
 };
-use crate::app::App;
+use crate::{agents::Done, app::App};
 
 /// The machine with what the worker must remember beside it.
 #[derive(Serialize, Deserialize)]
@@ -39,9 +34,9 @@ struct Stored {
     run: Run,
     /// Commands that cut an outlet.
     cuts: Vec<CommandId>,
-    /// Commands that an agent journals.
+    /// Which agent may have begun a write.
     #[serde(default)]
-    writes: Vec<CommandId>,
+    hands: Vec<(CommandId, AgentId)>,
     locked: bool,
 }
 
@@ -77,7 +72,7 @@ pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<b
             Stored {
                 run: Run::start(blueprint.plan.clone(), 0),
                 cuts: Vec::new(),
-                writes: Vec::new(),
+                hands: Vec::new(),
                 locked: false,
             },
             0,
@@ -165,9 +160,6 @@ impl Worker<'_> {
         if matches!(step.effect, Effect::SwitchOutlet { to: Switch::Off, .. }) {
             self.stored.cuts.push(command);
         }
-        if matches!(step.effect, Effect::SwitchOutlet { .. } | Effect::Command { .. }) {
-            self.stored.writes.push(command);
-        }
         let told = words::step(&self.stored.run, &step.effect, self.elapsed());
         let intent = steps::Intent {
             job: self.job,
@@ -191,8 +183,10 @@ impl Worker<'_> {
     async fn act(&mut self, step: &Step, id: CommandId, passed: u64) -> Result<Signal> {
         Ok(match &step.effect {
             Effect::Read { controller } => {
-                let answer =
-                    self.send(id, self.stored.run.controller(*controller), Operation::ReadPower, None).await;
+                let answer = self
+                    .send(id, self.stored.run.controller(*controller), Operation::ReadPower, None)
+                    .await
+                    .result;
                 let answer = answer.and_then(power);
                 let path = self.stored.run.controller(*controller).cloned();
                 if let Some(path) = &path {
@@ -206,7 +200,8 @@ impl Worker<'_> {
             Effect::Command { controller, command } => {
                 let operation = Operation::SetPower { command: *command };
                 let path = self.stored.run.controller(*controller);
-                Signal::Commanded(self.send(id, path, operation, None).await.map(|_| ()))
+                let done = self.send(id, path, operation, None).await;
+                Signal::Commanded(self.took(id, done).map(|_| ()))
             }
             Effect::ReadOutlet { outlet } => {
                 // Nobody else switches what was read until the job is over.
@@ -214,7 +209,7 @@ impl Worker<'_> {
                     return Ok(Signal::Outlet(Err(fault)));
                 }
                 let path = self.stored.run.outlet(*outlet).cloned();
-                let answer = self.send(id, path.as_ref(), Operation::ReadOutlet, None).await;
+                let answer = self.send(id, path.as_ref(), Operation::ReadOutlet, None).await.result;
                 self.note(path, outlet_reading(&answer)).await?;
                 Signal::Outlet(answer.and_then(outlet_seen))
             }
@@ -227,9 +222,13 @@ impl Worker<'_> {
                 }
                 let operation = Operation::SetOutlet { to: *to };
                 let path = self.stored.run.outlet(*outlet);
-                Signal::Switched(self.send(id, path, operation, *restore_after_ms).await.map(|_| ()))
+                let done = self.send(id, path, operation, *restore_after_ms).await;
+                Signal::Switched(self.took(id, done).map(|_| ()))
             }
-            Effect::KeepOff => Signal::Kept(self.keep_off().await),
+            Effect::KeepOff => {
+                let Stored { cuts, hands, .. } = &self.stored;
+                Signal::Kept(keep::off(self.app, &self.blueprint, cuts, hands).await)
+            }
             Effect::CheckGates => Signal::Gates(gates::check(self.app, self.job, &self.blueprint).await?),
             Effect::Wait { ms } => {
                 self.wait(step.phase, ms.saturating_sub(passed)).await;
@@ -255,13 +254,20 @@ impl Worker<'_> {
         path: Option<&Path>,
         operation: Operation,
         restore_after_ms: Option<u64>,
-    ) -> std::result::Result<Answer, Fault> {
+    ) -> Done {
         let destination: Option<&Destination> =
             path.and_then(|path| self.blueprint.destinations.get(&path.connection));
         let Some(destination) = destination else {
-            return Err(Fault::config(Reason::NoSuchTarget, "the connection was removed during the job"));
+            let fault = Fault::config(Reason::NoSuchTarget, "the connection was removed during the job");
+            return Done { by: None, result: Err(fault) };
         };
         command::send(self.app, id, destination, operation, restore_after_ms).await
+    }
+
+    /// Remembers who may have begun a write.
+    fn took(&mut self, id: CommandId, done: Done) -> std::result::Result<Answer, Fault> {
+        self.stored.hands.extend(done.by.map(|agent| (id, agent)));
+        done.result
     }
 
     /// Takes the locks of every outlet before the first one is read.
@@ -294,32 +300,6 @@ impl Worker<'_> {
                 }
                 Some(_) => tokio::time::sleep(self.app.timings().outlet_poll).await,
             }
-        }
-    }
-
-    async fn keep_off(&self) -> std::result::Result<(), Fault> {
-        for (agent, outlets) in self.outlets_by_agent() {
-            let agent = agent.ok_or_else(|| Fault::new(FaultCode::Exec, Reason::AgentOffline, ""))?;
-            self.app.roster.keep_off(agent, self.stored.cuts.clone(), outlets).await?;
-        }
-        Ok(())
-    }
-
-    fn outlets_by_agent(&self) -> BTreeMap<Option<AgentId>, Vec<Outlet>> {
-        let outlets = &self.blueprint.plan.outlets;
-        let mut agents = BTreeMap::<_, Vec<Outlet>>::new();
-        for to in outlets.iter().filter_map(|path| self.blueprint.destinations.get(&path.connection)) {
-            let outlet = Outlet { endpoint: to.endpoint, target: to.target.clone() };
-            agents.entry(self.app.agent_for(to.agent)).or_default().push(outlet);
-        }
-        agents
-    }
-
-    /// Lets the agents forget what this job wrote, now that its outcome is stored.
-    async fn acknowledge(&self) {
-        let agents = self.blueprint.destinations.values().filter_map(|to| self.app.agent_for(to.agent));
-        for agent in agents.collect::<BTreeSet<_>>() {
-            self.app.roster.acknowledge(agent, self.stored.writes.clone()).await;
         }
     }
 
@@ -357,6 +337,15 @@ impl Worker<'_> {
         tracing::debug!(job = %self.job, effect = ?step.effect, "step done");
         self.app.live.tell(Object::Job, self.job);
         Ok(())
+    }
+
+    /// Devices whose own pages would be older than what the job has met. A controller that refused to let us
+    /// in is not among them: many lock the account after a few tries.
+    fn worth_a_look(&self, verdict: &Verdict) -> Vec<EndpointId> {
+        let refused = matches!(verdict.fault, Some(FaultCode::Auth | FaultCode::Config));
+        let plan = &self.blueprint.plan;
+        let controllers = plan.controllers.iter().filter(|_| !refused);
+        controllers.chain(&plan.outlets).map(|path| path.endpoint).collect()
     }
 
     async fn finish(&self, verdict: &Verdict) -> Result<()> {
@@ -406,10 +395,9 @@ impl Worker<'_> {
         if let Some(next) = next {
             super::launch(self.app, next);
         }
-        self.acknowledge().await;
+        keep::forget(self.app, &self.stored.hands).await;
         self.app.live.tell(Object::Event, event.id);
-        // What the devices' own pages show is no older than what the job has met.
-        self.app.engine.poll_now(self.blueprint.destinations.values().map(|to| to.endpoint));
+        self.app.engine.poll_now(self.worth_a_look(verdict));
         weigh::server(self.app, self.server).await?;
         self.app.live.tell(Object::Job, self.job);
         self.app.live.tell(Object::Server, self.server);

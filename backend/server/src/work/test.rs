@@ -10,14 +10,14 @@ use rackhand_wire::{
         live::Object,
     },
     command::{EndpointSpec, Urgency},
-    id::{AgentId, CommandId, EndpointId, JobId},
+    id::{CommandId, EndpointId, JobId},
     power::Switch,
 };
 use serde_json::Value;
 use std::time::Instant;
 
 use super::lock;
-use crate::app::App;
+use crate::{agents::Via, app::App};
 
 /// What is tried. It holds credentials, so it lives in memory only: a restart ends the test.
 pub struct Trial {
@@ -30,7 +30,7 @@ pub struct Trial {
     /// Credentials.
     pub secrets: Secrets,
     /// Agent that tries.
-    pub agent: Option<AgentId>,
+    pub via: Via,
     /// A server's place on it.
     pub target: Option<Value>,
 }
@@ -126,13 +126,15 @@ async fn ask(
         },
         target: trial.target.clone().unwrap_or_else(|| serde_json::json!({})),
         operation,
-        expires_in_ms: None,
+        expires_in_ms: u64::try_from(app.timings().command_expiry.as_millis()).ok(),
         restore_after_ms: None,
         fence: 1,
+        leased: false,
         urgency: Urgency::Awaited,
     };
-    let answer = match app.agent_for(trial.agent) {
-        Some(agent) => app.roster.execute(agent, command, trial.secrets.clone()).await,
+    let endpoint = trial.endpoint.unwrap_or(EndpointId(command.id.0));
+    let answer = match app.route(endpoint, &trial.via).await? {
+        Some(route) => app.roster.execute(&app.db, &route, command, trial.secrets.clone()).await.result,
         None => Err(Fault::new(FaultCode::Exec, Reason::AgentOffline, "no agent serves this")),
     };
     let outcome = match &answer {

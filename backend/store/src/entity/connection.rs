@@ -16,6 +16,7 @@ pub struct Model {
     pub target_label: String,
     pub features: Json,
     pub agent_id: Option<Uuid>,
+    pub agent_group: Option<String>,
     pub state: Option<String>,
     pub fault: Option<Json>,
     pub watts: Option<f64>,

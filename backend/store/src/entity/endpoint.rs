@@ -12,6 +12,7 @@ pub struct Model {
     pub name: String,
     pub name_key: String,
     pub agent_id: Option<Uuid>,
+    pub agent_group: Option<String>,
     pub params: Json,
     pub sealed: Option<Vec<u8>>,
     pub secrets_set: Json,

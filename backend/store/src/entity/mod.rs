@@ -1,9 +1,11 @@
 //! One entity per table; private to the store.
 
 pub mod agent;
+pub mod agent_group;
 pub mod agent_token;
 pub mod audit;
 pub mod connection;
+pub mod device_lease;
 pub mod endpoint;
 pub mod event;
 pub mod idempotency;

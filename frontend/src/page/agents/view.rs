@@ -300,6 +300,7 @@ fn Probe(agent: Held<Agent>, assigned: Signal<Vec<Assignment>>) -> impl IntoView
         endpoint_id: chosen.get_untracked().parse().ok(),
         kind: None,
         agent_id: Some(agent.with_untracked(|agent| agent.id)),
+        agent_group: None,
         params: None,
         secrets: std::collections::BTreeMap::new(),
         target: None,

@@ -67,6 +67,7 @@ fn TestDevice(endpoint: Endpoint, open: RwSignal<bool>, submit: Submit) -> impl 
         endpoint_id: Some(id),
         kind: None,
         agent_id: None,
+        agent_group: None,
         params: None,
         secrets: std::collections::BTreeMap::new(),
         target: None,

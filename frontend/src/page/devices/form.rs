@@ -119,6 +119,7 @@ pub fn ChangeDevice(
         let body = ChangeEndpoint {
             name: Some(draft.name.get_untracked()),
             agent_id: Some(draft.agent_id()),
+            agent_group: None,
             params: Some(draft.params()),
             secrets: draft.changed_secrets(),
             accept_identity: false,

@@ -78,6 +78,7 @@ impl Draft {
             kind: self.kind.get_value().descriptor.kind,
             name: Some(self.name.get_untracked()).filter(|name| !name.trim().is_empty()),
             agent_id: self.agent_id(),
+            agent_group: None,
             params: self.params(),
             secrets: self.secrets(),
         }
@@ -89,6 +90,7 @@ impl Draft {
             endpoint_id: saved,
             kind: Some(self.kind.get_value().descriptor.kind),
             agent_id: self.agent_id(),
+            agent_group: None,
             params: Some(self.params()),
             secrets: self.secrets(),
             target,

@@ -129,6 +129,7 @@ fn accept_identity(connection: &Connection, scene: Scene) {
     let body = ChangeEndpoint {
         name: None,
         agent_id: None,
+        agent_group: None,
         params: None,
         secrets: std::collections::BTreeMap::new(),
         accept_identity: true,

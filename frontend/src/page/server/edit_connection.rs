@@ -175,6 +175,7 @@ fn save(form: Form) {
     let device = inline.then(|| ChangeEndpoint {
         name: None,
         agent_id: None,
+        agent_group: None,
         params: Some(form.draft.params()),
         secrets: form.draft.changed_secrets(),
         accept_identity: false,
@@ -184,6 +185,7 @@ fn save(form: Form) {
         target: Some(target),
         features: Some(form.ticked.get_untracked()),
         agent_id: None,
+        agent_group: None,
     };
     let path =
         form.scene.path(&format!("/connections/{}", form.connection.with_value(|connection| connection.id)));

@@ -106,6 +106,13 @@ impl BmcHandle {
         self.addr
     }
 
+    /// Stops it; its port is closed when this returns.
+    pub async fn close(mut self) {
+        self.task.abort();
+        // It ends as cancelled, which is what was asked for.
+        (&mut self.task).await.ok();
+    }
+
     /// Counts the sessions that are open now.
     #[must_use]
     pub fn open_sessions(&self) -> usize {

@@ -69,6 +69,13 @@ impl Farm {
         &self.inventory
     }
 
+    /// Ends the BMC of a server for good: its port is closed, and the operating system says so to whoever asks.
+    pub async fn close_bmc(&mut self, server: &str) {
+        if let Some(bmc) = self.bmcs.remove(server) {
+            bmc.close().await;
+        }
+    }
+
     /// Finds the BMC of a server, which counts its sessions.
     #[must_use]
     pub fn bmc(&self, server: &str) -> Option<&BmcHandle> {

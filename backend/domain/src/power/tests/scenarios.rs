@@ -104,6 +104,24 @@ fn a_cycle_that_breaks_off_after_off_says_that_the_server_is_off() {
 }
 
 #[test]
+fn a_cancelled_cycle_says_how_far_it_came() {
+    let mut run = cycle_after_off();
+    run.cancel();
+    run.step(&reading(Switch::Off, None), 26_030);
+    let told = verdict(&run);
+    assert_eq!((told.state, told.value), (JobState::Cancelled, Some(PowerValue::Off)), "{told:?}");
+    assert!(told.summary.contains("the server is off"), "{told:?}");
+
+    let mut was_off = Run::start(plan(PowerAction::Cycle, 0), 0);
+    was_off.step(&reading(Switch::Off, None), 10);
+    was_off.step(&reading(Switch::Off, None), 20);
+    was_off.cancel();
+    was_off.step(&Signal::Commanded(Ok(())), 30);
+    let told = verdict(&was_off);
+    assert!(told.summary.contains("“on” was sent") && !told.summary.contains("off"), "{told:?}");
+}
+
+#[test]
 fn a_run_cancelled_before_its_first_write_writes_nothing() {
     let off = || Signal::Outlet(Ok(OutletSeen { state: OutletState::Off, locked: None }));
     let mut missing = plan(PowerAction::On, 2);

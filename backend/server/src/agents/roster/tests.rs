@@ -1,11 +1,15 @@
 use rackhand_wire::{Operation, agent::Protocols, command::EndpointSpec, power::Switch};
 
 use super::*;
+use crate::agents::bench::database;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An agent's end of a session.
 struct Bench {
+    db: Db,
+    #[expect(dead_code, reason = "the database lives in it")]
+    folder: tempfile::TempDir,
     roster: Arc<Roster>,
     agent: AgentId,
     told: mpsc::Sender<Told>,
@@ -13,10 +17,11 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(patience: Duration) -> Self {
+    async fn new(patience: Duration) -> Self {
+        let (db, folder) = database().await;
         let (told, heard) = mpsc::channel(64);
-        let roster = Arc::new(Roster::new(patience));
-        Self { roster, agent: AgentId(fresh_id()), told, heard }
+        let roster = Arc::new(Roster::new(&Timings { agent_patience: patience, ..Timings::default() }));
+        Self { db, folder, roster, agent: AgentId(fresh_id()), told, heard }
     }
 
     fn join(&self) -> (mpsc::Receiver<Delivery>, mpsc::UnboundedSender<ToBackend>) {
@@ -34,6 +39,12 @@ impl Bench {
         (inbox, out)
     }
 
+    /// Has a command executed.
+    fn execute(&self, command: Command) -> impl Future<Output = Result<Answer, Fault>> + use<> {
+        let (db, roster, route) = (self.db.clone(), Arc::clone(&self.roster), Route::Agent(self.agent));
+        async move { roster.execute(&db, &route, command, Secrets::default()).await.result }
+    }
+
     async fn gone(&mut self) {
         while !matches!(self.heard.recv().await.unwrap(), Told::Gone(_)) {}
     }
@@ -48,6 +59,7 @@ fn command(operation: Operation, expires: Option<u64>) -> Command {
         expires_in_ms: expires,
         restore_after_ms: None,
         fence: 1,
+        leased: false,
         urgency: Urgency::Awaited,
     }
 }
@@ -61,7 +73,7 @@ fn asked(delivery: Option<Delivery>) -> Command {
 
 #[tokio::test]
 async fn whether_outlets_stay_off_is_what_the_agent_says() {
-    let bench = Bench::new(PATIENCE);
+    let bench = Bench::new(PATIENCE).await;
     let (mut inbox, out) = bench.join();
     let expired = Fault::new(FaultCode::Exec, Reason::Expired, "");
     for said in [Ok(()), Err(expired)] {
@@ -70,7 +82,8 @@ async fn whether_outlets_stay_off_is_what_the_agent_says() {
             let result = said.clone().map(|()| Answer::Done);
             out.send(ToBackend::Finished { command, result, took_ms: 0 }).unwrap();
         };
-        let (heard, ()) = tokio::join!(bench.roster.keep_off(bench.agent, Vec::new(), Vec::new()), agent);
+        let (heard, ()) =
+            tokio::join!(bench.roster.keep_off(bench.agent, Vec::new(), Vec::new(), PATIENCE), agent);
         assert_eq!(heard, said);
     }
     assert_eq!(bench.roster.in_flight(bench.agent), 0);
@@ -78,11 +91,11 @@ async fn whether_outlets_stay_off_is_what_the_agent_says() {
 
 #[tokio::test]
 async fn a_command_survives_its_session_and_keeps_its_id() {
-    let mut bench = Bench::new(PATIENCE);
+    let mut bench = Bench::new(PATIENCE).await;
     let (mut inbox, out) = bench.join();
     let sent = command(Operation::SetOutlet { to: Switch::Off }, Some(30_000));
-    let (id, agent, roster) = (sent.id, bench.agent, Arc::clone(&bench.roster));
-    let waiting = tokio::spawn(async move { roster.execute(agent, sent, Secrets::default()).await });
+    let (id, agent) = (sent.id, bench.agent);
+    let waiting = tokio::spawn(bench.execute(sent));
     assert_eq!(asked(inbox.recv().await).id, id);
     drop((inbox, out));
     bench.gone().await;
@@ -97,14 +110,12 @@ async fn a_command_survives_its_session_and_keeps_its_id() {
 
 #[tokio::test]
 async fn what_was_never_sent_expires_and_what_was_sent_is_lost() {
-    let mut bench = Bench::new(Duration::from_millis(300));
+    let mut bench = Bench::new(Duration::from_millis(300)).await;
     let write = |expires| command(Operation::SetOutlet { to: Switch::Off }, Some(expires));
-    let never = bench.roster.execute(bench.agent, write(50), Secrets::default()).await.unwrap_err();
+    let never = bench.execute(write(50)).await.unwrap_err();
     assert_eq!((never.code, never.reason), (FaultCode::Exec, Reason::AgentOffline));
     let (mut inbox, out) = bench.join();
-    let sent = write(50);
-    let (agent, roster) = (bench.agent, Arc::clone(&bench.roster));
-    let waiting = tokio::spawn(async move { roster.execute(agent, sent, Secrets::default()).await });
+    let waiting = tokio::spawn(bench.execute(write(50)));
     asked(inbox.recv().await);
     drop((inbox, out));
     bench.gone().await;
@@ -114,18 +125,18 @@ async fn what_was_never_sent_expires_and_what_was_sent_is_lost() {
 
 #[tokio::test]
 async fn a_look_does_not_wait_for_an_agent_that_is_away() {
-    let bench = Bench::new(PATIENCE);
+    let bench = Bench::new(PATIENCE).await;
     let mut look = command(Operation::ReadPower, Some(30_000));
     look.urgency = Urgency::Background;
     let begun = Instant::now();
-    let fault = bench.roster.execute(bench.agent, look, Secrets::default()).await.unwrap_err();
+    let fault = bench.execute(look).await.unwrap_err();
     assert_eq!(fault.reason, Reason::AgentOffline);
     assert!(begun.elapsed() < PATIENCE / 3);
 }
 
 #[tokio::test]
 async fn a_newer_session_ends_the_older() {
-    let bench = Bench::new(PATIENCE);
+    let bench = Bench::new(PATIENCE).await;
     let (_inbox, _out) = bench.join();
     let first = bench.roster.sitting(bench.agent).unwrap();
     let (_inbox2, _out2) = bench.join();

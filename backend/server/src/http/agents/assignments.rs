@@ -47,11 +47,15 @@ async fn assignment(
 ) -> Result<Assignment, Refused> {
     let is_own = match endpoint.agent_id {
         Some(named) => named == agent.id,
-        None => agent.group == agents::LOCAL,
+        None => endpoint.agent_group.as_deref().unwrap_or(agents::LOCAL) == agent.group,
     };
     let mut through = Vec::new();
     for connection in connections::of_endpoint(app.db.reader(), endpoint.id).await? {
-        let goes_here = connection.agent_id.map_or(is_own, |named| named == agent.id);
+        let goes_here = match (connection.agent_id, &connection.agent_group) {
+            (Some(named), _) => named == agent.id,
+            (None, Some(group)) => *group == agent.group,
+            (None, None) => is_own,
+        };
         if !goes_here {
             continue;
         }

@@ -29,6 +29,7 @@ pub async fn probe(
         endpoint_id: Some(body.0.endpoint_id),
         kind: None,
         agent_id: Some(agent.id),
+        agent_group: None,
         params: None,
         secrets: std::collections::BTreeMap::new(),
         target: None,

@@ -59,6 +59,7 @@ fn body(making: Making, pick: Option<&Pick>) -> AddConnection {
         target: Value::Object(target),
         features: Some(making.ticked.get_untracked()),
         agent_id: saved.and_then(|_| making.draft.agent_id()),
+        agent_group: None,
         feeds_complete: None,
     }
 }

@@ -89,6 +89,7 @@ fn TestStep(making: Making) -> impl IntoView {
                 endpoint_id: Some(id),
                 kind: None,
                 agent_id: making.draft.agent_id(),
+                agent_group: None,
                 params: None,
                 secrets: std::collections::BTreeMap::new(),
                 target,

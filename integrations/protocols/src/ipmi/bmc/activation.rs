@@ -25,6 +25,7 @@ impl Bmc {
         let (Some(signature), LegacyOffer::Offered) = (signature, self.profile.legacy) else {
             return vec![0xcc];
         };
+        self.tally.begun += 1;
         if user != padded(&self.profile.user) {
             self.tally.refused += 1;
             return vec![if user == [0; 16] { 0x82 } else { 0x81 }];

@@ -20,7 +20,10 @@ impl Bmc {
         let OpenRequest { tag, level, console_id, algorithms } = request;
         let offered = Suite::from_algorithms(algorithms).filter(|suite| self.profile.suites.contains(suite));
         let outcome = match offered {
-            None => Err(status::NO_CIPHER_MATCH),
+            None => {
+                self.tally.begun += 1;
+                Err(status::NO_CIPHER_MATCH)
+            }
             Some(suite) => self.begin(suite, console_id, now).ok_or(status::NO_RESOURCES),
         };
         // Before the user is known only the channel limits the level.
@@ -38,6 +41,7 @@ impl Bmc {
         if let Some(slot) = self.slots.iter().find(same) {
             return Some(slot.id);
         }
+        self.tally.begun += 1;
         let id = self.free_id(now)?;
         self.slots.push(Slot { id, touched: now, state: State::Begun { suite, console_id } });
         Some(id)

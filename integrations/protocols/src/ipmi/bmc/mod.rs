@@ -133,6 +133,8 @@ pub struct Bmc {
 /// What a BMC has seen so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
+    /// Sign-ins that were begun, however they ended; repeated packets are not counted.
+    pub begun: u64,
     /// Sessions that came to be.
     pub opened: u64,
     /// Sessions that were open at one time, at most.

@@ -1,0 +1,126 @@
+//! Groups of agents, and who of them holds a device.
+
+use rackhand_wire::{
+    api::agent::{AgentGroup, GroupPolicy},
+    id::{AgentId, EndpointId, TenantId},
+};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, Set,
+};
+use std::collections::BTreeMap;
+
+use crate::{
+    Result, Scope,
+    agents::Agent,
+    entity::{
+        agent_group::{Column, Entity, Model},
+        device_lease,
+    },
+    filter::scoped,
+    millis, now,
+    steps::parsed,
+};
+
+/// Who holds a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The agent.
+    pub agent: AgentId,
+    /// Rises whenever the holder changes: the fencing token of commands.
+    pub epoch: u64,
+}
+
+/// Lists the groups in scope: those that agents name, in their order, and those that were described.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(db: &impl ConnectionTrait, scope: &Scope, agents: &[Agent]) -> Result<Vec<AgentGroup>> {
+    let rows =
+        Entity::find().filter(scoped(scope, Column::TenantId)).order_by_asc(Column::Name).all(db).await?;
+    let mut groups: BTreeMap<String, AgentGroup> = BTreeMap::new();
+    for row in rows {
+        groups.insert(row.name.clone(), group(row)?);
+    }
+    for agent in agents {
+        let group = groups.entry(agent.group.clone()).or_insert_with(|| AgentGroup {
+            name: agent.group.clone(),
+            policy: GroupPolicy::default(),
+            members: Vec::new(),
+        });
+        if !group.members.contains(&agent.id) {
+            group.members.push(agent.id);
+        }
+    }
+    for group in groups.values_mut() {
+        let is_in = |id: &AgentId| agents.iter().any(|agent| agent.id == *id && agent.group == group.name);
+        group.members.retain(is_in);
+    }
+    groups.retain(|_, group| !group.members.is_empty());
+    Ok(groups.into_values().collect())
+}
+
+/// Describes a group.
+///
+/// # Errors
+/// When the database fails.
+pub async fn describe(db: &impl ConnectionTrait, tenant: TenantId, group: &AgentGroup) -> Result<()> {
+    let members = serde_json::to_value(&group.members)?;
+    let policy = group.policy.code().to_owned();
+    if let Some(found) = Entity::find_by_id((tenant.0, group.name.clone())).one(db).await? {
+        let mut model = found.into_active_model();
+        model.policy = Set(policy);
+        model.members = Set(members);
+        model.update(db).await?;
+    } else {
+        let model = Model { tenant_id: tenant.0, name: group.name.clone(), policy, members };
+        model.into_active_model().insert(db).await?;
+    }
+    Ok(())
+}
+
+/// Finds who holds a device.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lease(db: &impl ConnectionTrait, endpoint: EndpointId) -> Result<Option<Lease>> {
+    let row = device_lease::Entity::find_by_id(endpoint.0).one(db).await?;
+    Ok(row.map(|row| Lease {
+        agent: AgentId(row.agent_id),
+        epoch: u64::try_from(row.epoch).unwrap_or_default(),
+    }))
+}
+
+/// Counts the devices that an agent holds.
+///
+/// # Errors
+/// When the database fails.
+pub async fn held_by(db: &impl ConnectionTrait, agent: AgentId) -> Result<u64> {
+    let own = device_lease::Entity::find().filter(device_lease::Column::AgentId.eq(agent.0));
+    Ok(own.count(db).await?)
+}
+
+/// Gives a device to an agent; the epoch rises.
+///
+/// # Errors
+/// When the database fails.
+pub async fn take(db: &impl ConnectionTrait, endpoint: EndpointId, agent: AgentId) -> Result<Lease> {
+    let taken_at = millis(now());
+    let row = if let Some(found) = device_lease::Entity::find_by_id(endpoint.0).one(db).await? {
+        let epoch = found.epoch + 1;
+        let mut model = found.into_active_model();
+        model.agent_id = Set(agent.0);
+        model.epoch = Set(epoch);
+        model.taken_at = Set(taken_at);
+        model.update(db).await?
+    } else {
+        let first = device_lease::Model { endpoint_id: endpoint.0, agent_id: agent.0, epoch: 1, taken_at };
+        first.into_active_model().insert(db).await?
+    };
+    Ok(Lease { agent, epoch: u64::try_from(row.epoch).unwrap_or_default() })
+}
+
+fn group(row: Model) -> Result<AgentGroup> {
+    let members = serde_json::from_value(row.members)?;
+    Ok(AgentGroup { name: row.name, policy: parsed(row.policy)?, members })
+}

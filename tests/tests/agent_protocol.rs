@@ -1,0 +1,284 @@
+//! What the control channel takes from a peer that is not our agent.
+
+use futures::{SinkExt as _, StreamExt as _};
+use rackhand_agent::{identity, proof, sealing::SealingKey};
+use rackhand_store::Db;
+use rackhand_tests::{
+    Lab,
+    authority::{authority, database},
+    rack_of,
+};
+use rackhand_wire::{
+    agent::{Answer, BootId, Challenge, Hello, Protocols, Refusal, close},
+    id::AgentId,
+};
+use rcgen::{CertificateParams, Issuer, KeyPair, PKCS_ED25519, SanType};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
+
+type Socket = WebSocketStream<TcpStream>;
+
+/// An agent in the test's own hands.
+struct Peer {
+    id: AgentId,
+    key: KeyPair,
+    certificate: String,
+}
+
+impl Peer {
+    /// Enrols one through the API.
+    async fn enrolled(lab: &Lab, name: &str) -> Self {
+        let added = lab.post("/agents", &json!({ "name": name })).await.ok();
+        let (key, sealing) = (KeyPair::generate_for(&PKCS_ED25519).unwrap(), SealingKey::generate());
+        let ask = json!({
+            "token": added["token"], "request": identity::request(&key).unwrap(),
+            "sealing_key": sealing.public(), "host": "peer",
+        });
+        let url = format!("http://127.0.0.1:{}/agent/v1/enrol", lab.backend.port());
+        let answer = reqwest::Client::new().post(url).json(&ask).send().await.unwrap();
+        let enrolled: Value = answer.error_for_status().unwrap().json().await.unwrap();
+        let certificate = enrolled["certificate"].as_str().unwrap().to_owned();
+        let id = enrolled["agent"].as_str().unwrap().parse().unwrap();
+        Self { id, key, certificate }
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            agent: self.id,
+            boot: BootId(uuid::Uuid::now_v7()),
+            protocols: Protocols::OURS,
+            version: "9.9.9".into(),
+            host: "peer".into(),
+            kinds: BTreeMap::default(),
+        }
+    }
+
+    /// Connects and says hello, as `change` has it.
+    async fn greet(&self, lab: &Lab, change: impl FnOnce(&mut Hello, &mut Challenge)) -> (Socket, Answer) {
+        let (mut socket, mut challenge) = connect(lab).await;
+        let mut hello = self.hello();
+        change(&mut hello, &mut challenge);
+        let signed = proof::sign(&self.key, &self.certificate, &challenge, None, &hello).unwrap();
+        say(&mut socket, &serde_json::to_string(&signed).unwrap()).await;
+        let answer = serde_json::from_str(&heard(&mut socket).await.unwrap()).unwrap();
+        (socket, answer)
+    }
+
+    /// Begins a session.
+    async fn session(&self, lab: &Lab) -> Socket {
+        let (socket, answer) = self.greet(lab, |_, _| {}).await;
+        assert!(matches!(answer, Answer::Welcome { renew_only: false, .. }), "{answer:?}");
+        socket
+    }
+}
+
+async fn connect(lab: &Lab) -> (Socket, Challenge) {
+    let port = lab.backend.port();
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let (mut socket, _) = client_async(format!("ws://127.0.0.1:{port}/agent/v1/link"), stream).await.unwrap();
+    let challenge = serde_json::from_str(&heard(&mut socket).await.unwrap()).unwrap();
+    (socket, challenge)
+}
+
+async fn say(socket: &mut Socket, text: &str) {
+    socket.send(Message::text(text)).await.unwrap();
+}
+
+/// The next text; an error is the code with which it was closed.
+async fn heard(socket: &mut Socket) -> Result<String, u16> {
+    loop {
+        let next =
+            tokio::time::timeout(Duration::from_secs(10), socket.next()).await.expect("nothing is said");
+        match next {
+            Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
+            Some(Ok(Message::Close(frame))) => return Err(frame.map_or(0, |frame| frame.code.into())),
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return Err(0),
+        }
+    }
+}
+
+fn refusal(answer: &Answer) -> Option<Refusal> {
+    if let Answer::Refused { refusal, .. } = answer { Some(*refusal) } else { None }
+}
+
+/// A certificate for a key by this very authority or another one, as `change` has it.
+fn certify(issuer: &Issuer<'_, KeyPair>, peer: &Peer, change: impl FnOnce(&mut CertificateParams)) -> String {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![SanType::URI(format!("rackhand:agent:{}", peer.id).try_into().unwrap())];
+    change(&mut params);
+    params.signed_by(&peer.key, issuer).unwrap().pem()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_agent_itself_begins_its_session() {
+    let lab = Lab::bare(1).await;
+    let (mut peer, other) = (Peer::enrolled(&lab, "peer").await, Peer::enrolled(&lab, "other").await);
+    drop(peer.session(&lab).await);
+
+    let (_, answer) = peer.greet(&lab, |hello, _| hello.agent = other.id).await;
+    assert_eq!(refusal(&answer), Some(Refusal::WrongSignature), "another agent's name");
+    let (_, answer) = peer.greet(&lab, |_, challenge| challenge.nonce = "00".repeat(32)).await;
+    assert_eq!(refusal(&answer), Some(Refusal::WrongSignature), "the signature of another day");
+    let own = std::mem::replace(&mut peer.certificate, other.certificate.clone());
+    let (_, answer) = peer.greet(&lab, |hello, _| hello.agent = other.id).await;
+    assert_eq!(refusal(&answer), Some(Refusal::WrongSignature), "another agent's certificate");
+
+    let forger = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let forged = Issuer::from_params(&params, forger);
+    peer.certificate = certify(&forged, &peer, |_| {});
+    let (_, answer) = peer.greet(&lab, |_, _| {}).await;
+    assert_eq!(refusal(&answer), Some(Refusal::ForgedCertificate));
+    peer.certificate = "nonsense".into();
+    let (_, answer) = peer.greet(&lab, |_, _| {}).await;
+    assert_eq!(refusal(&answer), Some(Refusal::ForgedCertificate));
+    peer.certificate = own;
+    drop(peer.session(&lab).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_certificate_is_good_for_its_renewal_alone_and_for_ninety_days() {
+    let lab = Lab::bare(1).await;
+    let mut peer = Peer::enrolled(&lab, "peer").await;
+    let issuer = authority(&own_database(&lab).await).await;
+    let now = std::time::SystemTime::now();
+    let ended = |days: u64| {
+        let at = now - Duration::from_secs(days * 24 * 3600);
+        move |params: &mut CertificateParams| {
+            params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+            params.not_after = at.into();
+        }
+    };
+    let own = peer.certificate.clone();
+    peer.certificate = certify(&issuer, &peer, ended(91));
+    let (_, answer) = peer.greet(&lab, |_, _| {}).await;
+    assert_eq!(refusal(&answer), Some(Refusal::Expired));
+
+    peer.certificate = certify(&issuer, &peer, ended(89));
+    let (mut socket, answer) = peer.greet(&lab, |_, _| {}).await;
+    assert!(matches!(answer, Answer::Welcome { renew_only: true, .. }), "{answer:?}");
+    assert_eq!(lab.get(&format!("/agents/{}", peer.id)).await.ok()["state"], "offline", "it serves nothing");
+    let next = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let renew = json!({"frame": "renew", "request": identity::request(&next).unwrap()});
+    say(&mut socket, &renew.to_string()).await;
+    let given: Value = serde_json::from_str(&heard(&mut socket).await.unwrap()).unwrap();
+    assert_eq!(given["frame"], "certificate");
+
+    // Both keys count until the new one was used, so that no crash in between strands the agent.
+    let renewed =
+        Peer { id: peer.id, key: next, certificate: given["certificate"].as_str().unwrap().to_owned() };
+    peer.certificate = own;
+    drop(peer.session(&lab).await);
+    drop(renewed.session(&lab).await);
+    let (_, answer) = peer.greet(&lab, |_, _| {}).await;
+    assert_eq!(
+        refusal(&answer),
+        Some(Refusal::Revoked),
+        "the old key ends with the first use of the new one"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_meet_at_the_newest_that_both_speak() {
+    let lab = Lab::bare(1).await;
+    let peer = Peer::enrolled(&lab, "peer").await;
+    let (_, answer) = peer.greet(&lab, |hello, _| hello.protocols = Protocols { oldest: 1, newest: 7 }).await;
+    assert!(matches!(answer, Answer::Welcome { protocol: 1, .. }), "{answer:?}");
+    let (_, answer) = peer.greet(&lab, |hello, _| hello.protocols = Protocols { oldest: 2, newest: 7 }).await;
+    let Answer::Refused { refusal: Refusal::Protocol, message } = answer else { panic!("{answer:?}") };
+    assert!(message.contains("2 to 7") && message.contains("1 to 1"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_ends_the_session_and_nothing_else() {
+    let lab = Lab::bare(1).await;
+    let peer = Peer::enrolled(&lab, "peer").await;
+    for nonsense in ["", "{}", "[1]", r#"{"frame":"hold"}"#, r#"{"frame":"finished","command":"x"}"#, "\u{0}"]
+    {
+        let mut socket = peer.session(&lab).await;
+        say(&mut socket, nonsense).await;
+        assert_eq!(heard(&mut socket).await, Err(close::MALFORMED), "{nonsense:?}");
+    }
+    let mut socket = peer.session(&lab).await;
+    socket.send(Message::binary(vec![0; 16])).await.unwrap();
+    assert_eq!(heard(&mut socket).await, Err(close::MALFORMED), "binary");
+    let mut socket = peer.session(&lab).await;
+    // The server may hang up before all of it has left.
+    socket.send(Message::text("x".repeat(3 * 1024 * 1024))).await.ok();
+    assert!(heard(&mut socket).await.is_err(), "too large");
+    for hello in ["", "{}", "null"] {
+        let (mut socket, _) = connect(&lab).await;
+        say(&mut socket, hello).await;
+        let answer: Answer = serde_json::from_str(&heard(&mut socket).await.unwrap()).unwrap();
+        assert_eq!(refusal(&answer), Some(Refusal::Protocol), "{hello:?}");
+    }
+    let mut socket = peer.session(&lab).await;
+    say(&mut socket, r#"{"frame":"teleport","to":"mars"}"#).await;
+    say(&mut socket, r#"{"frame":"hold","number":5}"#).await;
+    assert_eq!(
+        heard(&mut socket).await.unwrap(),
+        r#"{"frame":"held","number":5}"#,
+        "newer frames are passed over"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_gets_no_credentials_and_answers_no_commands_of_others() {
+    let (lab, agent, _relay) = Lab::behind_an_agent(rack_of(1)).await;
+    let peer = Peer::enrolled(&lab, "peer").await;
+    let mut socket = peer.session(&lab).await;
+    let devices = lab.get("/endpoints").await.ok();
+    let device = devices["items"][0]["id"].as_str().unwrap();
+    say(&mut socket, &json!({"frame": "need_secrets", "endpoint": device}).to_string()).await;
+    // What is answered comes in order: nothing was, before this.
+    say(&mut socket, r#"{"frame":"hold","number":1}"#).await;
+    assert_eq!(heard(&mut socket).await.unwrap(), r#"{"frame":"held","number":1}"#);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    say(&mut socket, r#"{"frame":"hold","number":2}"#).await;
+    assert_eq!(heard(&mut socket).await.unwrap(), r#"{"frame":"held","number":2}"#);
+
+    // It claims to have done what the other agent is doing.
+    lab.machine("srv-01").change_bmc_faults(|faults| faults.link.delay = Duration::from_millis(400));
+    let job = lab.start_power("srv-01", json!({"action": "off"})).await;
+    let id = job["id"].as_str().unwrap();
+    let path = format!("/jobs/{id}");
+    lab.wait_until("a step is under way", async |lab: &Lab| {
+        !lab.get(&path).await.ok()["steps"].as_array().unwrap().is_empty()
+    })
+    .await;
+    for command in commands(&lab, id).await {
+        let done = json!({"frame": "finished", "command": command, "result": {"Ok": {"answer": "done"}}, "took_ms": 1});
+        say(&mut socket, &done.to_string()).await;
+    }
+    lab.machine("srv-01").change_bmc_faults(|faults| faults.link.delay = Duration::ZERO);
+    let job = lab.finish(id).await;
+    assert_eq!((&job["state"], lab.machine("srv-01").is_on()), (&json!("succeeded"), false), "{job:#}");
+    drop(agent);
+}
+
+/// The database of a backend, which a test may read because it owns the master key.
+async fn own_database(lab: &Lab) -> Db {
+    database(lab.backend.folder(), &lab.backend.database()).await
+}
+
+/// The commands of a job, read from the database as nobody else can.
+async fn commands(lab: &Lab, job: &str) -> Vec<String> {
+    use sea_orm::{ConnectionTrait as _, Statement};
+    let db = own_database(lab).await;
+    let engine = db.reader().get_database_backend();
+    let job: uuid::Uuid = job.parse().unwrap();
+    let text = match engine {
+        sea_orm::DbBackend::Postgres => "SELECT command_id FROM step WHERE job_id = $1",
+        _ => "SELECT command_id FROM step WHERE job_id = ?",
+    };
+    let rows =
+        db.reader().query_all_raw(Statement::from_sql_and_values(engine, text, [job.into()])).await.unwrap();
+    rows.iter()
+        .filter_map(|row| row.try_get::<Option<uuid::Uuid>>("", "command_id").unwrap())
+        .map(|id| id.to_string())
+        .collect()
+}

@@ -1,0 +1,134 @@
+//! Two agents that reach the same devices, of which one goes away.
+
+use rackhand_simulators::world::{EffectKind, Machine};
+use rackhand_tests::{Lab, Line, Relay, SCALE, agent::Agent};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// A rack that two agents reach, each over a line of its own; the first is preferred.
+struct Site {
+    lab: Lab,
+    agents: [Agent; 2],
+    lines: [Relay; 2],
+}
+
+impl Site {
+    async fn new(servers: u16) -> Self {
+        let mut lab = Lab::bare(servers).await;
+        let port = lab.backend.port();
+        let mut agents = Vec::new();
+        let mut lines = Vec::new();
+        for name in ["one", "two"] {
+            let line = Relay::start(([127, 0, 0, 1], port).into(), Duration::ZERO).await;
+            agents.push(Agent::of(&lab, &json!({"name": name, "group": "pair"}), line.port).await);
+            lines.push(line);
+        }
+        for agent in &mut agents {
+            agent.run();
+            agent.online(&lab).await;
+        }
+        lab.wire(&json!({"agent_group": "pair"})).await;
+        let (Ok(agents), Ok(lines)) = (agents.try_into(), lines.try_into()) else { panic!() };
+        Self { lab, agents, lines }
+    }
+
+    /// Starts a job and waits until the machine has felt it.
+    async fn begin(&self, server: &str, body: Value, felt: impl Fn(&Machine) -> bool) -> String {
+        let job = self.lab.start_power(server, body).await;
+        let machine = self.lab.machine(server);
+        self.lab.wait_until("the machine has felt it", async |_: &Lab| felt(&machine)).await;
+        job["id"].as_str().unwrap().to_owned()
+    }
+}
+
+fn state(job: &Value) -> &str {
+    job["state"].as_str().unwrap_or_default()
+}
+
+/// How often it was switched off, on and reset.
+fn transitions(machine: &Machine) -> (usize, usize, usize) {
+    let count = |what| machine.count(&what);
+    (count(EffectKind::PoweredOff), count(EffectKind::PoweredOn), count(EffectKind::Reset))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_agent_takes_over_and_nothing_happens_twice() {
+    let mut site = Site::new(1).await;
+    let machine = site.lab.machine("srv-01");
+    for round in 0..10 {
+        // Whoever holds the device goes away in the middle of a cycle, killed and cut off by turns.
+        let before = transitions(&machine);
+        let job = site
+            .begin("srv-01", json!({"action": "cycle"}), |machine| transitions(machine).0 > before.0)
+            .await;
+        let gone = usize::from(site.lab.holder_is(&site.agents[1].id).await);
+        let begun = Instant::now();
+        if round % 2 == 0 {
+            site.agents[gone].kill();
+        } else {
+            site.lines[gone].set(Line::Silent);
+        }
+        let other = site.agents[1 - gone].id.clone();
+        site.lab
+            .wait_until("the other one holds the device", async |lab: &Lab| lab.holder_is(&other).await)
+            .await;
+        // Ten seconds at 1/20, with room for a busy machine.
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(10).mul_f64(SCALE) * 3, "round {round}: {took:?}");
+        let job = site.lab.finish(&job).await;
+        assert_eq!(state(&job), "succeeded", "round {round}: {job:#}");
+        assert!(machine.is_on());
+        let after = transitions(&machine);
+        assert_eq!((after.0 - before.0, after.1 - before.1), (1, 1), "round {round}: {job:#}");
+        if round % 2 == 0 {
+            site.agents[gone].run();
+        } else {
+            site.lines[gone].set(Line::Cut);
+            site.lines[gone].set(Line::Whole);
+        }
+        site.agents[gone].online(&site.lab).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_is_sent_once_although_its_agent_goes_away() {
+    let mut site = Site::new(1).await;
+    let machine = site.lab.machine("srv-01");
+    for round in 0..10 {
+        let before = transitions(&machine);
+        let job = site.lab.start_power("srv-01", json!({"action": "reset"})).await;
+        tokio::time::sleep(Duration::from_millis(round * 7)).await;
+        let gone = usize::from(site.lab.holder_is(&site.agents[1].id).await);
+        site.agents[gone].kill();
+        let job = site.lab.finish(job["id"].as_str().unwrap()).await;
+        let resets = transitions(&machine).2 - before.2;
+        match state(&job) {
+            "succeeded" => assert_eq!(resets, 1, "round {round}: {job:#}"),
+            "indeterminate" => assert!(resets <= 1, "round {round}: {job:#}"),
+            other => panic!("round {round}: {other}: {job:#}"),
+        }
+        site.agents[gone].run();
+        site.agents[gone].online(&site.lab).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn off_by_the_outlets_stays_off_when_the_agent_that_cut_comes_back() {
+    let mut site = Site::new(1).await;
+    let machine = site.lab.machine("srv-01");
+    let forced = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"});
+    let cut = |machine: &Machine| {
+        machine.effects().iter().any(|effect| matches!(effect.what, EffectKind::FeedCut { .. }))
+    };
+    let job = site.begin("srv-01", forced, cut).await;
+    let gone = usize::from(site.lab.holder_is(&site.agents[1].id).await);
+    site.agents[gone].kill();
+    let job = site.lab.finish(&job).await;
+    assert_eq!(state(&job), "succeeded", "{job:#}");
+    assert!(!machine.is_on());
+    site.agents[gone].run();
+    site.agents[gone].online(&site.lab).await;
+    // Longer than any cut may last before its agent undoes it.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!machine.is_on(), "an agent undid what was proven off");
+}
