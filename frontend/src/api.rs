@@ -82,6 +82,19 @@ pub async fn post_once<B: Serialize, T: DeserializeOwned>(
     decode(&intent.post(path.to_owned(), encode_body(body)).await?)
 }
 
+/// Sends a changing request and gives its answer as text; what is posted is meant once.
+pub async fn exchange(
+    intent: Intent,
+    method: Method,
+    path: String,
+    body: Option<String>,
+) -> Result<String, Problem> {
+    match body {
+        Some(body) if method == Method::POST => intent.post(path, body).await,
+        body => send(method, path, body, None).await,
+    }
+}
+
 /// Posts nothing; the answer does not matter.
 pub async fn poke(path: &str) -> Result<(), Problem> {
     send(Method::POST, path.to_owned(), None, None).await.map(drop)
@@ -103,7 +116,7 @@ pub fn encode(value: &str) -> String {
 }
 
 /// Bodies are plain structs with text keys, which always serialise; the API refuses an empty one.
-fn encode_body<B: Serialize>(body: &B) -> String {
+pub fn encode_body<B: Serialize>(body: &B) -> String {
     serde_json::to_string(body).unwrap_or_default()
 }
 

@@ -1,10 +1,12 @@
 //! Sending a form: busy while it is under way, each refusal at its field, the rest in one note.
 
+use gloo_net::http::Method;
 use leptos::{prelude::*, task::spawn_local};
 use rackhand_wire::api::problem::Problem;
+use serde::{Serialize, de::DeserializeOwned};
 use std::pin::Pin;
 
-use crate::api::Intent;
+use crate::api::{self, Intent};
 
 /// The state of one form's sending. Copy; lives with the form.
 #[derive(Clone, Copy)]
@@ -56,6 +58,42 @@ impl Submit {
         self.drive(Box::pin(async move { work.await.map(done).err() }));
     }
 
+    /// Posts `body`, as the same deed as long as it is the same, and calls `done` with the answer.
+    pub fn post<T>(self, path: impl Into<String>, body: &impl Serialize, done: impl FnOnce(T) + 'static)
+    where
+        T: DeserializeOwned + 'static,
+    {
+        self.exchange(Method::POST, path.into(), Some(api::encode_body(body)), read(done));
+    }
+
+    /// Changes what stands at `path` and calls `done` with it as it is now.
+    pub fn patch<T>(self, path: impl Into<String>, body: &impl Serialize, done: impl FnOnce(T) + 'static)
+    where
+        T: DeserializeOwned + 'static,
+    {
+        self.exchange(Method::PATCH, path.into(), Some(api::encode_body(body)), read(done));
+    }
+
+    /// Asks for something that needs no more than its path: the answer does not matter.
+    pub fn ask(self, method: Method, path: String, done: impl FnOnce() + 'static) {
+        let done = move |_: &str| {
+            done();
+            Ok(())
+        };
+        self.exchange(method, path, None, Box::new(done));
+    }
+
+    /// Not generic: compiled once for every form that sends one request.
+    fn exchange(self, method: Method, path: String, body: Option<String>, done: Done) {
+        let intent = self.intent;
+        self.drive(Box::pin(async move {
+            match api::exchange(intent, method, path, body).await {
+                Ok(text) => done(&text).err(),
+                Err(problem) => Some(problem),
+            }
+        }));
+    }
+
     /// Not generic: compiled once for every form.
     fn drive(self, work: Pin<Box<dyn Future<Output = Option<Problem>>>>) {
         if self.busy.get_untracked() {
@@ -72,6 +110,13 @@ impl Submit {
             }
         });
     }
+}
+
+/// Takes the text of an answer.
+type Done = Box<dyn FnOnce(&str) -> Result<(), Problem>>;
+
+fn read<T: DeserializeOwned + 'static>(done: impl FnOnce(T) + 'static) -> Done {
+    Box::new(move |text| api::decode(text).map(done))
 }
 
 /// What is wrong with one part of a list is shown at the list: `tags[0]` at `tags`.

@@ -16,6 +16,7 @@ mod m20261125_200000_audit_head;
 mod m20261125_210000_dark_since;
 mod m20261125_220000_remote_agents;
 mod m20261125_223000_agent_groups;
+mod m20261125_230000_agent_log;
 
 /// Every step, in order.
 pub struct Migrator;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_210000_dark_since::Migration),
             Box::new(m20261125_220000_remote_agents::Migration),
             Box::new(m20261125_223000_agent_groups::Migration),
+            Box::new(m20261125_230000_agent_log::Migration),
         ]
     }
 }

@@ -6,6 +6,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a broken page stops the test")]
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
+#[path = "browser/agents.rs"]
+mod agents;
 #[path = "browser/fields.rs"]
 mod fields;
 #[path = "browser/outage.rs"]

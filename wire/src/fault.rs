@@ -125,6 +125,8 @@ macro_rules! reasons {
 reasons! {
     /// Silence.
     NoAnswer => "The device does not answer",
+    /// The host says that nobody listens there.
+    PortClosed => "Nothing listens on this port of the device",
     /// The command was sent and its answer never came.
     AnswerLost => "The command was sent but its answer was lost",
     /// No such account.

@@ -99,7 +99,7 @@ impl Field {
 /// How a field is entered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "Loose")]
 pub enum Input {
     /// Plain text of at most so many bytes.
     Text {
@@ -131,6 +131,37 @@ pub enum Input {
     Check,
     /// An outlet of the endpoint: picked from the outlets that the device listed, or typed.
     Outlet,
+}
+
+/// An input with whatever belongs to any of them: read in one go, where reading each kind for itself would
+/// cost the browser 12 kB.
+#[derive(Deserialize)]
+struct Loose {
+    r#type: String,
+    #[serde(default)]
+    min: i64,
+    #[serde(default)]
+    max: i64,
+    #[serde(default)]
+    options: Vec<Choice>,
+}
+
+impl TryFrom<Loose> for Input {
+    type Error = &'static str;
+
+    fn try_from(loose: Loose) -> Result<Self, Self::Error> {
+        let size = |number: i64| usize::try_from(number).map_err(|_| "not a size");
+        Ok(match loose.r#type.as_str() {
+            "text" => Self::Text { max: size(loose.max)? },
+            "host" => Self::Host,
+            "number" => Self::Number { min: loose.min, max: loose.max },
+            "secret" => Self::Secret { min: size(loose.min)?, max: size(loose.max)? },
+            "choice" => Self::Choice { options: loose.options },
+            "check" => Self::Check,
+            "outlet" => Self::Outlet,
+            _ => return Err("an unknown input"),
+        })
+    }
 }
 
 /// One option.
@@ -185,5 +216,29 @@ impl FieldError {
     pub fn under(mut self, parent: &str) -> Self {
         self.field = format!("{parent}.{}", self.field);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_input_is_read_as_it_was_written() {
+        for input in [
+            Input::Text { max: 60 },
+            Input::Host,
+            Input::Number { min: -1, max: 65535 },
+            Input::Secret { min: 8, max: 20 },
+            Input::Choice { options: vec![Choice::new("2c", "Version 2c")] },
+            Input::Check,
+            Input::Outlet,
+        ] {
+            let text = serde_json::to_string(&input).unwrap();
+            assert_eq!(serde_json::from_str::<Input>(&text).unwrap(), input, "{text}");
+        }
+        for text in [r#"{"type":"wheel"}"#, r#"{"type":"text","max":-1}"#, "{}"] {
+            assert!(serde_json::from_str::<Input>(text).is_err(), "{text}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use wasm_bindgen_cli_support::Bindgen;
+use wasm_bindgen_cli_support::{Bindgen, Output};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "wasm-release";
@@ -168,9 +168,10 @@ fn assemble(root: &Path, dist: &Path, wasm: &Path) -> Result<usize> {
         total += write(&dist.join(&name), bytes)?;
         Ok(name)
     };
+    let glue = shortened(&mut output);
     let wasm = put("app", "wasm", &output.wasm_mut().emit_wasm())?;
     let start = format!("\n__wbg_init({{ module_or_path: new URL(\"{wasm}\", import.meta.url) }});\n");
-    let app = put("app", "js", (output.js().to_owned() + &start).as_bytes())?;
+    let app = put("app", "js", (glue + &start).as_bytes())?;
     let sheet = put("style", "css", styles(root)?.as_bytes())?;
     let theme = put("theme", "js", &fs::read(style.join("theme.js"))?)?;
     let favicon = put("favicon", "svg", &fs::read(style.join("favicon.svg"))?)?;
@@ -184,6 +185,38 @@ fn assemble(root: &Path, dist: &Path, wasm: &Path) -> Result<usize> {
         .replace("{{icons}}", &icons(&style)?);
     total += write(&dist.join("index.html"), page.as_bytes())?;
     Ok(total)
+}
+
+/// Gives what wasm and glue call each other short names, and takes the comments out of the glue: the hashes
+/// in the names alone are a kilobyte that nothing compresses.
+fn shortened(output: &mut Output) -> String {
+    let mut glue = plain(output.js());
+    let module = output.wasm_mut();
+    let imports = module.imports.iter_mut().map(|import| &mut import.name);
+    let exports = module.exports.iter_mut().map(|export| &mut export.name);
+    let mut names: Vec<&mut String> = imports.chain(exports).filter(|name| is_made_up(name)).collect();
+    // A name that begins with another one goes first.
+    names.sort_by(|one, other| other.cmp(one));
+    for (at, name) in names.into_iter().enumerate() {
+        let short = format!("${at}");
+        glue = glue.replace(name.as_str(), &short);
+        *name = short;
+    }
+    glue
+}
+
+fn is_made_up(name: &str) -> bool {
+    ["__wbg_", "__wbindgen_", "wasm_bindgen__"].iter().any(|start| name.starts_with(start))
+}
+
+/// JavaScript without doc comments and indentation.
+fn plain(glue: &str) -> String {
+    let mut parts = glue.split("/**");
+    let mut code = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        code.push_str(part.split_once("*/").map_or(part, |(_, rest)| rest));
+    }
+    code.lines().map(str::trim_start).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// Joins tokens, base, every part by name, and last the widths, which overrule the parts.

@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    agents::{Authority, Roster, Route, Told, Via, members},
+    agents::{Authority, Roster, Route, Told, Via, members, presence},
     config::Config,
     http::limit::Limits,
     live::Live,
@@ -43,6 +43,8 @@ pub struct App {
     pub setup_token: Mutex<Option<String>>,
     /// Guards against guessing.
     pub limits: Limits,
+    /// What agents were refused for lately.
+    pub refusals: presence::Refusals,
     /// When it started.
     pub started: Instant,
     settings: RwLock<InstallationSettings>,
@@ -79,11 +81,13 @@ impl App {
             embedded,
             setup_token: Mutex::new(setup_token),
             limits: Limits::default(),
+            refusals: presence::Refusals::default(),
             started: Instant::now(),
             settings: RwLock::new(settings),
         });
         tokio::spawn(listen(Arc::clone(&app), inbox));
         tokio::spawn(crate::agents::keep_seen(Arc::clone(&app)));
+        tokio::spawn(presence::miss(Arc::clone(&app)));
         crate::work::start(&app).await?;
         Ok(app)
     }
@@ -169,19 +173,25 @@ async fn embed(
 async fn listen(app: Arc<App>, mut inbox: mpsc::Receiver<Told>) {
     while let Some(told) = inbox.recv().await {
         match told {
-            Told::Hello(hello) => app.live.tell(Object::Agent, hello.agent),
+            Told::Hello(hello) => {
+                app.live.tell(Object::Agent, hello.agent);
+                presence::came(&app, hello.agent).await;
+            }
             Told::Gone(agent) => {
                 if let Err(error) = agents::seen(app.db.writer(), &[agent]).await {
                     tracing::error!(%error, %agent, "could not note that an agent went away");
                 }
                 app.live.tell(Object::Agent, agent);
+                presence::went(&app, agent);
             }
-            Told::Restored { agent, cut, result } => match crate::work::restored(&app, cut, result).await {
-                Ok(()) => app.roster.tell(agent, ToAgent::Noted { cuts: vec![cut] }).await,
-                Err(error) => {
-                    tracing::error!(%error, %cut, "could not note that an agent restored an outlet");
+            Told::Restored { agent, cut, result } => {
+                match crate::work::restored(&app, agent, cut, result).await {
+                    Ok(()) => app.roster.tell(agent, ToAgent::Noted { cuts: vec![cut] }).await,
+                    Err(error) => {
+                        tracing::error!(%error, %cut, "could not note that an agent restored an outlet");
+                    }
                 }
-            },
+            }
             Told::Dark { agent, cuts } => {
                 let app = Arc::clone(&app);
                 tokio::spawn(async move { crate::agents::settle(&app, agent, cuts).await });

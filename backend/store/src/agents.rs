@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 use rackhand_wire::{
     agent::Hello,
-    id::{AgentId, SiteId, TenantId},
+    api::server::OnlyAgent,
+    id::{AgentId, ServerId, SiteId, TenantId},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RelationDef, Set,
 };
 use std::collections::BTreeMap;
 
@@ -155,6 +156,7 @@ pub async fn add(db: &impl ConnectionTrait, new: New<'_>) -> Result<Agent> {
         revoked_at: None,
         copies_at: None,
         source_ip: None,
+        told_online: false,
     };
     let added = model.into_active_model().insert(db).await;
     let taken = |error| Error::unique(error, "name", "There is an agent of this name already.");
@@ -333,6 +335,60 @@ pub async fn copies(db: &impl ConnectionTrait, id: AgentId) -> Result<()> {
     Ok(())
 }
 
+/// Notes that people are told of an agent's presence; says whether they were told the contrary before.
+///
+/// # Errors
+/// When the database fails.
+pub async fn tell_presence(db: &impl ConnectionTrait, id: AgentId, online: bool) -> Result<bool> {
+    let model = ActiveModel { told_online: Set(online), ..Default::default() };
+    let turned = Condition::all()
+        .add(Column::Id.eq(id.0))
+        .add(Column::ToldOnline.eq(!online))
+        .add(Column::Embedded.eq(false));
+    Ok(Entity::update_many().set(model).filter(turned).exec(db).await?.rows_affected > 0)
+}
+
+/// Lists the agents that people were told are online.
+///
+/// # Errors
+/// When the database fails.
+pub async fn told_online(db: &impl ConnectionTrait) -> Result<Vec<AgentId>> {
+    let ids = Entity::find().select_only().column(Column::Id).filter(Column::ToldOnline.eq(true));
+    let ids: Vec<uuid::Uuid> = ids.into_tuple().all(db).await?;
+    Ok(ids.into_iter().map(AgentId).collect())
+}
+
+/// Finds the remote agent through which every path to a server goes, if there is just one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn only_of(db: &impl ConnectionTrait, server: ServerId) -> Result<Option<OnlyAgent>> {
+    let device: RelationDef = connection::Entity::belongs_to(endpoint::Entity)
+        .from(connection::Column::EndpointId)
+        .to(endpoint::Column::Id)
+        .into();
+    let paths: Vec<(Option<uuid::Uuid>, Option<String>, Option<uuid::Uuid>)> = connection::Entity::find()
+        .select_only()
+        .column(connection::Column::AgentId)
+        .column(connection::Column::AgentGroup)
+        .column(endpoint::Column::AgentId)
+        .join(JoinType::InnerJoin, device)
+        .filter(connection::Column::ServerId.eq(server.0))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let through = |(own, group, of_device): (Option<uuid::Uuid>, Option<String>, Option<uuid::Uuid>)| {
+        own.or_else(|| of_device.filter(|_| group.is_none()))
+    };
+    let mut through = paths.into_iter().map(through);
+    let Some(Some(first)) = through.next() else { return Ok(None) };
+    if through.any(|other| other != Some(first)) {
+        return Ok(None);
+    }
+    let found = Entity::find_by_id(first).filter(Column::Embedded.eq(false)).one(db).await?;
+    Ok(found.map(|agent| OnlyAgent { id: AgentId(agent.id), name: agent.name }))
+}
+
 /// Notes what an agent said of itself.
 ///
 /// # Errors
@@ -363,17 +419,12 @@ pub async fn seen(db: &impl ConnectionTrait, ids: &[AgentId]) -> Result<()> {
     Ok(())
 }
 
-/// Counts the endpoints that an agent serves; those without an agent belong to the group `local`.
+/// Counts the endpoints that an agent serves.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn endpoints(db: &impl ConnectionTrait, agent: &Agent) -> Result<u64> {
-    let own = endpoint::Column::AgentId.eq(agent.id.0);
-    let mut which = Condition::any().add(own);
-    if agent.group == LOCAL {
-        which = which.add(endpoint::Column::AgentId.is_null());
-    }
-    Ok(endpoint::Entity::find().filter(which).count(db).await?)
+    Ok(endpoint::Entity::find().filter(crate::endpoints::reached_by(agent.id.0)).count(db).await?)
 }
 
 fn agent(model: Model) -> Agent {

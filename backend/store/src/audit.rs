@@ -190,7 +190,7 @@ fn hash(row: &Model) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn record(row: Model) -> AuditRecord {
+pub(crate) fn record(row: Model) -> AuditRecord {
     AuditRecord {
         seq: u64::try_from(row.seq).unwrap_or_default(),
         at: from_millis(row.at),

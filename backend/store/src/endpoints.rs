@@ -13,7 +13,8 @@ use rackhand_wire::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Set,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
+    sea_query::{Expr, ExprTrait},
 };
 use serde_json::Value;
 use std::{
@@ -141,6 +142,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
             }
             Term::Token(key, value) => match key.as_str() {
                 "kind" => Condition::all().add(Column::Kind.is_in(value.split(','))),
+                "agent" => reached_by(page::id(value)?),
                 "status" => Condition::all().add(Column::Status.eq(value.as_str())),
                 _ => return Err(Error::Field(page::unknown_token(key))),
             },
@@ -162,6 +164,30 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
         shown(row, connections)
     });
     Ok(Page { items: items.collect(), next: page.next })
+}
+
+/// What an agent serves: devices that name it or its group, `local` when they name none, and those of
+/// connections that do.
+pub(crate) fn reached_by(agent: uuid::Uuid) -> Condition {
+    let group = || {
+        let of = agent::Entity::find().select_only().column(agent::Column::GroupName);
+        of.filter(agent::Column::Id.eq(agent)).into_query()
+    };
+    let local = Expr::val(agents::LOCAL).in_subquery(group());
+    let by_group = Condition::any()
+        .add(Column::AgentGroup.in_subquery(group()))
+        .add(Condition::all().add(Column::AgentGroup.is_null()).add(local));
+    let connected = Condition::any().add(connection::Column::AgentId.eq(agent)).add(
+        Condition::all()
+            .add(connection::Column::AgentId.is_null())
+            .add(connection::Column::AgentGroup.in_subquery(group())),
+    );
+    let of = connection::Entity::find().select_only().column(connection::Column::EndpointId);
+    let through = of.filter(connected).into_query();
+    Condition::any()
+        .add(Column::AgentId.eq(agent))
+        .add(Condition::all().add(Column::AgentId.is_null()).add(by_group))
+        .add(Column::Id.in_subquery(through))
 }
 
 /// What changes in an endpoint; absent values stay.

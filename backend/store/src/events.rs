@@ -5,7 +5,7 @@ use rackhand_wire::{
         event::{Event, Severity},
         page::{ListQuery, Page},
     },
-    id::{EndpointId, EventId, JobId, ServerId, TenantId},
+    id::{AgentId, EndpointId, EventId, JobId, ServerId, TenantId},
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
@@ -37,6 +37,8 @@ pub struct New {
     pub endpoint_id: Option<EndpointId>,
     /// The job.
     pub job_id: Option<JobId>,
+    /// The agent.
+    pub agent_id: Option<AgentId>,
 }
 
 /// Adds an event.
@@ -62,11 +64,12 @@ pub async fn add(db: &impl ConnectionTrait, tenant: TenantId, new: New) -> Resul
         server_name,
         endpoint_id: new.endpoint_id.map(|id| id.0),
         job_id: new.job_id.map(|id| id.0),
+        agent_id: new.agent_id.map(|id| id.0),
     };
     Ok(event(model.into_active_model().insert(db).await?))
 }
 
-/// Lists events, newest first. Tokens: `server:ID`, `endpoint:ID`, `job:ID`, `severity:alarm`, `kind:power`.
+/// Lists events, newest first. Tokens: `server:ID`, `endpoint:ID`, `agent:ID`, `job:ID`, `severity:alarm`, `kind:power`.
 ///
 /// # Errors
 /// A field error for a bad query.
@@ -92,6 +95,7 @@ fn condition(term: &Term) -> Result<Condition> {
         Term::Token(key, value) => match key.as_str() {
             "server" => Condition::all().add(Column::ServerId.eq(page::id(value)?)),
             "endpoint" => Condition::all().add(Column::EndpointId.eq(page::id(value)?)),
+            "agent" => Condition::all().add(Column::AgentId.eq(page::id(value)?)),
             "job" => Condition::all().add(Column::JobId.eq(page::id(value)?)),
             "severity" => Condition::all().add(Column::Severity.eq(value.as_str())),
             "kind" => Condition::all().add(Column::Kind.starts_with(value.as_str())),
@@ -100,7 +104,7 @@ fn condition(term: &Term) -> Result<Condition> {
     })
 }
 
-fn event(row: Model) -> Event {
+pub(crate) fn event(row: Model) -> Event {
     Event {
         id: EventId(row.id),
         at: from_millis(row.at),
@@ -115,6 +119,7 @@ fn event(row: Model) -> Event {
         server_id: row.server_id.map(ServerId),
         server_name: row.server_name,
         endpoint_id: row.endpoint_id.map(EndpointId),
+        agent_id: row.agent_id.map(AgentId),
         job_id: row.job_id.map(JobId),
     }
 }

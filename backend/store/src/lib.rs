@@ -12,6 +12,7 @@ mod postgres;
 mod time;
 
 pub mod agent_groups;
+pub mod agent_log;
 pub mod agent_tokens;
 pub mod agents;
 pub mod audit;

@@ -454,6 +454,7 @@ async fn server(db: &impl ConnectionTrait, row: Model) -> Result<Server> {
         feeds_complete: row.feeds_complete,
         fallback_enabled: row.fallback_enabled,
         maintenance: row.maintenance,
+        only_agent: crate::agents::only_of(db, id).await?,
         active_job_id: active.get(&row.id).copied(),
         version: u64::try_from(row.version).unwrap_or_default(),
         created_at: from_millis(row.created_at),

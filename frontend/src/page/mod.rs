@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod agents;
+mod confirm;
 pub mod devices;
 pub mod endpoint;
 pub mod gate;
@@ -10,3 +11,4 @@ pub mod search;
 pub mod server;
 pub mod servers;
 pub mod settings;
+mod sites;

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use rackhand_wire::{Descriptor, Fault, FieldError, Secrets, Timings};
+use rackhand_wire::{Descriptor, Fault, FieldError, Secrets, Timings, api::agent::Transport};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -38,6 +38,9 @@ pub trait Integration: Send + Sync {
     /// The address that must be unique per agent, so that one device is not added twice.
     fn address(&self, params: &Value) -> Option<String>;
 
+    /// The packets that an agent exchanges with the device, for whoever keeps the firewall between them.
+    fn flow(&self, params: &Value) -> Option<Flow>;
+
     /// Opens the device. Must not block on the network where it can be put off to the first request.
     ///
     /// # Errors
@@ -56,6 +59,17 @@ pub struct Opening<'a> {
     pub pinned: Option<&'a str>,
     /// All durations.
     pub timings: &'a Timings,
+}
+
+/// Where an agent sends its packets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flow {
+    /// Address or name of the device.
+    pub host: String,
+    /// What carries them.
+    pub transport: Transport,
+    /// The device's port.
+    pub port: u16,
 }
 
 /// What a pasted text means.

@@ -14,6 +14,6 @@ pub mod check;
 pub mod conformance;
 
 pub use endpoint::{Device, Endpoint};
-pub use integration::{Integration, Opening, Suggestion};
+pub use integration::{Flow, Integration, Opening, Suggestion};
 pub use perform::perform;
 pub use place::Place;

@@ -148,7 +148,7 @@ async fn a_closed_port_is_told_and_shortens_nothing() {
     drop(sim);
     let bmc = open(at, Entry::default()).await;
     let (fault, took) = timed(&*bmc).await;
-    assert_eq!((fault.code, fault.reason), (FaultCode::Unreach, Reason::NoAnswer));
+    assert_eq!((fault.code, fault.reason), (FaultCode::Unreach, Reason::PortClosed));
     assert!(fault.detail.contains("port closed"), "{fault}");
     assert_in_time(took);
 }

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AgentId, SiteId};
+use super::{endpoint::EndpointState, server::ServerBrief};
+use crate::id::{AgentId, ConnectionId, EndpointId, SiteId};
 
 /// A process that touches devices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub struct Agent {
     pub group: String,
     /// Where it stands.
     pub site_id: Option<SiteId>,
+    /// Name of that place.
+    pub site_name: Option<String>,
     /// Is it there?
     pub state: AgentState,
     /// It is part of a backend: it cannot be removed, revoked or enrolled.
@@ -29,6 +32,8 @@ pub struct Agent {
     pub source_ip: Option<String>,
     /// Its software.
     pub version: String,
+    /// Its software is older than the backend's.
+    pub is_outdated: bool,
     /// Kinds of device that it knows.
     pub kinds: Vec<String>,
     /// Endpoints that it serves.
@@ -169,4 +174,97 @@ pub struct Enrolment {
     pub expires_at: Option<DateTime<Utc>>,
     /// What to run on the agent's machine.
     pub command: String,
+}
+
+/// A device that an agent serves, for all its servers or for some.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Assignment {
+    /// The device.
+    pub endpoint_id: EndpointId,
+    /// Its name.
+    pub name: String,
+    /// Its integration.
+    pub kind: String,
+    /// Address shown in lists.
+    pub address: Option<String>,
+    /// How it was at the last look.
+    pub state: EndpointState,
+    /// Connections that go through this agent.
+    pub connections: Vec<AssignedConnection>,
+}
+
+/// A connection that goes through an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AssignedConnection {
+    /// Id.
+    pub id: ConnectionId,
+    /// `IPMI 10.0.0.7`, `Outlet 7 on pdu-a`.
+    pub label: String,
+    /// The server.
+    pub server: ServerBrief,
+}
+
+/// Tries whether an agent reaches a device; answered by a job whose result is a `TestResult`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ProbeFromAgent {
+    /// The device.
+    pub endpoint_id: EndpointId,
+}
+
+/// What firewalls on the way must let through, from the present configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Firewall {
+    /// How agent and server find each other: `reverse_tls`, the agent dials out.
+    pub mode: String,
+    /// For firewalls that let answers through by themselves.
+    pub stateful: Vec<FirewallRule>,
+    /// For those that do not: the same, each with its way back.
+    pub stateless: Vec<FirewallRule>,
+}
+
+/// One rule of a firewall before the agent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FirewallRule {
+    /// As the agent sees it.
+    pub direction: Direction,
+    /// Who sends.
+    pub from: String,
+    /// From which ports: `623`, `1024-65535`.
+    pub from_port: String,
+    /// To whom.
+    pub to: String,
+    /// To which ports.
+    pub port: String,
+    /// Over what.
+    pub protocol: Transport,
+    /// What for.
+    pub purpose: String,
+}
+
+/// Where packets go, as an agent sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Away from it.
+    Out,
+    /// Towards it.
+    In,
+}
+
+/// What carries packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
 }

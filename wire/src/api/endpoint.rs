@@ -170,8 +170,52 @@ pub struct TestResult {
     pub fault: Option<Fault>,
     /// What a success leaves unproven, in a sentence: a test only reads.
     pub unproven: Option<String>,
+    /// Route, port, protocol and credentials, each for itself and in this order.
+    pub stages: Vec<Stage>,
     /// Round trip as the agent saw it, in milliseconds.
     pub took_ms: u64,
+}
+
+/// One thing that must be right before a device answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Stage {
+    /// Which.
+    pub of: StageName,
+    /// How it stands.
+    pub state: StageState,
+    /// The fault, or what stands in the way of an answer; empty when there is nothing to say.
+    pub detail: String,
+}
+
+/// What must be right before a device answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum StageName {
+    /// There is a way to its address.
+    Route,
+    /// Something listens there.
+    Port,
+    /// It speaks what is expected.
+    Protocol,
+    /// It lets the agent in.
+    Credentials,
+}
+
+/// How a stage stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum StageState {
+    /// Right.
+    Ok,
+    /// Wrong.
+    Failed,
+    /// An earlier stage stands in the way.
+    NotReached,
+    /// Nothing that came back tells.
+    NotKnown,
 }
 
 /// Outlets of an endpoint as last read, with the servers that they feed.

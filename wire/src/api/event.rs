@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{EndpointId, EventId, JobId, ServerId};
+use crate::id::{AgentId, EndpointId, EventId, JobId, ServerId};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct Event {
     pub server_name: Option<String>,
     /// The endpoint.
     pub endpoint_id: Option<EndpointId>,
+    /// The agent.
+    pub agent_id: Option<AgentId>,
     /// The job.
     pub job_id: Option<JobId>,
 }

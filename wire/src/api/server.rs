@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{JobId, ServerId, SiteId},
+    id::{AgentId, JobId, ServerId, SiteId},
     power::{Confidence, PowerFlag, PowerValue, ServerPower},
 };
 
@@ -86,12 +86,24 @@ pub struct Server {
     pub fallback_enabled: bool,
     /// Power actions are refused: someone works on it.
     pub maintenance: bool,
+    /// The one remote agent through which every path goes; absent when there are others.
+    pub only_agent: Option<OnlyAgent>,
     /// The job that is under way.
     pub active_job_id: Option<JobId>,
     /// Rises with each change of configuration; send it back to refuse lost updates.
     pub version: u64,
     /// When added.
     pub created_at: DateTime<Utc>,
+}
+
+/// The only agent that reaches a machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OnlyAgent {
+    /// Id.
+    pub id: AgentId,
+    /// Name.
+    pub name: String,
 }
 
 /// Adds a machine.

@@ -16,6 +16,7 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{
     admit::{self, Admitted, Refused},
+    presence,
     session::Session,
 };
 use crate::app::App;
@@ -33,7 +34,9 @@ pub async fn serve(
     source_ip: Option<String>,
 ) {
     let patience = app.timings().dead_after;
-    let greeted = tokio::time::timeout(patience, greet(&app, &mut socket, &mut stream, binding)).await;
+    let greeted =
+        tokio::time::timeout(patience, greet(&app, &mut socket, &mut stream, binding, source_ip.as_deref()))
+            .await;
     let Ok(Some(greeted)) = greeted else {
         end(socket, close::SILENT).await;
         return;
@@ -77,6 +80,7 @@ async fn greet(
     socket: &mut actix_ws::Session,
     stream: &mut AggregatedMessageStream,
     binding: Option<TlsBinding>,
+    source: Option<&str>,
 ) -> Option<Result<Admitted, Refused>> {
     let mut nonce = [0_u8; 32];
     getrandom::fill(&mut nonce).ok()?;
@@ -94,10 +98,14 @@ async fn greet(
                 };
                 let binding = binding.map(|binding| binding.0);
                 let admitted = admit::admit(app, &signed, &nonce, binding).await;
-                return Some(match admitted {
+                let seated = match admitted {
                     Ok(admitted) => seat(app, admitted).await,
                     refused => refused,
-                });
+                };
+                if let Err((refusal, message)) = &seated {
+                    presence::refused(app, &signed, *refusal, message, source).await;
+                }
+                return Some(seated);
             }
             Ok(AggregatedMessage::Ping(bytes)) => socket.pong(&bytes).await.ok()?,
             Ok(AggregatedMessage::Pong(_)) => {}
@@ -118,6 +126,7 @@ async fn seat(app: &App, admitted: Admitted) -> Result<Admitted, Refused> {
     if let Err(error) = agents::copies(app.db.writer(), agent).await {
         tracing::error!(%error, %agent, "could not note that an agent has copies");
     }
+    presence::copied(app, agent).await;
     app.roster.part(agent, close::REPLACED);
     if app.roster.counts_as_fight(agent) {
         let why =

@@ -6,6 +6,7 @@
 mod admit;
 mod authority;
 mod line;
+pub mod presence;
 mod roster;
 mod route;
 mod session;

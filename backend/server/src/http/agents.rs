@@ -1,9 +1,19 @@
 //! Agents: added, enrolled, replaced, revoked.
 
+mod assignments;
+mod firewall;
+mod log;
+mod probe;
+
+pub use assignments::*;
+pub use firewall::*;
+pub use log::*;
+pub use probe::*;
+
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use chrono::TimeDelta;
 use rackhand_agent::proof::key_name;
-use rackhand_store::{Tx, agent_groups, agent_tokens, agents, now};
+use rackhand_store::{Scope, Tx, agent_groups, agent_tokens, agents, now, sites};
 use rackhand_wire::{
     agent::close,
     api::{
@@ -283,7 +293,13 @@ async fn shown(app: &App, agent: agents::Agent) -> Result<Agent, Refused> {
     };
     let heard = silence.and_then(|silence| TimeDelta::from_std(silence).ok()).map(|silence| now() - silence);
     let identity = agent.identity.as_ref();
+    let site_name = match agent.site_id {
+        Some(site) => Some(sites::get(app.db.reader(), &Scope::provider(), site).await?.name),
+        None => None,
+    };
     Ok(Agent {
+        site_name,
+        is_outdated: is_older(&agent.version, env!("CARGO_PKG_VERSION")),
         endpoints: agents::endpoints(app.db.reader(), &agent).await?,
         holds: agent_groups::held_by(app.db.reader(), agent.id).await?,
         in_flight: app.roster.in_flight(agent.id),
@@ -310,4 +326,23 @@ async fn shown(app: &App, agent: agents::Agent) -> Result<Agent, Refused> {
         copies_at: agent.copies_at,
         created_at: agent.created_at,
     })
+}
+
+/// Compares versions by their numbers. One that tells none is not called old.
+fn is_older(theirs: &str, ours: &str) -> bool {
+    let numbers = |version: &str| -> Option<Vec<u64>> {
+        version.split(['-', '+']).next()?.split('.').map(|part| part.parse().ok()).collect()
+    };
+    numbers(theirs).zip(numbers(ours)).is_some_and(|(theirs, ours)| theirs < ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_older;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(is_older("0.9.0", "0.10.0") && is_older("1.2.3", "1.2.4-rc1"));
+        assert!(!is_older("0.10.0", "0.9.0") && !is_older("1.0.0", "1.0.0") && !is_older("", "1.0.0"));
+    }
 }

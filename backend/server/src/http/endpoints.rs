@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{agents::Via, app::App, audit, work};
 
-/// Lists endpoints. Tokens of `q`: `kind:snmp_pdu`, any of several kinds as `kind:snmp_pdu,ipmi`, and `status:failing`.
+/// Lists endpoints. Tokens of `q`: `kind:snmp_pdu`, any of several kinds as `kind:snmp_pdu,ipmi`, `status:failing` and `agent:ID`.
 #[utoipa::path(tag = "endpoints", params(ListQuery), responses((status = 200, body = Page<Endpoint>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[get("/endpoints")]
 pub async fn list(
@@ -234,10 +234,24 @@ pub async fn test(
     once: Once,
     body: Body<TestEndpoint>,
 ) -> Result<HttpResponse, Refused> {
-    let Body(asked) = body;
+    try_out(app, caller, once, body.0, None).await
+}
+
+/// Begins a test; `from` names the agent that a person chose for it.
+///
+/// # Errors
+/// Every wrong field.
+pub async fn try_out(
+    app: web::Data<App>,
+    caller: Caller,
+    once: Once,
+    asked: TestEndpoint,
+    from: Option<&str>,
+) -> Result<HttpResponse, Refused> {
     let trial = trial(&app, &caller, asked.clone()).await?;
     let host = trial.params.get("host").and_then(Value::as_str).unwrap_or_default();
-    let title = format!("Test {} {host}", kinds::find("kind", &trial.kind)?.descriptor().title);
+    let from = from.map(|agent| format!(" from {agent}")).unwrap_or_default();
+    let title = format!("Test {} {host}{from}", kinds::find("kind", &trial.kind)?.descriptor().title);
     let new = jobs::New {
         tenant: caller.tenant,
         kind: JobKind::EndpointTest,

@@ -35,6 +35,7 @@ use super::{
         people::list_tokens, people::add_token, people::remove_token,
         places::list_sites, places::view_site, places::add_site, places::change_site, places::remove_site,
         agent_groups::list, agent_groups::describe, agents::list, agents::view, agents::add, agents::change, agents::replace, agents::revoke, agents::remove,
+        agents::log, agents::assignments, agents::probe, agents::firewall,
         kinds::list, kinds::suggest,
         servers::list, servers::tally, servers::view, servers::add, servers::change, servers::remove,
         connections::list, connections::add, connections::change, connections::remove,

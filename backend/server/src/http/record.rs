@@ -64,7 +64,7 @@ pub async fn cancel_job(
     Ok(HttpResponse::Accepted().insert_header(("location", format!("/api/v1/jobs/{id}"))).json(job))
 }
 
-/// Lists events, newest first. Tokens of `q`: `server:ID`, `endpoint:ID`, `job:ID`, `severity:alarm`, `kind:power`.
+/// Lists events, newest first. Tokens of `q`: `server:ID`, `endpoint:ID`, `agent:ID`, `job:ID`, `severity:alarm`, `kind:power`.
 #[utoipa::path(tag = "events", params(ListQuery), responses((status = 200, body = Page<Event>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[get("/events")]
 pub async fn list_events(

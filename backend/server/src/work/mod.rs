@@ -19,7 +19,7 @@ use rackhand_store::{events, jobs, steps};
 use rackhand_wire::{
     Fault,
     api::{event::Severity, job::JobKind, live::Object},
-    id::{CommandId, EndpointId, JobId, TenantId},
+    id::{AgentId, CommandId, EndpointId, JobId, TenantId},
 };
 use std::{
     collections::HashMap,
@@ -123,7 +123,12 @@ async fn perform(app: &Arc<App>, job: JobId, cancel: watch::Receiver<bool>) -> r
 ///
 /// # Errors
 /// When the database fails.
-pub async fn restored(app: &App, cut: CommandId, result: Result<(), Fault>) -> rackhand_store::Result<()> {
+pub async fn restored(
+    app: &App,
+    agent: AgentId,
+    cut: CommandId,
+    result: Result<(), Fault>,
+) -> rackhand_store::Result<()> {
     let Some(step) = steps::find_by_command(app.db.reader(), cut).await? else {
         tracing::warn!(%cut, ?result, "an agent dealt with the cut of a job that nobody remembers");
         return Ok(());
@@ -145,6 +150,7 @@ pub async fn restored(app: &App, cut: CommandId, result: Result<(), Fault>) -> r
         severity: Some(severity),
         message,
         job_id: Some(step.job),
+        agent_id: Some(agent),
         server: work.job.server.map(|server| (server.id, server.name)),
         ..Default::default()
     };

@@ -1,5 +1,6 @@
 //! Tries an endpoint before or after it is saved.
 
+use rackhand_domain::stages::{Heard, stages};
 use rackhand_store::{Result, fresh_id, jobs, steps};
 use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Operation, Reason, Role, Secrets,
@@ -40,7 +41,7 @@ pub async fn perform(app: &App, work: &jobs::Work) -> Result<()> {
     let trial = lock(&app.engine.trials).remove(&job);
     let Some(trial) = trial else {
         let fault = Fault::new(FaultCode::Exec, Reason::Interrupted, "start the test again");
-        return end(app, job, Err(fault), 0).await;
+        return end(app, job, Err((fault, Heard::Nothing)), 0).await;
     };
     let progress = jobs::Progress { state: Some(JobState::Running), begins: true, ..Default::default() };
     jobs::progress(app.db.writer(), job, progress).await?;
@@ -59,12 +60,15 @@ struct Found {
     unproven: Option<String>,
 }
 
-async fn look(app: &App, job: JobId, trial: &Trial) -> Result<std::result::Result<Found, Fault>> {
+/// A fault, and whether the device had answered before.
+type Missed = (Fault, Heard);
+
+async fn look(app: &App, job: JobId, trial: &Trial) -> Result<std::result::Result<Found, Missed>> {
     let mut found = Found::default();
     match ask(app, job, 1, trial, Operation::Identify, "Ask the device what it is").await? {
         Ok(Answer::Identity(identity)) => found.identity = Some(identity),
         Ok(_) => {}
-        Err(fault) => return Ok(Err(fault)),
+        Err(fault) => return Ok(Err((fault, Heard::Nothing))),
     }
     let kind = rackhand_agent::catalogue::find(&trial.kind);
     let feeds = kind.is_some_and(|kind| kind.descriptor().role == Role::Feed);
@@ -87,7 +91,7 @@ async fn look(app: &App, job: JobId, trial: &Trial) -> Result<std::result::Resul
             });
         }
         Ok(_) => {}
-        Err(fault) => return Ok(Err(fault)),
+        Err(fault) => return Ok(Err((fault, Heard::Before))),
     }
     Ok(Ok(found))
 }
@@ -145,10 +149,10 @@ async fn ask(
     Ok(answer)
 }
 
-async fn end(app: &App, job: JobId, found: std::result::Result<Found, Fault>, took_ms: u64) -> Result<()> {
+async fn end(app: &App, job: JobId, found: std::result::Result<Found, Missed>, took_ms: u64) -> Result<()> {
     let (state, reason, summary) = match &found {
         Ok(_) => (JobState::Succeeded, "done".to_owned(), "The device answered.".to_owned()),
-        Err(fault) => (JobState::Failed, fault.code.code().to_owned(), format!("{fault}.")),
+        Err((fault, _)) => (JobState::Failed, fault.code.code().to_owned(), format!("{fault}.")),
     };
     let result = match found {
         Ok(found) => TestResult {
@@ -157,9 +161,11 @@ async fn end(app: &App, job: JobId, found: std::result::Result<Found, Fault>, to
             reading: found.reading,
             fault: None,
             unproven: found.unproven,
+            stages: stages(Ok(()), Heard::Before),
             took_ms,
         },
-        Err(fault) => TestResult {
+        Err((fault, heard)) => TestResult {
+            stages: stages(Err(&fault), heard),
             identity: None,
             outlets: Vec::new(),
             reading: None,

@@ -26,6 +26,7 @@ pub struct Model {
     pub revoked_at: Option<i64>,
     pub copies_at: Option<i64>,
     pub source_ip: Option<String>,
+    pub told_online: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -17,6 +17,7 @@ pub struct Model {
     pub server_name: Option<String>,
     pub endpoint_id: Option<Uuid>,
     pub job_id: Option<Uuid>,
+    pub agent_id: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -77,7 +77,10 @@ pub fn event_line(event: &Event) -> impl IntoView + use<> {
         (Some(job), _, _) => format!("/jobs/{job}"),
         (None, Some(server), _) => format!("/servers/{server}"),
         (None, None, Some(endpoint)) => format!("/devices/{endpoint}"),
-        (None, None, None) => "/activity".to_owned(),
+        (None, None, None) => match event.agent_id {
+            Some(agent) => format!("/agents/{agent}"),
+            None => "/activity".to_owned(),
+        },
     };
     let at = event.at;
     let server = event.server_name.clone();

@@ -9,14 +9,16 @@ use rackhand_wire::api::{
 
 use super::{Task, form::ChangeDevice};
 use crate::{
-    api,
     form::Submit,
     live,
-    page::endpoint::{Found, TestPanel},
+    page::{
+        confirm::{Deed, Question},
+        endpoint::{Found, TestPanel},
+    },
     part::{
-        button::{Button, Kind},
+        button::Button,
         callout::ProblemNote,
-        dialog::{Dialog, Side},
+        dialog::{Dialog, Side, open_for},
         toast,
     },
 };
@@ -24,19 +26,8 @@ use crate::{
 /// Holds the dialogs; one opens when `task` names it.
 #[component]
 pub fn Dialogs(task: RwSignal<Option<Task>>, kinds: Vec<Integration>) -> impl IntoView {
-    let open = RwSignal::new(false);
     let submit = Submit::new();
-    Effect::new(move |_| {
-        if task.with(Option::is_some) {
-            submit.problem.set(None);
-            open.set(true);
-        }
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            task.set(None);
-        }
-    });
+    let open = open_for(task);
     let title = Signal::derive(move || match task.get() {
         Some(Task::Change(endpoint)) => format!("Change {}", endpoint.name),
         Some(Task::Test(endpoint)) => format!("Test {}", endpoint.name),
@@ -44,15 +35,26 @@ pub fn Dialogs(task: RwSignal<Option<Task>>, kinds: Vec<Integration>) -> impl In
         None => String::new(),
     });
     let kinds = StoredValue::new(kinds);
-    let body = move || match task.get_untracked() {
-        Some(Task::Change(endpoint)) => {
-            let kind = kinds
-                .with_value(|kinds| kinds.iter().find(|kind| kind.descriptor.kind == endpoint.kind).cloned());
-            kind.map(|kind| view! { <ChangeDevice endpoint kind open submit/> }).into_any()
+    let body = move || {
+        submit.problem.set(None);
+        match task.get_untracked() {
+            Some(Task::Change(endpoint)) => {
+                let kind = kinds.with_value(|kinds| {
+                    kinds.iter().find(|kind| kind.descriptor.kind == endpoint.kind).cloned()
+                });
+                kind.map(|kind| view! { <ChangeDevice endpoint kind open submit/> }).into_any()
+            }
+            Some(Task::Test(endpoint)) => view! { <TestDevice endpoint open submit/> }.into_any(),
+            Some(Task::Remove(endpoint)) => {
+                let (id, deed) = (endpoint.id, removal(&endpoint));
+                let on_done = Callback::new(move |()| {
+                    toast::done(format!("{} removed", endpoint.name));
+                    live::announce(Object::Endpoint, id);
+                });
+                view! { <Question deed open on_done/> }.into_any()
+            }
+            None => ().into_any(),
         }
-        Some(Task::Test(endpoint)) => view! { <TestDevice endpoint open submit/> }.into_any(),
-        Some(Task::Remove(endpoint)) => view! { <RemoveDevice endpoint open submit/> }.into_any(),
-        None => ().into_any(),
     };
     view! { <Dialog open title side=Side::Middle busy=submit.busy>{body()}</Dialog> }
 }
@@ -88,36 +90,13 @@ fn TestDevice(endpoint: Endpoint, open: RwSignal<bool>, submit: Submit) -> impl 
     }
 }
 
-#[component]
-fn RemoveDevice(endpoint: Endpoint, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
-    let (id, name, used) = (endpoint.id, endpoint.name.clone(), endpoint.connections);
+/// What is lost with a device, or why it has to stay.
+fn removal(endpoint: &Endpoint) -> Deed {
+    let used = endpoint.connections;
     let refusal =
         (used > 0).then(|| format!("{used} connections use it: remove them from their servers first."));
-    let text = refusal.clone().unwrap_or_else(|| {
-        "Rackhand forgets its address and credentials. The device itself keeps running as it is.".to_owned()
-    });
-    let gone = name.clone();
-    let go = Callback::new(move |()| {
-        let gone = gone.clone();
-        submit.run(async move { api::delete(&format!("endpoints/{id}")).await }, move |()| {
-            open.try_set(false);
-            toast::done(format!("{gone} removed"));
-            live::announce(Object::Endpoint, id);
-        });
-    });
-    view! {
-        <div class="dialog-body"><p>{text}</p><ProblemNote problem=submit.problem/></div>
-        <footer class="dialog-foot">
-            <span class="push"></span>
-            <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
-            <Button
-                label=format!("Remove {name}")
-                kind=Kind::Danger
-                icon="trash"
-                refusal=Signal::stored(refusal)
-                busy=submit.busy
-                on_click=go
-            />
-        </footer>
-    }
+    let lost = "Rackhand forgets its address and credentials. The device itself keeps running as it is.";
+    let consequence = refusal.as_deref().unwrap_or(lost);
+    let path = format!("endpoints/{}", endpoint.id);
+    Deed { refusal: refusal.clone(), ..Deed::remove(&endpoint.name, consequence, path) }
 }

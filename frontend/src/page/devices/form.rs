@@ -9,7 +9,6 @@ use rackhand_wire::api::{
 use serde_json::Value;
 
 use crate::{
-    api,
     draw::live,
     form::Submit,
     live,
@@ -87,14 +86,11 @@ fn Rest(draft: Draft, submit: Submit) -> impl IntoView {
 fn AddFoot(draft: Draft, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
     let add = Callback::new(move |()| {
         let body = draft.add();
-        submit.run(
-            async move { api::post_once::<_, Endpoint>(submit.intent, "endpoints", &body).await },
-            move |endpoint| {
-                open.try_set(false);
-                toast::done(format!("{} added", endpoint.name));
-                live::announce(Object::Endpoint, endpoint.id);
-            },
-        );
+        submit.post("endpoints", &body, move |endpoint: Endpoint| {
+            open.try_set(false);
+            toast::done(format!("{} added", endpoint.name));
+            live::announce(Object::Endpoint, endpoint.id);
+        });
     });
     view! {
         <footer class="dialog-foot">
@@ -125,18 +121,15 @@ pub fn ChangeDevice(
             agent_id: Some(draft.agent_id()),
             agent_group: None,
             params: Some(draft.params()),
-            secrets: draft.secrets().into_iter().map(|(name, value)| (name, Some(value))).collect(),
+            secrets: draft.changed_secrets(),
             accept_identity: false,
             version: Some(version),
         };
-        submit.run(
-            async move { api::patch::<_, Endpoint>(&format!("endpoints/{id}"), &body).await },
-            move |endpoint| {
-                open.try_set(false);
-                toast::done(format!("{} saved", endpoint.name));
-                live::announce(Object::Endpoint, endpoint.id);
-            },
-        );
+        submit.patch(format!("endpoints/{id}"), &body, move |endpoint: Endpoint| {
+            open.try_set(false);
+            toast::done(format!("{} saved", endpoint.name));
+            live::announce(Object::Endpoint, endpoint.id);
+        });
     });
     view! {
         <div class="dialog-body">

@@ -63,6 +63,15 @@ impl Draft {
         self.kind.with_value(|kind| self.values.secrets(&kind.descriptor.endpoint_fields))
     }
 
+    /// The secrets that are filled in, as a change: those that are not stay.
+    pub fn changed_secrets(self) -> std::collections::BTreeMap<String, Option<String>> {
+        let mut changed = std::collections::BTreeMap::new();
+        for (name, value) in self.secrets() {
+            changed.insert(name, Some(value));
+        }
+        changed
+    }
+
     /// The request that adds it.
     pub fn add(self) -> AddEndpoint {
         AddEndpoint {
@@ -122,20 +131,30 @@ pub fn NameField(draft: Draft, submit: Submit, prefix: &'static str) -> impl Int
     }
 }
 
-/// Draws the choice of the agent that reaches the device. Agents that do not know the kind are told apart.
+/// Draws the choice of the agent that reaches the device: of those that know the kind, and the one that does
+/// it now.
 #[component]
 pub fn AgentField(agent: RwSignal<String>, kind: Kind, #[prop(into)] default: String) -> impl IntoView {
     let agents =
         load::<Page<Agent>>(|| Some("agents?limit=500".to_owned()), |change| change.object == Object::Agent);
+    let present = agent.get_untracked();
+    let all = move || agents.value.get().map(|page| page.items).unwrap_or_default();
+    let knows = StoredValue::new(kind.agents);
+    let knows = move |agent: &Agent| knows.with_value(|knows| knows.contains(&agent.id));
     let options = Signal::derive(move || {
-        let known = agents.value.get().map(|page| page.items).unwrap_or_default();
-        let named = known.iter().map(|agent| (agent.id.to_string(), agent_words(agent, &kind)));
+        let fits = |agent: &Agent| knows(agent) || agent.id.to_string() == present;
+        let named = all().into_iter().filter(fits).map(|agent| (agent.id.to_string(), agent_words(&agent)));
         std::iter::once((String::new(), default.clone())).chain(named).collect::<Vec<_>>()
     });
-    view! { <SelectField label="Agent" name="agent_id" value=agent options/> }
+    let error = Signal::derive(move || {
+        let online: Vec<_> = all().into_iter().filter(|agent| agent.state == AgentState::Online).collect();
+        let none = !online.is_empty() && !online.iter().any(knows);
+        none.then(|| "No agent that is online knows this kind in this version: upgrade the agent.".to_owned())
+    });
+    view! { <SelectField label="Agent" name="agent_id" value=agent options error/> }
 }
 
-fn agent_words(agent: &Agent, kind: &Kind) -> String {
+fn agent_words(agent: &Agent) -> String {
     let state = match agent.state {
         AgentState::Online => "",
         AgentState::Late => ", late",
@@ -143,6 +162,5 @@ fn agent_words(agent: &Agent, kind: &Kind) -> String {
         AgentState::Waiting => ", not enrolled yet",
         AgentState::Revoked => ", revoked",
     };
-    let old = if kind.agents.contains(&agent.id) { "" } else { ", must be upgraded to know this kind" };
-    format!("{}{state}{old}", agent.name)
+    format!("{}{state}", agent.name)
 }

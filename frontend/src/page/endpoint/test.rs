@@ -4,7 +4,7 @@ use gloo_timers::future::TimeoutFuture;
 use leptos::{html, prelude::*};
 use rackhand_wire::{
     api::{
-        endpoint::{TestEndpoint, TestResult},
+        endpoint::{Stage, StageName, StageState, TestEndpoint, TestResult},
         job::Job,
         problem::Problem,
     },
@@ -21,6 +21,7 @@ use crate::{
         button::{Button, Size},
         callout::Callout,
         connection_card::identity_words,
+        icon::Icon,
     },
     time,
 };
@@ -116,6 +117,38 @@ fn under(mut problem: Problem, prefix: &str) -> Problem {
 }
 
 fn verdict(result: TestResult) -> AnyView {
+    let stages: Vec<_> = result.stages.clone().into_iter().map(stage).collect();
+    view! {
+        {outcome(result)}
+        <ul class="evidence">{stages}</ul>
+    }
+    .into_any()
+}
+
+fn stage(stage: Stage) -> AnyView {
+    let name = match stage.of {
+        StageName::Route => "Route",
+        StageName::Port => "Port",
+        StageName::Protocol => "Protocol",
+        StageName::Credentials => "Credentials",
+    };
+    let (word, icon, tone) = match stage.state {
+        StageState::Ok => ("ok", "check", Some(Tone::On)),
+        StageState::Failed => ("failed", "x", Some(Tone::Danger)),
+        StageState::NotReached => ("not reached", "minus", None),
+        StageState::NotKnown => ("not known", "state-unknown", None),
+    };
+    view! {
+        <li data-tone=tone.map(Tone::word)>
+            <Icon name=icon/>
+            <span>{name} " " <span class="meta">{stage.detail}</span></span>
+            <span class="says">{word}</span>
+        </li>
+    }
+    .into_any()
+}
+
+fn outcome(result: TestResult) -> AnyView {
     if let Some(fault) = result.fault {
         let text = format!("Fault: {}. Nothing was changed on the device.", fault.code.code());
         return view! { <Callout title=fault.to_string() text tone=Tone::Danger icon="x"/> }.into_any();

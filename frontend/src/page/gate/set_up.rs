@@ -5,7 +5,6 @@ use rackhand_wire::api::session::{Session, Setup};
 
 use super::Gate;
 use crate::{
-    api,
     draw::live,
     form::Submit,
     part::{
@@ -34,7 +33,7 @@ pub fn SetUpPage() -> impl IntoView {
             name: name.get_untracked().trim().to_owned(),
             password: password.get_untracked(),
         };
-        submit.run(async move { api::post::<_, Session>("setup", &body).await }, move |session| {
+        submit.post("setup", &body, move |session: Session| {
             // The used token must not stay in the history.
             route::replace("/servers");
             session::welcome(session);

@@ -5,7 +5,6 @@ use rackhand_wire::api::session::{Session, SignIn};
 
 use super::Gate;
 use crate::{
-    api,
     form::Submit,
     part::{
         button::{Button, Kind, Size},
@@ -25,7 +24,7 @@ pub fn SignInPage() -> impl IntoView {
         event.prevent_default();
         let body =
             SignIn { name: name.get_untracked().trim().to_owned(), password: password.get_untracked() };
-        submit.run(async move { api::post::<_, Session>("session", &body).await }, session::welcome);
+        submit.post::<Session>("session", &body, session::welcome);
     };
     view! {
         <Gate title="Sign in">

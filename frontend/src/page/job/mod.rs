@@ -1,5 +1,6 @@
 //! One job: its steps as they happen, what it rests on, how to end it.
 
+use gloo_net::http::Method;
 use leptos::prelude::*;
 use rackhand_wire::api::{
     job::{Job, JobKind, JobState, Proof},
@@ -8,7 +9,6 @@ use rackhand_wire::api::{
 };
 
 use crate::{
-    api,
     draw::live,
     form::Submit,
     held::Held,
@@ -250,7 +250,7 @@ fn Cancel(job: Held<Job>, load: Load<Job>) -> impl IntoView {
     });
     let go = Callback::new(move |()| {
         let path = format!("jobs/{}/cancel", job.with_untracked(|job| job.id));
-        submit.run(async move { api::poke(&path).await }, move |()| {
+        submit.ask(Method::POST, path, move || {
             open.try_set(false);
             toast::done("The job is ending");
             load.again.try_run(());

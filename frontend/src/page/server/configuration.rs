@@ -1,5 +1,6 @@
 //! The connections of the server, its settings, its removal.
 
+use gloo_net::http::Method;
 use leptos::{prelude::*, task::spawn_local};
 use rackhand_wire::{
     Role,
@@ -23,6 +24,7 @@ use crate::{
     draw::live,
     held::Held,
     load::faces,
+    page::confirm::{Confirm, Deed},
     part::{
         button::{Button, Kind, Size},
         callout::ProblemNote,
@@ -44,7 +46,7 @@ use crate::{
 #[component]
 pub fn Configuration(scene: Scene) -> impl IntoView {
     let editing = RwSignal::new(None::<Connection>);
-    let removing = RwSignal::new(None::<Connection>);
+    let removing = RwSignal::new(None::<Deed>);
     let add = Callback::new(move |()| scene.adding.set(true));
     let shape = || view! { <Skeleton lines=4/> }.into_any();
     let draw = move |page: Held<Page<Connection>>| {
@@ -72,6 +74,9 @@ pub fn Configuration(scene: Scene) -> impl IntoView {
     view! {
         <div class="row">
             <h2>"Connections"</h2>
+            {live(move || scene.server.with(|server| server.only_agent.clone()).map(|only| view! {
+                <span class="meta">"Only agent " <a href=format!("/agents/{}", only.id)>{only.name}</a> " reaches this server."</span>
+            }))}
             <span class="meta only-wide">"Controllers are tried first, in this order; all outlets are one group behind them"</span>
             <span class="push"></span>
             <Button label="Add connection".to_owned() kind=Kind::Primary icon="plus" refusal=Signal::derive(crate::live::refusal) on_click=add/>
@@ -79,7 +84,10 @@ pub fn Configuration(scene: Scene) -> impl IntoView {
         {faces(scene.connections, shape, draw)}
         <Settings scene/>
         <EditConnection scene editing/>
-        <RemoveConnection scene removing/>
+        <Confirm asked=removing on_done=Callback::new(move |()| {
+            toast::done("Connection removed");
+            scene.again.try_run(());
+        })/>
     }
 }
 
@@ -95,7 +103,7 @@ fn one(
     connection: Connection,
     scene: Scene,
     editing: RwSignal<Option<Connection>>,
-    removing: RwSignal<Option<Connection>>,
+    removing: RwSignal<Option<Deed>>,
 ) -> AnyView {
     let label = format!("Actions for {}", connection.label);
     let whole = connection.clone();
@@ -105,7 +113,7 @@ fn one(
             Item::new("Change", "pencil", move || editing.set(Some(edit.clone()))),
             Item::new("Accept the identity", "shield", move || accept_identity(&accept, scene))
                 .help("After the device was replaced: the one that answers now is trusted"),
-            Item::new("Remove", "trash", move || removing.set(Some(remove.clone()))).caution(),
+            Item::new("Remove", "trash", move || removing.set(Some(removal(&remove, scene)))).caution(),
         ]
     };
     view! {
@@ -138,53 +146,18 @@ fn accept_identity(connection: &Connection, scene: Scene) {
     });
 }
 
-/// Asks before a connection goes, and says what is lost.
-#[component]
-fn RemoveConnection(scene: Scene, removing: RwSignal<Option<Connection>>) -> impl IntoView {
-    let open = RwSignal::new(false);
-    let submit = crate::form::Submit::new();
-    Effect::new(move |_| {
-        if removing.with(Option::is_some) {
-            open.set(true);
-        }
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            removing.set(None);
-        }
-    });
-    let label = Signal::derive(move || {
-        removing.with(|gone| gone.as_ref().map(|gone| gone.label.clone()).unwrap_or_default())
-    });
-    let loss = move || match removing.with(|gone| gone.as_ref().map(|gone| gone.role)) {
-        Some(Role::Controller) => {
+/// Says what is lost with a connection.
+fn removal(connection: &Connection, scene: Scene) -> Deed {
+    let consequence = match connection.role {
+        Role::Controller => {
             "Its address and credentials are forgotten, and the state of the machine can no longer be read through it."
         }
-        Some(Role::Feed) => {
+        Role::Feed => {
             "The device itself stays. Falling back to the outlets is off until someone confirms again that the rest feed all supplies."
         }
-        None => "",
     };
-    let go = Callback::new(move |()| {
-        let Some(gone) = removing.get_untracked() else { return };
-        let path = scene.path(&format!("/connections/{}", gone.id));
-        submit.run(async move { api::delete(&path).await }, move |()| {
-            open.try_set(false);
-            toast::done(format!("{} removed", gone.label));
-            scene.again.try_run(());
-        });
-    });
-    let title = Signal::derive(move || format!("Remove {}", label.get()));
-    view! {
-        <Dialog open title side=Side::Narrow busy=submit.busy>
-            <div class="dialog-body"><p>{live(loss)}</p><ProblemNote problem=submit.problem/></div>
-            <footer class="dialog-foot">
-                <span class="push"></span>
-                <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
-                <Button label=title kind=Kind::Danger icon="trash" busy=submit.busy on_click=go/>
-            </footer>
-        </Dialog>
-    }
+    let path = scene.path(&format!("/connections/{}", connection.id));
+    Deed::remove(&connection.label, consequence, path)
 }
 
 #[component]
@@ -256,7 +229,7 @@ fn RemoveServer(scene: Scene, open: RwSignal<bool>) -> impl IntoView {
     });
     let go = Callback::new(move |()| {
         let path = scene.path("");
-        submit.run(async move { api::delete(&path).await }, move |()| {
+        submit.ask(Method::DELETE, path, move || {
             open.try_set(false);
             toast::done("Server removed");
             route::go("/servers");

@@ -1,17 +1,12 @@
 //! Changing what people say of a server: name, rack, site, tags, notes.
 
 use leptos::prelude::*;
-use rackhand_wire::api::{
-    page::Page,
-    server::{ChangeServer, Server},
-    site::Site,
-};
+use rackhand_wire::api::server::{ChangeServer, Server};
 
 use super::Scene;
 use crate::{
-    api,
     form::Submit,
-    load::load,
+    page::sites::site_options,
     part::{
         button::{Button, Kind},
         callout::ProblemNote,
@@ -69,7 +64,7 @@ fn Body(scene: Scene, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
             ..nothing()
         };
         let path = scene.path("");
-        submit.run(async move { api::patch::<_, Server>(&path, &body).await }, move |_| {
+        submit.patch(path, &body, move |_: Server| {
             open.try_set(false);
             toast::done("Saved");
             scene.again.try_run(());
@@ -81,7 +76,7 @@ fn Body(scene: Scene, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
             <div class="fields">
                 <TextField label="Name" name="name" value=name error=submit.at("name")/>
                 <TextField label="Rack" name="rack" value=rack error=submit.at("rack") note="optional"/>
-                <SelectField label="Site" name="site_id" value=site options=sites() error=submit.at("site_id")/>
+                <SelectField label="Site" name="site_id" value=site options=site_options() error=submit.at("site_id")/>
                 <TextField label="Tags" name="tags" value=tags error=submit.at("tags") note="optional" help="Words, with spaces between them."/>
                 <TextField label="Notes" name="notes" value=notes error=submit.at("notes") note="optional" kind=Typed::Lines wide=true/>
             </div>
@@ -97,14 +92,4 @@ fn Body(scene: Scene, open: RwSignal<bool>, submit: Submit) -> impl IntoView {
 
 fn words(text: &str) -> Vec<String> {
     text.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
-}
-
-/// The sites to choose from, with none first.
-fn sites() -> Signal<Vec<(String, String)>> {
-    let sites = load::<Page<Site>>(|| Some("sites?limit=500".to_owned()), |_| false);
-    Signal::derive(move || {
-        let known = sites.value.get().map(|page| page.items).unwrap_or_default();
-        let named = known.into_iter().map(|site| (site.id.to_string(), site.name));
-        std::iter::once((String::new(), "No site".to_owned())).chain(named).collect()
-    })
 }

@@ -25,7 +25,7 @@ use crate::{
     part::{
         button::{Button, Kind},
         callout::ProblemNote,
-        dialog::{Dialog, Side},
+        dialog::{Dialog, Side, open_for},
         feature_list::FeatureList,
         field::{FieldForm, PathOf, Values},
         skeleton::Skeleton,
@@ -36,18 +36,8 @@ use crate::{
 /// The dialog; opened by naming the connection.
 #[component]
 pub fn EditConnection(scene: Scene, editing: RwSignal<Option<Connection>>) -> impl IntoView {
-    let open = RwSignal::new(false);
     let submit = Submit::new();
-    Effect::new(move |_| {
-        if editing.with(Option::is_some) {
-            open.set(true);
-        }
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            editing.set(None);
-        }
-    });
+    let open = open_for(editing);
     let title = Signal::derive(move || {
         editing
             .with(|editing| editing.as_ref().map(|connection| connection.label.clone()).unwrap_or_default())
@@ -187,7 +177,7 @@ fn save(form: Form) {
         agent_id: None,
         agent_group: None,
         params: Some(form.draft.params()),
-        secrets: form.draft.secrets().into_iter().map(|(name, value)| (name, Some(value))).collect(),
+        secrets: form.draft.changed_secrets(),
         accept_identity: false,
         version: Some(version),
     });

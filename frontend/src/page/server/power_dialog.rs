@@ -13,7 +13,6 @@ use rackhand_wire::{
 
 use super::verbs::loses_data;
 use crate::{
-    api,
     draw::live,
     form::Submit,
     held::Held,
@@ -183,9 +182,7 @@ pub fn start(server: Held<Server>, body: StartPower, open: RwSignal<bool>, submi
     let (id, name) = server.with_untracked(|server| (server.id, server.name.clone()));
     let title = body.action.title();
     let what = if body.queue { "accepted" } else { "started" };
-    let work =
-        async move { api::post_once::<_, Job>(submit.intent, &format!("servers/{id}/power"), &body).await };
-    submit.run(work, move |job| {
+    submit.post(format!("servers/{id}/power"), &body, move |job: Job| {
         open.try_set(false);
         toast::done(format!("{title} {name}: {what}"));
         live::announce(Object::Server, id);

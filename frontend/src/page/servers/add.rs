@@ -3,16 +3,14 @@
 use leptos::prelude::*;
 use rackhand_wire::api::{
     live::Object,
-    page::Page,
     server::{AddServer, Server},
-    site::Site,
 };
 
 use crate::{
     api,
     form::Submit,
     live,
-    load::load,
+    page::sites::site_options,
     part::{
         button::{Button, Kind as Weight},
         callout::ProblemNote,
@@ -68,32 +66,21 @@ impl Draft {
 fn Form(open: RwSignal<bool>) -> impl IntoView {
     let draft = Draft::new();
     let submit = Submit::new();
-    let sites =
-        load::<Page<Site>>(|| Some("sites?limit=500".to_owned()), |change| change.object == Object::Site);
-    let options = Signal::derive(move || {
-        let sites = sites.value.get().map(|page| page.items).unwrap_or_default();
-        let mut options = vec![(String::new(), "No site".to_owned())];
-        options.extend(sites.into_iter().map(|site| (site.id.to_string(), site.name)));
-        options
-    });
     let send = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let body = draft.body();
-        submit.run(
-            async move { api::post_once::<_, Server>(submit.intent, "servers", &body).await },
-            move |server| {
-                live::announce(Object::Server, server.id);
-                toast::done(format!("{} added", server.name));
-                let bmc = draft.bmc.get_untracked();
-                open.set(false);
-                let href = if bmc.trim().is_empty() {
-                    format!("/servers/{}/configuration", server.id)
-                } else {
-                    format!("/servers/{}/configuration?paste={}", server.id, api::encode(bmc.trim()))
-                };
-                route::go(&href);
-            },
-        );
+        submit.post("servers", &body, move |server: Server| {
+            live::announce(Object::Server, server.id);
+            toast::done(format!("{} added", server.name));
+            let bmc = draft.bmc.get_untracked();
+            open.set(false);
+            let href = if bmc.trim().is_empty() {
+                format!("/servers/{}/configuration", server.id)
+            } else {
+                format!("/servers/{}/configuration?paste={}", server.id, api::encode(bmc.trim()))
+            };
+            route::go(&href);
+        });
     };
     let rest = submit.rest(|field| matches!(field, "name" | "rack" | "site_id" | "tags"));
     view! {
@@ -103,7 +90,7 @@ fn Form(open: RwSignal<bool>) -> impl IntoView {
                 <div class="fields">
                     <TextField label="Name" name="name" value=draft.name error=submit.at("name") wide=true placeholder="srv-01"/>
                     <TextField label="Rack" name="rack" value=draft.rack error=submit.at("rack") note="optional" placeholder="R1"/>
-                    <SelectField label="Site" name="site_id" value=draft.site options error=submit.at("site_id") note="optional"/>
+                    <SelectField label="Site" name="site_id" value=draft.site options=site_options() error=submit.at("site_id") note="optional"/>
                     <TextField
                         label="Tags"
                         name="tags"

@@ -7,7 +7,6 @@ use rackhand_wire::api::{
 };
 
 use crate::{
-    api,
     form::Submit,
     held::Held,
     live,
@@ -58,7 +57,7 @@ pub fn Installation(settings: Held<Settings>) -> impl IntoView {
     let send = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let change = ChangeSettings { installation: Some(draft.body()), user: None };
-        submit.run(async move { api::patch::<_, Settings>("settings", &change).await }, |_| {
+        submit.patch("settings", &change, |_: Settings| {
             live::announce(Object::Settings, "");
             toast::done("Settings saved");
         });

@@ -1,7 +1,6 @@
 //! Settings of the installation, of oneself, and the few things that exist once: sites, users, tokens.
 
 mod appearance;
-mod confirm;
 mod installation;
 mod sites;
 mod tokens;

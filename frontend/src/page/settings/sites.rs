@@ -7,7 +7,6 @@ use rackhand_wire::api::{
     site::{AddSite, ChangeSite, Site},
 };
 
-use super::confirm::{ConfirmRemoval, Removal};
 use crate::{
     api,
     draw::live,
@@ -15,6 +14,7 @@ use crate::{
     held::Held,
     live,
     load::{faces, load},
+    page::confirm::{Confirm, Deed},
     part::{
         button::{Button, Kind},
         callout::ProblemNote,
@@ -37,7 +37,7 @@ pub fn Sites() -> impl IntoView {
         load::<Page<Site>>(|| Some("sites?limit=500".to_owned()), |change| change.object == Object::Site);
     let edited = RwSignal::new(None::<Site>);
     let open = RwSignal::new(false);
-    let removal = RwSignal::new(None::<Removal>);
+    let removal = RwSignal::new(None::<Deed>);
     let add = Callback::new(move |()| {
         edited.set(None);
         open.set(true);
@@ -69,7 +69,7 @@ pub fn Sites() -> impl IntoView {
         <Dialog open title side=Side::Narrow>
             <Form open site=edited.get_untracked()/>
         </Dialog>
-        <ConfirmRemoval asked=removal on_done=Callback::new(move |()| {
+        <Confirm asked=removal on_done=Callback::new(move |()| {
             live::announce(Object::Site, "");
             toast::done("Site removed");
         })/>
@@ -79,7 +79,7 @@ pub fn Sites() -> impl IntoView {
 fn line(
     site: Site,
     edit: impl Fn(Site) + Copy + Send + Sync + 'static,
-    removal: RwSignal<Option<Removal>>,
+    removal: RwSignal<Option<Deed>>,
 ) -> impl IntoView {
     let href = format!("/servers?q={}", api::encode(&format!("site:\"{}\"", site.name)));
     let count = if site.servers == 1 { "1 server".to_owned() } else { format!("{} servers", site.servers) };
@@ -104,12 +104,9 @@ fn line(
     }
 }
 
-fn question(site: &Site) -> Removal {
-    Removal {
-        title: format!("Remove {}", site.name),
-        consequence: "Its servers and agents stay and belong to no site then.".to_owned(),
-        path: format!("sites/{}", site.id),
-    }
+fn question(site: &Site) -> Deed {
+    let lost = "Its servers and agents stay and belong to no site then.";
+    Deed::remove(&site.name, lost, format!("sites/{}", site.id))
 }
 
 #[component]
@@ -122,22 +119,17 @@ fn Form(open: RwSignal<bool>, site: Option<Site>) -> impl IntoView {
         event.prevent_default();
         let typed = name.get_untracked().trim().to_owned();
         let time_zone = Some(zone.get_untracked().trim().to_owned()).filter(|zone| !zone.is_empty());
-        let work = async move {
-            match id {
-                Some(id) => {
-                    api::patch(&format!("sites/{id}"), &ChangeSite { name: Some(typed), time_zone }).await
-                }
-                None => {
-                    api::post_once::<_, Site>(submit.intent, "sites", &AddSite { name: typed, time_zone })
-                        .await
-                }
-            }
-        };
-        submit.run(work, move |site: Site| {
+        let done = move |site: Site| {
             live::announce(Object::Site, site.id);
             toast::done(format!("{} saved", site.name));
             open.set(false);
-        });
+        };
+        match id {
+            Some(id) => {
+                submit.patch(format!("sites/{id}"), &ChangeSite { name: Some(typed), time_zone }, done);
+            }
+            None => submit.post("sites", &AddSite { name: typed, time_zone }, done),
+        }
     };
     view! {
         <form on:submit=send>

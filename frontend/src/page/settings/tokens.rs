@@ -6,13 +6,12 @@ use rackhand_wire::api::{
     token::{AddToken, NewToken, Token},
 };
 
-use super::confirm::{ConfirmRemoval, Removal};
 use crate::{
-    api,
     draw::live,
     form::Submit,
     held::Held,
     load::{faces, load},
+    page::confirm::{Confirm, Deed},
     part::{
         Tone,
         button::{Button, Kind},
@@ -37,7 +36,7 @@ pub fn Tokens() -> impl IntoView {
     let list = load::<Page<Token>>(|| Some("tokens?limit=500".to_owned()), |_| false);
     let again = list.again;
     let open = RwSignal::new(false);
-    let removal = RwSignal::new(None::<Removal>);
+    let removal = RwSignal::new(None::<Deed>);
     let draw = move |list: Held<Page<Token>>| {
         let none = move || {
             list.with(|list| list.items.is_empty())
@@ -59,21 +58,18 @@ pub fn Tokens() -> impl IntoView {
         <Dialog open title="Make token".to_owned() side=Side::Narrow>
             <Form open again/>
         </Dialog>
-        <ConfirmRemoval asked=removal on_done=Callback::new(move |()| {
+        <Confirm asked=removal on_done=Callback::new(move |()| {
             again.run(());
             toast::done("Token removed");
         })/>
     }
 }
 
-fn line(token: Token, removal: RwSignal<Option<Removal>>) -> impl IntoView {
+fn line(token: Token, removal: RwSignal<Option<Deed>>) -> impl IntoView {
     let used = token.last_used_at;
     let ends = token.expires_at.map_or("never ends".to_owned(), |at| format!("ends {}", time::day(at)));
-    let question = Removal {
-        title: format!("Remove {}", token.name),
-        consequence: "Scripts that use it are refused from now on.".to_owned(),
-        path: format!("tokens/{}", token.id),
-    };
+    let lost = "Scripts that use it are refused from now on.";
+    let question = Deed::remove(&token.name, lost, format!("tokens/{}", token.id));
     view! {
         <div>
             <Icon name="key"/>
@@ -113,7 +109,7 @@ fn Ask(open: RwSignal<bool>, again: Callback<()>, made: RwSignal<Option<NewToken
             name: name.get_untracked().trim().to_owned(),
             expires_in_days: days.get_untracked().parse().ok(),
         };
-        submit.run(async move { api::post::<_, NewToken>("tokens", &body).await }, move |token| {
+        submit.post("tokens", &body, move |token: NewToken| {
             again.run(());
             made.set(Some(token));
         });

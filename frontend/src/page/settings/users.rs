@@ -9,13 +9,13 @@ use rackhand_wire::{
     id::UserId,
 };
 
-use super::confirm::{ConfirmRemoval, Removal};
 use crate::{
     api,
     draw::live,
     form::Submit,
     held::Held,
     load::{faces, load},
+    page::confirm::{Confirm, Deed},
     part::{
         Tone,
         avatar::Avatar,
@@ -48,7 +48,7 @@ pub fn Users() -> impl IntoView {
     let again = list.again;
     let edited = RwSignal::new(Edited::New);
     let open = RwSignal::new(false);
-    let removal = RwSignal::new(None::<Removal>);
+    let removal = RwSignal::new(None::<Deed>);
     let edit = move |what: Edited| {
         edited.set(what);
         open.set(true);
@@ -78,7 +78,7 @@ pub fn Users() -> impl IntoView {
         <Dialog open title side=Side::Narrow>
             <Form open edited=edited.get_untracked() again/>
         </Dialog>
-        <ConfirmRemoval asked=removal on_done=Callback::new(move |()| {
+        <Confirm asked=removal on_done=Callback::new(move |()| {
             again.run(());
             toast::done("User removed");
         })/>
@@ -88,7 +88,7 @@ pub fn Users() -> impl IntoView {
 fn line(
     user: User,
     edit: impl Fn(Edited) + Copy + Send + Sync + 'static,
-    removal: RwSignal<Option<Removal>>,
+    removal: RwSignal<Option<Deed>>,
     again: Callback<()>,
 ) -> impl IntoView {
     let seen = user.last_seen_at;
@@ -122,13 +122,9 @@ fn line(
     }
 }
 
-fn question(id: UserId, name: &str) -> Removal {
-    Removal {
-        title: format!("Remove {name}"),
-        consequence: "Sessions and tokens of this user end at once. What they did stays in the audit chain."
-            .to_owned(),
-        path: format!("users/{id}"),
-    }
+fn question(id: UserId, name: &str) -> Deed {
+    let lost = "Sessions and tokens of this user end at once. What they did stays in the audit chain.";
+    Deed::remove(name, lost, format!("users/{id}"))
 }
 
 fn set_disabled(id: UserId, disabled: bool, again: Callback<()>) {
@@ -158,25 +154,22 @@ fn Form(open: RwSignal<bool>, edited: Edited, again: Callback<()>) -> impl IntoV
         event.prevent_default();
         let typed = password.get_untracked();
         let edited = edited.clone();
-        let work = async move {
-            match edited {
-                Edited::New => {
-                    let body = AddUser { name: name.get_untracked().trim().to_owned(), password: typed };
-                    api::post_once::<_, User>(submit.intent, "users", &body).await
-                }
-                Edited::Password(id, _) | Edited::OwnPassword(id) => {
-                    let current_password = is_own.then(|| current.get_untracked());
-                    let body =
-                        ChangeUser { name: None, password: Some(typed), current_password, disabled: None };
-                    api::patch(&format!("users/{id}"), &body).await
-                }
-            }
-        };
-        submit.run(work, move |user: User| {
+        let done = move |user: User| {
             again.run(());
             toast::done(format!("{} saved", user.name));
             open.set(false);
-        });
+        };
+        match edited {
+            Edited::New => {
+                let body = AddUser { name: name.get_untracked().trim().to_owned(), password: typed };
+                submit.post("users", &body, done);
+            }
+            Edited::Password(id, _) | Edited::OwnPassword(id) => {
+                let current_password = is_own.then(|| current.get_untracked());
+                let body = ChangeUser { name: None, password: Some(typed), current_password, disabled: None };
+                submit.patch(format!("users/{id}"), &body, done);
+            }
+        }
     };
     view! {
         <form on:submit=send>

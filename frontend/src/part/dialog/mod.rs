@@ -34,6 +34,27 @@ pub fn Dialog(
     frame.into_any()
 }
 
+/// Opens a window when `task` names what it is about, and forgets that when the window is closed.
+pub fn open_for<T: Send + Sync + 'static>(task: RwSignal<Option<T>>) -> RwSignal<bool> {
+    follow(Box::new(move || task.with(Option::is_some)), Box::new(move || task.set(None)))
+}
+
+/// Not generic: compiled once for every window.
+fn follow(named: Box<dyn Fn() -> bool>, forget: Box<dyn Fn()>) -> RwSignal<bool> {
+    let open = RwSignal::new(false);
+    Effect::new(move |_| {
+        if named() {
+            open.set(true);
+        }
+    });
+    Effect::new(move |_| {
+        if !open.get() {
+            forget();
+        }
+    });
+    open
+}
+
 #[component]
 fn Frame(
     open: RwSignal<bool>,

@@ -22,6 +22,9 @@ pub(super) fn of_failure(failure: &Failure, doing: &str) -> Fault {
             let found = found.map_or_else(|| "it does not tell a GUID".to_owned(), guid::text);
             Fault::config(Reason::IdentityMismatch, found)
         }
+        Failure::Unreachable { port_closed: true, .. } => {
+            Fault::new(FaultCode::Unreach, Reason::PortClosed, said())
+        }
         Failure::Unreachable { .. } => Fault::unreachable(said()),
         Failure::Lost => Fault::lost(doing),
         Failure::Stalled | Failure::NoFreeSession => Fault::new(FaultCode::Busy, Reason::Busy, said()),

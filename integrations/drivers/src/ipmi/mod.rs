@@ -17,8 +17,8 @@ mod tests;
 use std::{net::IpAddr, sync::Arc};
 
 use async_trait::async_trait;
-use rackhand_driver::{Endpoint, Integration, Opening, Suggestion};
-use rackhand_wire::{Descriptor, Fault, FieldError, Secrets};
+use rackhand_driver::{Endpoint, Flow, Integration, Opening, Suggestion};
+use rackhand_wire::{Descriptor, Fault, FieldError, Secrets, api::agent::Transport};
 use serde_json::{Value, json};
 
 /// The port of IPMI over LAN.
@@ -60,6 +60,12 @@ impl Integration for Ipmi {
         let host = params.get("host")?.as_str()?.to_ascii_lowercase();
         let port = params.get("port").and_then(Value::as_u64).unwrap_or(PORT.into());
         Some(format!("{host}:{port}"))
+    }
+
+    fn flow(&self, params: &Value) -> Option<Flow> {
+        let host = params.get("host")?.as_str()?.to_owned();
+        let port = params.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+        Some(Flow { host, transport: Transport::Udp, port: port.unwrap_or(PORT) })
     }
 
     async fn open(&self, opening: Opening<'_>) -> Result<Arc<dyn Endpoint>, Fault> {

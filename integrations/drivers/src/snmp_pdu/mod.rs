@@ -20,8 +20,8 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rackhand_driver::{Endpoint, Integration, Opening, Suggestion};
-use rackhand_wire::{Descriptor, Fault, FieldError};
+use rackhand_driver::{Endpoint, Flow, Integration, Opening, Suggestion};
+use rackhand_wire::{Descriptor, Fault, FieldError, api::agent::Transport};
 use serde_json::{Value, json};
 
 /// The integration of switched PDUs.
@@ -56,6 +56,12 @@ impl Integration for SnmpPdu {
         let host = params.get("host")?.as_str()?.to_ascii_lowercase();
         let port = params.get("port").and_then(Value::as_u64).unwrap_or(161);
         Some(format!("{host}:{port}"))
+    }
+
+    fn flow(&self, params: &Value) -> Option<Flow> {
+        let host = params.get("host")?.as_str()?.to_owned();
+        let port = params.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+        Some(Flow { host, transport: Transport::Udp, port: port.unwrap_or(161) })
     }
 
     async fn open(&self, opening: Opening<'_>) -> Result<Arc<dyn Endpoint>, Fault> {
