@@ -1,7 +1,6 @@
 //! A real agent at the other end of a line that can be cut.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a broken bench stops the test")]
-#![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
+#![expect(clippy::unwrap_used, reason = "a broken bench stops the test")]
 
 use rackhand_simulators::{
     farm::FarmConfig,
