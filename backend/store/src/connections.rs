@@ -8,8 +8,8 @@ use rackhand_wire::{
     power::{PathEvidence, PathState, RestorePolicy},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter,
-    QueryOrder, QuerySelect, RelationDef, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType,
+    QueryFilter, QueryOrder, QuerySelect, RelationDef, Set,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -307,7 +307,10 @@ pub async fn read(db: &impl ConnectionTrait, id: ConnectionId, reading: Reading)
     if let Some(policy) = reading.restore_policy {
         model.restore_policy = Set(serde_json::to_value(policy)?.as_str().map(str::to_owned));
     }
-    Entity::update_many().set(model).filter(Column::Id.eq(id.0)).exec(db).await?;
+    // What was asked earlier and answered later says nothing of the present.
+    let newer =
+        Condition::any().add(Column::CheckedAt.is_null()).add(Column::CheckedAt.lte(millis(reading.at)));
+    Entity::update_many().set(model).filter(Column::Id.eq(id.0)).filter(newer).exec(db).await?;
     Ok(())
 }
 

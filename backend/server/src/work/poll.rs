@@ -3,6 +3,7 @@
 //! A PDU is read once for all its servers. A device that does not answer is asked less and less often,
 //! up to an hour apart; people's actions are never held up by that.
 
+use chrono::{DateTime, Utc};
 use rackhand_store::{Result, Scope, connections, endpoints, in_background, jobs, now};
 use rackhand_wire::{
     Answer, Fault, FaultCode, Feature, Operation, Role,
@@ -176,6 +177,7 @@ async fn outlets(
     connections: &[Connection],
 ) -> Result<bool> {
     let to = Destination { endpoint: id, target: serde_json::json!({}), via: Via::default() };
+    let asked = now();
     let answer = command::look(app, &to, Operation::ReadOutlets).await;
     match answer {
         Ok(Answer::Outlets { outlets }) => {
@@ -188,7 +190,7 @@ async fn outlets(
                         format!("{} is not there", connection.label),
                     )
                 });
-                say_outlet(app, connection, answer).await?;
+                say_outlet(app, connection, answer, asked).await?;
             }
             Ok(true)
         }
@@ -218,6 +220,7 @@ async fn controllers(
     let mut status: std::result::Result<Option<rackhand_wire::operation::Identity>, Fault> = Ok(identity);
     for connection in connections {
         let to = Destination { endpoint: id, target: connection.target.clone(), via: Via::from(connection) };
+        let asked = now();
         let answer = command::look(app, &to, Operation::ReadPower).await;
         if let Err(fault) = &answer {
             if fault.code == FaultCode::Exec {
@@ -226,7 +229,7 @@ async fn controllers(
             status = Err(fault.clone());
         }
         let answer = answer.and_then(power);
-        connections::read(app.db.writer(), connection.id, controller_reading(&answer)).await?;
+        connections::read(app.db.writer(), connection.id, controller_reading(&answer, asked)).await?;
         weigh::server(app, connection.server_id).await?;
     }
     let answered = status.is_ok();
@@ -249,8 +252,9 @@ async fn say_outlet(
     app: &App,
     connection: &Connection,
     answer: std::result::Result<OutletReading, Fault>,
+    asked: DateTime<Utc>,
 ) -> Result<()> {
-    let mut reading = connections::Reading { at: now(), ..Default::default() };
+    let mut reading = connections::Reading { at: asked, ..Default::default() };
     match answer {
         Ok(outlet) => {
             reading.state = Some(feed_state(outlet.state));

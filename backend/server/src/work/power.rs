@@ -1,5 +1,6 @@
 //! Performs a power job: asks the machine, stores the step, does it, stores what came of it.
 
+use chrono::{DateTime, Utc};
 use rackhand_domain::power::{
     Effect, Path, Run, Signal, Step, Verdict,
     effect::{OutletSeen, Phase},
@@ -184,6 +185,8 @@ impl Worker<'_> {
     }
 
     async fn act(&mut self, step: &Step, id: CommandId, passed: u64) -> Result<Signal> {
+        // An answer may be long under way: what it tells is as old as the question.
+        let asked = now();
         Ok(match &step.effect {
             Effect::Read { controller } => {
                 let answer = self
@@ -197,7 +200,7 @@ impl Worker<'_> {
                     super::poll::answered(self.app, &path.label, path.endpoint, answer.as_ref().err())
                         .await?;
                 }
-                self.note(path, controller_reading(&answer)).await?;
+                self.note(path, controller_reading(&answer, asked)).await?;
                 Signal::Read(answer)
             }
             Effect::Command { controller, command } => {
@@ -213,7 +216,7 @@ impl Worker<'_> {
                 }
                 let path = self.stored.run.outlet(*outlet).cloned();
                 let answer = self.send(id, path.as_ref(), Operation::ReadOutlet, None).await.result;
-                self.note(path, outlet_reading(&answer)).await?;
+                self.note(path, outlet_reading(&answer, asked)).await?;
                 Signal::Outlet(answer.and_then(outlet_seen))
             }
             Effect::SwitchOutlet { outlet, to, restore_after_ms } => {
@@ -445,8 +448,11 @@ fn strange(answer: &Answer) -> Fault {
 }
 
 /// What a controller's answer means for the state that is shown.
-pub fn controller_reading(answer: &std::result::Result<PowerReading, Fault>) -> connections::Reading {
-    let mut reading = connections::Reading { at: now(), ..Default::default() };
+pub fn controller_reading(
+    answer: &std::result::Result<PowerReading, Fault>,
+    asked: DateTime<Utc>,
+) -> connections::Reading {
+    let mut reading = connections::Reading { at: asked, ..Default::default() };
     match answer {
         Ok(power) => {
             reading.state = Some(match power.power {
@@ -461,8 +467,11 @@ pub fn controller_reading(answer: &std::result::Result<PowerReading, Fault>) -> 
 }
 
 /// What an outlet's answer means for the state that is shown.
-pub fn outlet_reading(answer: &std::result::Result<Answer, Fault>) -> connections::Reading {
-    let mut reading = connections::Reading { at: now(), ..Default::default() };
+pub fn outlet_reading(
+    answer: &std::result::Result<Answer, Fault>,
+    asked: DateTime<Utc>,
+) -> connections::Reading {
+    let mut reading = connections::Reading { at: asked, ..Default::default() };
     match answer {
         Ok(Answer::Outlet(outlet)) => {
             reading.state = Some(feed_state(outlet.state));
