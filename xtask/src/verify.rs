@@ -193,6 +193,8 @@ fn integration(root: &Path) -> Result<String, Problem> {
             "--package",
             "rackhand-server",
             "--package",
+            "rackhand-agent",
+            "--package",
             "rackhand-simulators",
         ]),
         root,
