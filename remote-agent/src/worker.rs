@@ -207,8 +207,8 @@ fn may_write(shared: &Shared, command: &Command) -> Result<(), Fault> {
 /// Journals a write, and the time after which its cut is undone.
 fn begin(shared: &Shared, command: &Command) -> Result<(), Fault> {
     shared.journal().start(command, Moment::now()).map_err(|error| {
-        let detail = format!("the journal cannot be written: {error}");
-        Fault::new(FaultCode::Exec, Reason::Internal, detail)
+        // Certainly not begun, and a person must make room.
+        Fault::config(Reason::NoJournal, error.to_string())
     })
 }
 

@@ -3,14 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a broken bench stops the test")]
 
 use rackhand_simulators::world::EffectKind;
-use rackhand_tests::{
-    Lab,
-    agent::{self, Agent},
-    binary, bmc_body, joined, rack_of, state,
-};
+use rackhand_tests::{Lab, agent::Agent, binary, bmc_body, joined, rack_of, state};
 use serde_json::{Value, json};
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -40,7 +37,8 @@ fn well(steps: &[(&str, Option<bool>)]) -> Vec<(String, Option<bool>)> {
 /// What a connection test of a server's BMC found.
 async fn tested(lab: &Lab, via: &Value) -> Value {
     let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
-    let body = joined(bmc_body(&inventory["servers"][0]), via);
+    let mut body = joined(bmc_body(&inventory["servers"][0]), via);
+    body.as_object_mut().unwrap().remove("name");
     let job = lab.post("/endpoints/test", &body).await.ok();
     lab.finish(job["id"].as_str().unwrap()).await
 }
@@ -108,6 +106,7 @@ async fn a_check_names_the_step_that_fails() {
     let local =
         [("config", Some(true)), ("identity", Some(true)), ("rights", Some(true)), ("disk", Some(true))];
     let with = |rest: [(&str, Option<bool>); 4]| well(&[&local[..], &rest[..]].concat());
+    fs::set_permissions(agent.folder(), PermissionsExt::from_mode(0o700)).unwrap();
     let (is_well, findings, told) = check(agent.folder());
     let all = [("dns", Some(true)), ("tcp", Some(true)), ("tls", Some(true)), ("http", Some(true))];
     assert!(is_well, "{told:#}");
@@ -116,11 +115,10 @@ async fn a_check_names_the_step_that_fails() {
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!((&status["name"], &status["id"]), (&json!("site-a"), &json!(agent.id)));
     let key = agent.folder().join("identity.key");
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    fs::set_permissions(&key, open).unwrap();
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
     let (_, findings, told) = check(agent.folder());
     assert_eq!(findings[2], ("rights".into(), Some(false)), "{told:#}");
-    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
     lab.backend.stop();
     let (is_well, findings, told) = check(agent.folder());
     let silent = [("dns", Some(true)), ("tcp", Some(false)), ("tls", None), ("http", None)];
@@ -149,7 +147,7 @@ fn an_unknown_variable_is_warned_about_and_a_flag_wins_over_a_variable() {
     assert!(said.contains("allow 10.1.0.0/16") && said.contains("RACKHAND_AGENT_ALOW"), "{said}");
     assert!(check(&["--allow", "private,10.2.0.1"]).contains("allow private, 10.2.0.1;"));
     let script = Command::new(binary("rackhand-agent")).args(["completions", "bash"]).output().unwrap();
-    assert!(String::from_utf8(script.stdout).unwrap().contains("_rackhand-agent()"));
+    assert!(String::from_utf8(script.stdout).unwrap().contains("complete -F _rackhand__agent"));
 }
 
 /// Runs an agent on a disk of its own of 256 KiB, which is full.
@@ -182,7 +180,10 @@ async fn a_full_disk_refuses_what_would_switch_and_loses_nothing() {
         let job = lab.power("srv-01", json!({"action": "reset"})).await;
         assert_eq!(state(&job).0, "failed", "{job:#}");
         let said = job["summary"].as_str().unwrap();
-        assert!(said.contains("the journal cannot be written"), "{said}");
+        assert!(
+            said.contains("The agent cannot write its journal") && said.contains("No space left"),
+            "{said}"
+        );
     }
     assert_eq!(machine.count(&EffectKind::Reset), 0);
     assert!(lab.fully_fed("srv-01"));

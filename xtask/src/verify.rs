@@ -2,6 +2,7 @@
 
 mod browser;
 mod mutants;
+mod package;
 mod postgres;
 pub mod schema;
 
@@ -27,7 +28,7 @@ pub struct Options {
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// Debian packages of the third parties that judge us: command, package.
-const PEERS: [(&str, &str); 9] = [
+const PEERS: [(&str, &str); 12] = [
     ("ipmitool", "ipmitool"),
     ("ipmi_sim", "openipmi"),
     ("ipmipower", "freeipmi-tools"),
@@ -37,11 +38,14 @@ const PEERS: [(&str, &str); 9] = [
     ("chromedriver", "chromium-driver"),
     ("unshare", "util-linux"),
     ("ip", "iproute2"),
+    ("dpkg-deb", "dpkg"),
+    ("adduser", "adduser"),
+    ("systemd-analyze", "systemd"),
 ];
 
 type Stage = (&'static str, fn(&Path) -> Result<String, Problem>);
 
-const STAGES: [Stage; 11] = [
+const STAGES: [Stage; 12] = [
     ("tools", tools),
     ("format", format),
     ("ui", build_ui),
@@ -53,6 +57,7 @@ const STAGES: [Stage; 11] = [
     ("postgres", postgres::run),
     ("browser", browser::stage),
     ("schema", schema::stage),
+    ("package", package::stage),
 ];
 
 /// Runs the stages; stops at the first that fails.

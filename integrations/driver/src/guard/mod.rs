@@ -8,7 +8,7 @@ mod rule;
 use ipnet::IpNet;
 use rackhand_wire::{Fault, Reason};
 use std::{
-    net::{IpAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     sync::{
         RwLock,
         atomic::{AtomicU64, Ordering},
@@ -174,9 +174,16 @@ fn plain(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A socket can be bound to the machine's own addresses and to no others.
+/// Whoever speaks to an own address speaks from it. Nothing is sent.
 fn is_own(address: IpAddr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let Ok(socket) = UdpSocket::bind((any, 0)) else { return false };
+    // Any port will do.
+    let from = socket.connect((address, 9)).and_then(|()| socket.local_addr());
+    from.is_ok_and(|from| from.ip() == address)
 }
 
 #[cfg(test)]

@@ -88,6 +88,14 @@ fn the_list_decides_and_general_words_never_open_what_is_beside_the_devices() {
 }
 
 #[test]
+fn the_machine_knows_its_own_addresses() {
+    assert!(is_own("127.0.0.1".parse().unwrap()));
+    for other in ["192.0.2.1", "198.51.100.7", "2001:db8::1"] {
+        assert!(!is_own(other.parse().unwrap()), "{other}");
+    }
+}
+
+#[test]
 fn every_shut_network_is_one() {
     for (text, _) in NEVER {
         assert!(text.parse::<IpNet>().is_ok(), "{text}");
