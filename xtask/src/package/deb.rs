@@ -75,7 +75,7 @@ impl Deb {
         let mut build = Command::new("dpkg-deb");
         let compression = match pack {
             Pack::Small => "-Zxz",
-            Pack::Quick => "-Znone",
+            Pack::Quick => "-Zgzip",
         };
         build.args(["--root-owner-group", compression, "--build"]).arg(&stage).arg(&package);
         // The same tree makes the same package.
@@ -193,13 +193,9 @@ impl Deb {
 
 /// The newest version of the C library whose symbols a binary names: `GLIBC_2.34`.
 fn c_library(binary: &[u8]) -> Option<(u32, u32)> {
-    const MARK: &[u8] = b"GLIBC_2.";
-    let found = binary.windows(MARK.len()).enumerate().filter(|(_, window)| *window == MARK);
-    let minor = |at: usize| {
-        let digits = binary.get(at + MARK.len()..)?.iter().take_while(|byte| byte.is_ascii_digit());
-        digits.map(|byte| char::from(*byte)).collect::<String>().parse().ok()
-    };
-    found.filter_map(|(at, _)| minor(at)).max().map(|minor: u32| (2, minor))
+    let text = String::from_utf8_lossy(binary);
+    let minor = |rest: &str| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+    text.split("GLIBC_2.").skip(1).filter_map(minor).max().map(|minor: u32| (2, minor))
 }
 
 /// When the tree was committed.
