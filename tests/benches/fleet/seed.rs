@@ -114,6 +114,7 @@ fn device(
         kind: kind.to_owned(),
         name,
         agent_id: None,
+        agent_group: None,
         params: params(at),
         secrets,
         address: Some(at.to_string()),
@@ -129,7 +130,17 @@ fn tie(
 ) -> connections::New {
     let features = vec![Feature::Power];
     let tenant = TenantId::PROVIDER;
-    connections::New { tenant, server, endpoint, role, target, target_label, features, agent: None }
+    connections::New {
+        tenant,
+        server,
+        endpoint,
+        role,
+        target,
+        target_label,
+        features,
+        agent: None,
+        group: None,
+    }
 }
 
 fn secrets(values: &[(&str, &Value)]) -> Secrets {
