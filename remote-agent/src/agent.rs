@@ -1,3 +1,4 @@
+use rackhand_driver::Guard;
 use rackhand_wire::{
     Command, Timings,
     agent::{BootId, Hello, Protocols, ToAgent, ToBackend},
@@ -31,6 +32,8 @@ pub struct Config {
     pub journal: PathBuf,
     /// All durations.
     pub timings: Timings,
+    /// Which addresses may be spoken to; its rules may change while the agent runs.
+    pub guard: Arc<Guard>,
     /// Where it asks for credentials when it must restore after a restart.
     pub secrets: Arc<dyn SecretSource>,
 }
@@ -61,6 +64,7 @@ impl Agent {
         let shared = Arc::new(Shared {
             journal: Mutex::new(journal),
             timings: config.timings,
+            guard: config.guard,
             lease: Mutex::default(),
             fences: Mutex::default(),
             kept: Mutex::default(),
@@ -86,6 +90,12 @@ impl Agent {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             kinds: catalogue::hashes().clone(),
         }
+    }
+
+    /// What decides which addresses may be spoken to.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.shared.guard
     }
 
     /// Lets the agent write to shared devices until then.
@@ -152,7 +162,7 @@ impl Desk {
             }
             ToAgent::Acknowledge { commands } => {
                 for command in commands {
-                    if let Err(error) = self.shared.journal().forget(command) {
+                    if let Err(error) = self.shared.journal().forget(command, Moment::now()) {
                         tracing::warn!(%error, %command, "could not forget a command");
                     }
                 }

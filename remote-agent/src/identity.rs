@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 use x509_parser::pem::parse_x509_pem;
@@ -62,6 +62,12 @@ impl Folder {
     pub fn open(path: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         Ok(Self(path.to_owned()))
+    }
+
+    /// Looks at a folder without making it.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self(path.to_owned())
     }
 
     /// Says whether somebody was enrolled here.
@@ -166,6 +172,11 @@ impl Folder {
     fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let fresh = self.0.join(format!("{name}.new"));
         let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
+        // Root may enrol for the user as whom the agent runs.
+        let folder = fs::metadata(&self.0)?;
+        if rustix::process::geteuid().is_root() && folder.uid() != 0 {
+            fchown(&file, Some(folder.uid()), Some(folder.gid()))?;
+        }
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&fresh, self.0.join(name))?;

@@ -7,6 +7,7 @@
 
 pub mod catalogue;
 pub mod cli;
+pub mod config;
 pub mod failpoint;
 pub mod files;
 pub mod identity;
@@ -26,3 +27,4 @@ mod tests;
 
 pub use agent::{Agent, Config};
 pub use link::{Delivery, Link, SecretSource};
+pub use rackhand_driver::{Guard, Rule, Rules};

@@ -1,6 +1,6 @@
 //! One device and its only writer.
 
-use rackhand_driver::{Endpoint, Opening, perform};
+use rackhand_driver::{Endpoint, Guard, Opening, perform};
 use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Operation, OutletState, Reason, Secrets, Timings,
     agent::ToBackend,
@@ -35,6 +35,8 @@ pub struct Task {
 pub struct Shared {
     pub journal: Mutex<Journal>,
     pub timings: Timings,
+    /// Which addresses may be spoken to.
+    pub guard: Arc<Guard>,
     /// Until when this agent may write to devices that it shares with others.
     pub lease: Mutex<Option<Instant>>,
     /// The newest epoch that was heard of each device.
@@ -209,8 +211,8 @@ fn may_write(shared: &Shared, command: &Command) -> Result<(), Fault> {
 /// Journals a write, and the time after which its cut is undone.
 fn begin(shared: &Shared, command: &Command) -> Result<(), Fault> {
     shared.journal().start(command, Moment::now()).map_err(|error| {
-        let detail = format!("the journal cannot be written: {error}");
-        Fault::new(FaultCode::Exec, Reason::Internal, detail)
+        // Certainly not begun, and a person must make room.
+        Fault::config(Reason::NoJournal, error.to_string())
     })
 }
 
@@ -222,10 +224,10 @@ fn end(shared: &Shared, command: &Command, result: &Result<Answer, Fault>) {
         if result.is_ok() && (command.operation == Operation::SetOutlet { to: Switch::On }) {
             journal.switched_on(command, Moment::now())?;
         }
-        journal.done(command.id, result)
+        journal.done(command.id, result, Moment::now())
     };
     if let Err(error) = write() {
-        tracing::error!(%error, command = %command.id, "the outcome could not be journaled");
+        tracing::warn!(%error, command = %command.id, "the outcome could not be journaled");
     }
 }
 
@@ -302,6 +304,7 @@ async fn open(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Resu
             secrets: &task.secrets,
             pinned: spec.pinned.as_deref(),
             timings: &shared.timings,
+            guard: &shared.guard,
         })
         .await?;
     *opened = Some(Opened { key, endpoint: Arc::clone(&endpoint) });

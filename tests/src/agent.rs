@@ -71,15 +71,41 @@ impl Agent {
         child.wait().unwrap();
     }
 
-    /// Waits until the process has ended by itself; gives what it said.
-    pub fn ended(&mut self) -> String {
+    /// Waits until the process has ended by itself; gives its exit code and what it said.
+    pub fn ended(&mut self) -> (Option<i32>, String) {
         let begun = Instant::now();
+        let log = log(self.folder());
         let child = self.child.as_mut().unwrap();
-        while child.try_wait().unwrap().is_none() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "the agent does not end:\n{}", self.log());
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return (status.code(), self.log());
+            }
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            assert!(begun.elapsed() < Duration::from_secs(30), "the agent does not end:\n{said}");
             std::thread::sleep(Duration::from_millis(10));
         }
-        self.log()
+    }
+
+    /// Takes over a process that runs on this agent's folder.
+    pub fn adopt(&mut self, child: Child) {
+        self.child = Some(child);
+    }
+
+    /// Writes the agent's configuration; it counts from the next start or reload on.
+    pub fn configure(&self, file: &str) {
+        fs::write(self.folder().join("agent.toml"), file).unwrap();
+    }
+
+    /// Has the agent read its configuration again and waits until it has.
+    pub async fn reload(&self, lab: &Lab) {
+        let done = |log: &str| {
+            log.matches("configuration was read again").count() + log.matches("stays as it was").count()
+        };
+        let before = done(&self.log());
+        let child = self.child.as_ref().unwrap();
+        let pid = rustix::process::Pid::from_child(child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        lab.wait_until("the configuration was read", async |_: &Lab| done(&self.log()) > before).await;
     }
 
     /// Waits until the server sees it.
@@ -144,15 +170,15 @@ fn command(folder: &Path) -> Command {
         .args(["run", "--data-dir"])
         .arg(folder)
         .env("RACKHAND_TIME_SCALE", SCALE.to_string())
-        .env("RACKHAND_LOG", "info")
         .stderr(file)
         .stdout(Stdio::null());
     command
 }
 
-/// Runs `rackhand-agent enroll` against a port of this machine.
+/// Runs `rackhand-agent enroll` against a port of this machine. The simulators are on loopback.
 #[must_use]
 pub fn enroll(folder: &Path, port: u16, more: &[&str]) -> Output {
+    fs::write(folder.join("agent.toml"), "allow = [\"127.0.0.0/8\"]\n").unwrap();
     Command::new(binary("rackhand-agent"))
         .args(["enroll", "--server", &format!("http://127.0.0.1:{port}"), "--data-dir"])
         .arg(folder)

@@ -276,7 +276,8 @@ impl Lab {
 }
 
 /// Adds fields to a body.
-fn joined(mut body: Value, more: &Value) -> Value {
+#[must_use]
+pub fn joined(mut body: Value, more: &Value) -> Value {
     for (name, value) in more.as_object().unwrap() {
         body[name] = value.clone();
     }

@@ -194,7 +194,9 @@ async fn a_copied_agent_is_flagged_and_one_of_the_two_ends() {
         fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
     }
     let mut process = agent::spawn(copy.path());
-    assert!(agent.ended().contains("took its place"));
+    let (code, said) = agent.ended();
+    assert_eq!(code, Some(3), "the unit's RestartPreventExitStatus");
+    assert!(said.contains("took its place"));
     let shown = agent.view(&lab).await;
     assert!(!shown["copies_at"].is_null(), "{shown:#}");
     agent.online(&lab).await;

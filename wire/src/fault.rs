@@ -145,6 +145,10 @@ reasons! {
     TimeoutOrCredentials => "No answer: unreachable, or the credentials are wrong",
     /// The device is another one than the one pinned.
     IdentityMismatch => "Another device answers at this address",
+    /// Whoever runs the agent does not let it speak to this address.
+    NotAllowed => "The agent's allow list does not permit this address",
+    /// The agent's disk is full or broken: nothing was begun.
+    NoJournal => "The agent cannot write its journal, so it switches nothing",
     /// The name does not resolve.
     HostNotFound => "The host name does not resolve",
     /// A parameter is missing or wrong.

@@ -3,6 +3,8 @@
 //! Everything listens on loopback, everything is kept in a fresh folder below `target`, and the data
 //! is made through the public API, as a person's script would.
 
+mod agent;
+
 use clap::Args;
 use serde_json::{Value, json};
 use std::{
@@ -52,10 +54,10 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
     }
     step("Building the web interface (some minutes the first time) …");
     ui::build(root)?;
-    step("Building the server and the simulators …");
-    let status = cargo(root)
-        .args(["build", "--quiet", "--package", "rackhand-server", "--package", "rackhand-simulators"])
-        .status()?;
+    step("Building the server, the agent and the simulators …");
+    let mut build = cargo(root);
+    build.args(["build", "--quiet", "--package", "rackhand-server", "--package", "rackhand-agent"]);
+    let status = build.args(["--package", "rackhand-simulators"]).status()?;
     if !status.success() {
         return Err("the build failed".into());
     }
@@ -78,14 +80,18 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
     let token = add_token(&binaries, &folder)?;
     let log = fs::File::create(folder.join("rackhand.log"))?;
     let child = Command::new(binaries.join("rackhand"))
-        .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--public-url", &url, "--data-dir"])
+        .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--public-url", &url])
+        .args(["--allow", "127.0.0.0/8", "--data-dir"])
         .arg(&folder)
         .stderr(log)
         .spawn()?;
     let mut server = Kept(child);
     let api = Api { base: format!("http://127.0.0.1:{port}"), token };
     api.wait_ready(&folder)?;
-    seed(&api, &inventory, &stop)?;
+    step(&format!("Starting the agent “{}” …", agent::NAME));
+    let (agent, its_id) = agent::start(&api, &binaries, &folder)?;
+    let far = Far { rack: second_rack(&inventory), agent: its_id };
+    seed(&api, &inventory, Some(&far), &stop)?;
     if !stop.load(Ordering::Relaxed) {
         welcome(&url, &binaries, &folder, control);
     }
@@ -98,6 +104,7 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
         std::thread::sleep(Duration::from_millis(100));
     }
     step("Stopping …");
+    drop(agent);
     drop(server);
     drop(simulators);
     Ok(())
@@ -115,8 +122,11 @@ fn welcome(url: &str, binaries: &Path, folder: &Path, control: SocketAddr) {
     eprintln!(
         "\n  Rackhand runs at  {url}\n  Sign in as        {USER}\n  with password     {PASSWORD}\n\n  \
          Make a BMC silent:      {sim} fault srv-03 mute\n  Make it speak again:    {sim} fault srv-03 clear\n  \
-         What really happened:   {sim} effects\n  Addresses, passwords:   {sim} inventory\n  Log:                    {}\n\n  Ctrl-C stops everything.\n",
-        folder.join("rackhand.log").display()
+         What really happened:   {sim} effects\n  Addresses, passwords:   {sim} inventory\n  \
+         Reached by an agent:    the second rack, through “{agent}”; its log: {agent_log}\n  Log:                    {}\n\n  Ctrl-C stops everything.\n",
+        folder.join("rackhand.log").display(),
+        agent = agent::NAME,
+        agent_log = agent::log(folder).display(),
     );
 }
 
@@ -218,7 +228,11 @@ impl Api {
         Ok(response.body_mut().read_json()?)
     }
 
-    fn post(&self, path: &str, body: &Value) -> Result<Value, Problem> {
+    /// Adds.
+    ///
+    /// # Errors
+    /// What was answered instead.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, Problem> {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
         let mut response = agent
             .post(format!("{}/api/v1{path}", self.base))
@@ -229,7 +243,37 @@ impl Api {
     }
 }
 
-pub fn seed(api: &Api, inventory: &Value, stop: &AtomicBool) -> Result<(), Problem> {
+/// A rack that an agent reaches.
+pub struct Far {
+    rack: Value,
+    agent: Value,
+}
+
+impl Far {
+    /// What is said of an endpoint that serves a rack.
+    fn via(far: Option<&Self>, rack: &Value) -> Value {
+        match far {
+            Some(far) if far.rack == *rack => far.agent.clone(),
+            Some(_) | None => Value::Null,
+        }
+    }
+}
+
+fn second_rack(inventory: &Value) -> Value {
+    let servers = list(inventory, "servers");
+    let first = servers.first().map(|server| server["rack"].clone());
+    let other = servers.iter().map(|server| &server["rack"]).find(|rack| Some(*rack) != first.as_ref());
+    other.cloned().unwrap_or_default()
+}
+
+/// The rack of a PDU: that of a server that it feeds.
+fn rack_of(inventory: &Value, pdu: &Value) -> Value {
+    let is_fed = |server: &Value| list(server, "outlets").iter().any(|outlet| outlet["pdu"] == *pdu);
+    let fed = list(inventory, "servers").into_iter().find(is_fed);
+    fed.map(|server| server["rack"].clone()).unwrap_or_default()
+}
+
+pub fn seed(api: &Api, inventory: &Value, far: Option<&Far>, stop: &AtomicBool) -> Result<(), Problem> {
     let site = api.post("/sites", &json!({"name": "Amsterdam", "time_zone": "Europe/Amsterdam"}))?;
     let mut pdus = HashMap::new();
     for pdu in list(inventory, "pdus") {
@@ -240,6 +284,7 @@ pub fn seed(api: &Api, inventory: &Value, stop: &AtomicBool) -> Result<(), Probl
                 "kind": "snmp_pdu", "name": pdu["name"],
                 "params": {"host": host, "port": port, "version": "v2c"},
                 "secrets": {"community": pdu["community"], "write_community": pdu["write_community"]},
+                "agent_id": Far::via(far, &rack_of(inventory, &pdu["name"])),
             }),
         )?;
         pdus.insert(text(&pdu["name"]), added["id"].clone());
@@ -250,13 +295,19 @@ pub fn seed(api: &Api, inventory: &Value, stop: &AtomicBool) -> Result<(), Probl
             return Ok(());
         }
         eprint!("\rAdding servers {} of {} … ", at + 1, servers.len());
-        add_server(api, server, &site["id"], &pdus)?;
+        add_server(api, server, &site["id"], &pdus, far)?;
     }
     eprintln!();
     Ok(())
 }
 
-fn add_server(api: &Api, server: &Value, site: &Value, pdus: &HashMap<String, Value>) -> Result<(), Problem> {
+fn add_server(
+    api: &Api,
+    server: &Value,
+    site: &Value,
+    pdus: &HashMap<String, Value>,
+    far: Option<&Far>,
+) -> Result<(), Problem> {
     let added =
         api.post("/servers", &json!({"name": server["name"], "rack": server["rack"], "site_id": site}))?;
     let connections = format!("/servers/{}/connections", text(&added["id"]));
@@ -267,6 +318,7 @@ fn add_server(api: &Api, server: &Value, site: &Value, pdus: &HashMap<String, Va
             "kind": "ipmi", "name": format!("BMC of {}", text(&server["name"])),
             "params": {"host": host, "port": port, "user": server["bmc"]["user"]},
             "secrets": {"password": server["bmc"]["password"]},
+            "agent_id": Far::via(far, &server["rack"]),
         }}),
     )?;
     for outlet in list(server, "outlets") {

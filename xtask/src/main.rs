@@ -1,8 +1,10 @@
-//! Builds and runs the project: `cargo xtask demo`, `cargo xtask verify`, `cargo xtask bench`, `cargo xtask ui`.
+//! Builds and runs the project: `cargo xtask demo`, `cargo xtask verify`, `cargo xtask bench`,
+//! `cargo xtask package`, `cargo xtask ui`.
 
 mod bench;
 mod children;
 mod demo;
+mod package;
 mod ui;
 mod verify;
 
@@ -31,6 +33,8 @@ enum Task {
     Verify(verify::Options),
     /// Measure speed and size, beside peers; writes docs/benchmarks.md
     Bench(bench::Options),
+    /// Make Debian packages of the server and the agent in target/packages
+    Package(package::Options),
     /// Build the web interface when it is stale
     Ui,
     /// Write the API's description to docs/openapi.json
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&root(), &options),
         Task::Verify(options) => verify::run(&root(), &options),
         Task::Bench(options) => bench::run(&root(), &options),
+        Task::Package(options) => package::run(&root(), &options),
         Task::Ui => ui(&root()),
         Task::Openapi => openapi(&root()),
         Task::Schema => verify::schema::alone(&root()),

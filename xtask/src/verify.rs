@@ -2,6 +2,7 @@
 
 mod browser;
 mod mutants;
+mod package;
 mod postgres;
 pub mod schema;
 
@@ -27,7 +28,7 @@ pub struct Options {
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// Debian packages of the third parties that judge us: command, package.
-const PEERS: [(&str, &str); 11] = [
+const PEERS: [(&str, &str); 14] = [
     ("ipmitool", "ipmitool"),
     ("ipmi_sim", "openipmi"),
     ("ipmipower", "freeipmi-tools"),
@@ -39,11 +40,14 @@ const PEERS: [(&str, &str); 11] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("openssl", "openssl"),
+    ("dpkg-deb", "dpkg"),
+    ("adduser", "adduser"),
+    ("systemd-analyze", "systemd"),
 ];
 
 type Stage = (&'static str, fn(&Path) -> Result<String, Problem>);
 
-const STAGES: [Stage; 11] = [
+const STAGES: [Stage; 12] = [
     ("tools", tools),
     ("format", format),
     ("ui", build_ui),
@@ -55,6 +59,7 @@ const STAGES: [Stage; 11] = [
     ("postgres", postgres::run),
     ("browser", browser::stage),
     ("schema", schema::stage),
+    ("package", package::stage),
 ];
 
 /// Runs the stages; stops at the first that fails.
@@ -195,9 +200,9 @@ fn integration(root: &Path) -> Result<String, Problem> {
             "--package",
             "rackhand-server",
             "--package",
-            "rackhand-simulators",
-            "--package",
             "rackhand-agent",
+            "--package",
+            "rackhand-simulators",
         ]),
         root,
     )?;

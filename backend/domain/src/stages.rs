@@ -33,8 +33,11 @@ pub fn stages(outcome: Result<(), &Fault>, heard: Heard) -> Vec<Stage> {
         | Reason::Interrupted
         | Reason::UnknownKind
         | Reason::BadParameter
+        | Reason::NoJournal
         | Reason::Internal => told([NotReached; 4], &said),
-        Reason::HostNotFound => told([Failed, NotReached, NotReached, NotReached], &said),
+        Reason::HostNotFound | Reason::NotAllowed => {
+            told([Failed, NotReached, NotReached, NotReached], &said)
+        }
         Reason::PortClosed => told([Ok, Failed, NotReached, NotReached], &said),
         Reason::NoAnswer if heard == Heard::Before => told([NotKnown, NotKnown, Ok, Ok], &said),
         Reason::NoAnswer => told([NotKnown, NotKnown, NotReached, NotReached], SILENCE),

@@ -1,5 +1,6 @@
 //! The running backend: what every request and every job shares.
 
+use rackhand_agent::{Guard, Rules};
 use rackhand_store::{Db, Scope, agents, endpoints};
 use rackhand_wire::{
     Secrets, Timings,
@@ -157,10 +158,16 @@ async fn embed(
     told: mpsc::Sender<Told>,
 ) -> Result<AgentId, crate::Failure> {
     let agent = agents::embedded(db.writer(), &format!("local-{}", config.node)).await?;
+    let rules = Rules { allow: config.allow.clone(), deny: Vec::new() };
+    let guard = Arc::new(Guard::new(rules, "rackhand.toml"));
+    if !config.listen.ip().is_unspecified() {
+        guard.learn_plane(&[config.listen.ip()]);
+    }
     let embedded = rackhand_agent::Agent::start(rackhand_agent::Config {
         id: agent.id,
         journal: config.data_dir.join("agent-journal.jsonl"),
         timings: config.timings(),
+        guard,
         secrets: Arc::new(Sealed(db.clone())),
     })
     .map_err(|error| crate::Failure::new("open the agent's journal", error))?;

@@ -1,6 +1,7 @@
 //! How the server is told what to do: flag over environment over file.
 
 use clap::Args;
+use rackhand_agent::{Rule, Rules};
 use rackhand_wire::Timings;
 use serde::{Deserialize, Deserializer};
 use std::{
@@ -50,6 +51,10 @@ pub struct Options {
     /// Whether this process also touches devices itself
     #[arg(long, value_name = "on|off", env = "RACKHAND_EMBEDDED_AGENT", value_parser = on_off)]
     pub embedded_agent: Option<bool>,
+    /// Addresses, networks and names that this process may speak to as an agent, separated by commas
+    /// [default: private,staff]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', env = "RACKHAND_ALLOW")]
+    pub allow: Option<Vec<Rule>>,
     /// Name of this node, part of its agent's name [default: node1]
     #[arg(long, value_name = "NAME", env = "RACKHAND_NODE")]
     pub node: Option<String>,
@@ -69,7 +74,7 @@ impl From<&Storage> for Options {
 }
 
 /// Variables that have a meaning; others that begin with RACKHAND_ are warned about.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "RACKHAND_CONFIG",
     "RACKHAND_DATA_DIR",
     "RACKHAND_LISTEN",
@@ -78,6 +83,7 @@ const KNOWN: [&str; 12] = [
     "RACKHAND_TRUSTED_PROXIES",
     "RACKHAND_MASTER_KEY_FILE",
     "RACKHAND_EMBEDDED_AGENT",
+    "RACKHAND_ALLOW",
     "RACKHAND_NODE",
     "RACKHAND_INSECURE_HTTP",
     "RACKHAND_TIME_SCALE",
@@ -107,6 +113,7 @@ struct File {
     trusted_proxies: Option<Vec<IpAddr>>,
     master_key_file: Option<PathBuf>,
     embedded_agent: Option<bool>,
+    allow: Option<Vec<Rule>>,
     node: Option<String>,
     insecure_http: Option<bool>,
 }
@@ -130,6 +137,8 @@ pub struct Config {
     pub master_key_named: bool,
     /// Whether an agent is embedded.
     pub embedded_agent: bool,
+    /// What that one may speak to.
+    pub allow: Vec<Rule>,
     /// Name of this node.
     pub node: String,
     /// Factor on all durations.
@@ -169,6 +178,7 @@ impl Config {
                 .or(file.master_key_file)
                 .unwrap_or_else(|| data_dir.join("master.key")),
             embedded_agent: options.embedded_agent.or(file.embedded_agent).unwrap_or(true),
+            allow: options.allow.clone().or(file.allow).unwrap_or_else(|| Rules::default().allow),
             node: options.node.clone().or(file.node).unwrap_or_else(|| "node1".into()),
             time_scale: options.time_scale.unwrap_or(1.0),
             data_dir,

@@ -3,7 +3,7 @@ use rackhand_wire::{Descriptor, Fault, FieldError, Secrets, Timings, api::agent:
 use serde_json::Value;
 use std::sync::Arc;
 
-use crate::Endpoint;
+use crate::{Endpoint, Guard};
 
 /// One integration: the value that the list of drivers holds.
 #[async_trait]
@@ -59,6 +59,8 @@ pub struct Opening<'a> {
     pub pinned: Option<&'a str>,
     /// All durations.
     pub timings: &'a Timings,
+    /// Which addresses may be spoken to; [`crate::Place`] asks it.
+    pub guard: &'a Arc<Guard>,
 }
 
 /// Where an agent sends its packets.

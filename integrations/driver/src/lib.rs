@@ -5,6 +5,7 @@
 //! [`perform`] turns an operation into a call. This crate must never name a protocol or a vendor.
 
 mod endpoint;
+mod guard;
 mod integration;
 mod perform;
 mod place;
@@ -14,6 +15,7 @@ pub mod check;
 pub mod conformance;
 
 pub use endpoint::{Device, Endpoint};
+pub use guard::{Guard, Rule, Rules, WrongRule};
 pub use integration::{Flow, Integration, Opening, Suggestion};
 pub use perform::perform;
-pub use place::Place;
+pub use place::{Place, look_up};

@@ -3,12 +3,15 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rackhand_wire::{Fault, FaultCode, Reason};
 
-/// A silent resolver must not make a known device unreachable: its last address counts for so long.
+use crate::Guard;
+
+/// A silent resolver must not make a known device unreachable: its last addresses count for so long.
 const LAST_GOOD_FOR: Duration = Duration::from_hours(24);
 
 /// Where a device is.
@@ -16,59 +19,120 @@ const LAST_GOOD_FOR: Duration = Duration::from_hours(24);
 pub struct Place {
     host: Host,
     port: u16,
+    guard: Arc<Guard>,
+    /// The address that was handed out last, and the age of the guard that permitted it.
+    used: Option<(IpAddr, u64)>,
 }
 
 #[derive(Debug, Clone)]
 enum Host {
     Address(IpAddr),
-    Name { name: String, last_good: Option<(IpAddr, Instant)> },
+    Name { name: String, last_good: Option<(Vec<IpAddr>, Instant)> },
 }
 
 impl Place {
     /// Takes an address or a name.
     #[must_use]
-    pub fn new(host: &str, port: u16) -> Self {
+    pub fn new(host: &str, port: u16, guard: &Arc<Guard>) -> Self {
         let host = match host.parse() {
             Ok(address) => Host::Address(address),
             Err(_) => Host::Name { name: host.to_owned(), last_good: None },
         };
-        Self { host, port }
+        Self { host, port, guard: Arc::clone(guard), used: None }
     }
 
-    /// Finds the address, within `patience`.
+    /// Finds the address, within `patience`. It is looked up once and was permitted as it is: whoever connects
+    /// must connect to it, not to the name.
     ///
     /// # Errors
-    /// `Config` when the name does not exist, `Exec` when the agent's resolver does not answer: neither
-    /// says anything about the device.
+    /// `Config` when the name does not exist or the guard refuses, `Exec` when the agent's resolver does not
+    /// answer: none of them says anything about the device.
     pub async fn find(&mut self, patience: Duration) -> Result<SocketAddr, Fault> {
-        let port = self.port;
-        let (name, last_good) = match &mut self.host {
-            Host::Address(address) => return Ok(SocketAddr::new(*address, port)),
-            Host::Name { name, last_good } => (name, last_good),
-        };
-        if never_exists(name) {
-            return Err(Fault::config(Reason::HostNotFound, name.as_str()));
-        }
-        let found = match tokio::time::timeout(patience, tokio::net::lookup_host((name.as_str(), port))).await
-        {
-            Ok(Ok(mut addresses)) => addresses.next().ok_or_else(|| io::Error::other("no address")),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(io::Error::other("the resolver does not answer")),
-        };
-        match found {
-            Ok(address) => {
-                *last_good = Some((address.ip(), Instant::now()));
-                Ok(address)
+        let age = self.guard.age();
+        let address = match &mut self.host {
+            Host::Address(address) => {
+                self.guard.permit(None, *address)?;
+                *address
             }
-            Err(error) if says_unknown(&error) => Err(Fault::config(Reason::HostNotFound, name.as_str())),
-            Err(error) => match last_good {
-                Some((address, at)) if at.elapsed() < LAST_GOOD_FOR => Ok(SocketAddr::new(*address, port)),
-                Some(_) | None => {
-                    let detail = format!("{name}: {error}");
-                    Err(Fault::new(FaultCode::Exec, Reason::HostNotFound, detail))
-                }
-            },
+            Host::Name { name, last_good } => {
+                let found = resolve(name, last_good, patience).await?;
+                permitted(&self.guard, name, &found)?
+            }
+        };
+        self.used = Some((address, age));
+        Ok(SocketAddr::new(address, self.port))
+    }
+
+    /// Asks whether what was opened to the address found last may still be used.
+    ///
+    /// # Errors
+    /// `Config` when the guard's rules have changed and forbid it now.
+    pub fn confirm(&mut self) -> Result<(), Fault> {
+        let Some((address, asked)) = &mut self.used else { return Ok(()) };
+        let age = self.guard.age();
+        if *asked != age {
+            let name = match &self.host {
+                Host::Address(_) => None,
+                Host::Name { name, .. } => Some(name.as_str()),
+            };
+            self.guard.permit(name, *address)?;
+            *asked = age;
         }
+        Ok(())
+    }
+}
+
+/// Looks up what was given for a host, without asking whether it may be spoken to.
+///
+/// # Errors
+/// As [`Place::find`], but for the guard.
+pub async fn look_up(host: &str, patience: Duration) -> Result<Vec<IpAddr>, Fault> {
+    match host.parse() {
+        Ok(address) => Ok(vec![address]),
+        Err(_) => resolve(host, &mut None, patience).await,
+    }
+}
+
+/// Takes the first address that may be spoken to; the refusal is that of the first.
+fn permitted(guard: &Guard, name: &str, found: &[IpAddr]) -> Result<IpAddr, Fault> {
+    let mut refusal = Fault::config(Reason::HostNotFound, name);
+    for (at, address) in found.iter().enumerate() {
+        match guard.permit(Some(name), *address) {
+            Ok(()) => return Ok(*address),
+            Err(fault) if at == 0 => refusal = fault,
+            Err(_) => {}
+        }
+    }
+    Err(refusal)
+}
+
+/// Lists the addresses of a name; those of the last time when the resolver is silent.
+async fn resolve(
+    name: &str,
+    last_good: &mut Option<(Vec<IpAddr>, Instant)>,
+    patience: Duration,
+) -> Result<Vec<IpAddr>, Fault> {
+    if never_exists(name) {
+        return Err(Fault::config(Reason::HostNotFound, name));
+    }
+    let found = match tokio::time::timeout(patience, tokio::net::lookup_host((name, 0))).await {
+        Ok(Ok(addresses)) => Ok(addresses.map(|address| address.ip()).collect::<Vec<_>>()),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io::Error::other("the resolver does not answer")),
+    };
+    match found {
+        Ok(addresses) => {
+            *last_good = Some((addresses.clone(), Instant::now()));
+            Ok(addresses)
+        }
+        Err(error) if says_unknown(&error) => Err(Fault::config(Reason::HostNotFound, name)),
+        Err(error) => match last_good {
+            Some((addresses, at)) if at.elapsed() < LAST_GOOD_FOR => Ok(addresses.clone()),
+            Some(_) | None => {
+                let detail = format!("{name}: {error}");
+                Err(Fault::new(FaultCode::Exec, Reason::HostNotFound, detail))
+            }
+        },
     }
 }
 
@@ -90,16 +154,41 @@ fn says_unknown(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Rules;
     use rackhand_wire::FaultCode;
+
+    fn guard(allow: &[&str]) -> Arc<Guard> {
+        let allow = allow.iter().map(|line| line.parse().unwrap()).collect();
+        Arc::new(Guard::new(Rules { allow, deny: Vec::new() }, "agent.toml"))
+    }
 
     #[tokio::test]
     async fn an_address_is_taken_as_it_is_and_a_name_is_looked_up() {
         let patience = Duration::from_secs(10);
-        let found = Place::new("127.0.0.7", 623).find(patience).await.unwrap();
+        let guard = guard(&["127.0.0.0/8", "::1"]);
+        let found = Place::new("127.0.0.7", 623, &guard).find(patience).await.unwrap();
         assert_eq!(found, "127.0.0.7:623".parse().unwrap());
-        let found = Place::new("localhost", 623).find(patience).await.unwrap();
+        let found = Place::new("localhost", 623, &guard).find(patience).await.unwrap();
         assert!(found.ip().is_loopback());
-        let fault = Place::new("bmc.INVALID.", 623).find(patience).await.unwrap_err();
+        let fault = Place::new("bmc.INVALID.", 623, &guard).find(patience).await.unwrap_err();
         assert_eq!((fault.code, fault.reason), (FaultCode::Config, Reason::HostNotFound));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_allowed_is_refused_by_address_and_by_name_and_when_the_rules_change() {
+        let patience = Duration::from_secs(10);
+        let guard = guard(&["private", "staff"]);
+        for host in ["127.0.0.7", "localhost", "::ffff:127.0.0.1"] {
+            let fault = Place::new(host, 623, &guard).find(patience).await.unwrap_err();
+            assert_eq!((fault.code, fault.reason), (FaultCode::Config, Reason::NotAllowed), "{host}");
+        }
+        let mut place = Place::new("192.0.2.7", 623, &guard);
+        assert!(place.confirm().is_ok(), "nothing is open yet");
+        place.find(patience).await.unwrap();
+        guard.change(Rules { allow: vec!["192.0.2.0/24".parse().unwrap()], deny: Vec::new() });
+        assert!(place.confirm().is_ok());
+        guard.change(Rules { allow: vec!["10.0.0.0/8".parse().unwrap()], deny: Vec::new() });
+        assert_eq!(place.confirm().unwrap_err().reason, Reason::NotAllowed);
+        assert_eq!(place.confirm().unwrap_err().reason, Reason::NotAllowed, "asked again");
     }
 }

@@ -95,10 +95,10 @@ fn a_restart_knows_what_was_begun_done_and_cut() {
     let mut desk = Desk::new();
     desk.cut(1, "7");
     desk.journal.start(&switch(2, "8", Switch::On), desk.now).unwrap();
-    desk.journal.done(id(2), &Ok(Answer::Done)).unwrap();
+    desk.journal.done(id(2), &Ok(Answer::Done), desk.now).unwrap();
     desk.cut(3, "9");
     assert_eq!(desk.keep(&[3], &[]), Kept::Off);
-    desk.journal.forget(id(3)).unwrap();
+    desk.journal.forget(id(3), desk.now).unwrap();
     for _ in 0..2 {
         desk.restart();
         assert_eq!(desk.journal.find(id(1)), Some(&Known::Started));
@@ -229,7 +229,7 @@ fn what_is_acknowledged_leaves_the_journal_but_a_dark_outlet_does_not() {
     desk.cut(2, "8");
     desk.journal.restored(id(2), desk.now).unwrap();
     for n in [1, 2] {
-        desk.journal.forget(id(n)).unwrap();
+        desk.journal.forget(id(n), desk.now).unwrap();
     }
     for _ in 0..2 {
         assert_eq!((desk.journal.find(id(1)), desk.journal.find(id(2))), (None, None));
@@ -239,4 +239,51 @@ fn what_is_acknowledged_leaves_the_journal_but_a_dark_outlet_does_not() {
     }
     desk.journal.restored(id(1), desk.now).unwrap();
     assert!(desk.journal.facts.cuts.is_empty(), "nobody would ever forget it");
+}
+
+#[test]
+fn outcomes_are_kept_for_a_week_by_whichever_clock_and_then_dropped() {
+    const WEEK: Duration = Duration::from_hours(7 * 24);
+    let mut desk = Desk::new();
+    desk.cut(1, "7");
+    desk.journal.start(&switch(2, "8", Switch::On), desk.now).unwrap();
+    desk.journal.done(id(2), &Ok(Answer::Done), desk.now).unwrap();
+    desk.pass(WEEK / 2);
+    desk.restart();
+    desk.restart();
+    desk.pass(WEEK.mul_f64(0.49));
+    desk.journal.compact(desk.now).unwrap();
+    assert_eq!(desk.journal.find(id(2)), Some(&Known::Done(Ok(Answer::Done))));
+    // A clock that is set while the agent runs makes nothing old.
+    desk.now.day += 30 * 24 * HOUR;
+    desk.journal.compact(desk.now).unwrap();
+    assert!(desk.journal.find(id(2)).is_some());
+    desk.now.day -= 30 * 24 * HOUR;
+    desk.pass(Duration::from_secs(1));
+    desk.restart();
+    assert_eq!((desk.journal.find(id(1)), desk.journal.find(id(2))), (None, None));
+    assert_eq!(desk.pending(), [id(1)], "what is dark stays in mind");
+    desk.restart();
+    assert_eq!(desk.pending(), [id(1)]);
+}
+
+#[test]
+fn a_line_that_could_not_be_written_whole_spoils_no_other() {
+    let mut desk = Desk::new();
+    desk.cut(1, "7");
+    let path = desk.folder.path().join("journal");
+    let whole = fs::read(&path).unwrap();
+    // As if the disk had been full in the middle of a line.
+    let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+    file.write_all(br#"{"fact":"started","id":"0000"#).unwrap();
+    desk.journal.take_back();
+    assert_eq!(fs::read(&path).unwrap(), whole);
+    // A restart finds half a line and cannot compact, because something is in the way.
+    file.write_all(br#"{"fact":"started","id":"0000"#).unwrap();
+    fs::create_dir(path.with_extension("new")).unwrap();
+    desk.restart();
+    desk.journal.start(&switch(2, "8", Switch::On), desk.now).unwrap();
+    desk.restart();
+    assert_eq!(desk.journal.find(id(2)), Some(&Known::Started));
+    assert_eq!(desk.pending(), [id(1)]);
 }

@@ -8,7 +8,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
     version::TLS13,
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -71,7 +71,15 @@ impl Target {
         !self.is_tls && !here
     }
 
-    fn authority(&self) -> String {
+    /// Says whether it is spoken to over TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         format!("{host}:{}", self.port)
     }
@@ -81,10 +89,15 @@ impl Target {
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// A WebSocket to the backend.
+pub type Wire = WebSocketStream<Box<dyn Stream>>;
+
 /// A WebSocket to the backend, with what binds a hello to it.
 pub struct Socket {
     /// The socket.
-    pub stream: WebSocketStream<Box<dyn Stream>>,
+    pub stream: Wire,
+    /// Where the backend is.
+    pub addresses: Vec<SocketAddr>,
     /// Keying material of its TLS connection.
     pub binding: Binding,
 }
@@ -95,27 +108,35 @@ pub struct Socket {
 /// In words, when it does not come to stand.
 pub async fn socket(target: &Target, dead_after: Duration) -> Result<Socket, String> {
     let open = async {
-        let (stream, binding) = connect(target, dead_after).await?;
-        let scheme = if target.is_tls { "wss" } else { "ws" };
-        let url = format!("{scheme}://{}{}{LINK_PATH}", target.authority(), target.base);
-        let mut limits = WebSocketConfig::default();
-        limits.max_message_size = Some(LARGEST);
-        limits.max_frame_size = Some(LARGEST);
-        limits.read_buffer_size = 4096;
-        let opened = client_async_with_config(url, stream, Some(limits)).await;
-        let (stream, _) = opened.map_err(|error| {
-            if let tokio_tungstenite::tungstenite::Error::Http(answer) = &error {
-                let status = answer.status();
-                return format!(
-                    "{} answers {status} where the agents' channel should be",
-                    target.authority()
-                );
-            }
-            error.to_string()
-        })?;
-        Ok(Socket { stream, binding })
+        let addresses = look_up(target).await?;
+        let tcp = reach(target, &addresses, dead_after).await?;
+        let (stream, binding) = secure(target, tcp).await?;
+        let stream = upgrade(target, stream).await?;
+        Ok(Socket { stream, addresses, binding })
     };
     patiently(open).await
+}
+
+/// Asks for the agents' channel on a stream.
+///
+/// # Errors
+/// In words, when something else answers.
+pub async fn upgrade(target: &Target, stream: Box<dyn Stream>) -> Result<Wire, String> {
+    let scheme = if target.is_tls { "wss" } else { "ws" };
+    let url = format!("{scheme}://{}{}{LINK_PATH}", target.authority(), target.base);
+    let mut limits = WebSocketConfig::default();
+    limits.max_message_size = Some(LARGEST);
+    limits.max_frame_size = Some(LARGEST);
+    limits.read_buffer_size = 4096;
+    let opened = client_async_with_config(url, stream, Some(limits)).await;
+    let (stream, _) = opened.map_err(|error| {
+        if let tokio_tungstenite::tungstenite::Error::Http(answer) = &error {
+            let status = answer.status();
+            return format!("{} answers {status} where the agents' channel should be", target.authority());
+        }
+        error.to_string()
+    })?;
+    Ok(stream)
 }
 
 /// Posts JSON to a path of the backend and gives status and body.
@@ -124,7 +145,9 @@ pub async fn socket(target: &Target, dead_after: Duration) -> Result<Socket, Str
 /// In words, when there is no answer.
 pub async fn fetch(target: &Target, path: &str, body: &str) -> Result<(u16, String), String> {
     let ask = async {
-        let (mut stream, _) = connect(target, PATIENCE).await?;
+        let addresses = look_up(target).await?;
+        let tcp = reach(target, &addresses, PATIENCE).await?;
+        let (mut stream, _) = secure(target, tcp).await?;
         let head = format!(
             "POST {}{path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
              Connection: close\r\n\r\n",
@@ -170,17 +193,47 @@ fn unchunked(mut body: &str) -> Option<String> {
     }
 }
 
-async fn patiently<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+/// Gives work a fixed time.
+///
+/// # Errors
+/// What it fails with, or that it took too long.
+pub async fn patiently<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let late = |_| format!("no connection within {} s", PATIENCE.as_secs());
     tokio::time::timeout(PATIENCE, work).await.map_err(late)?
 }
 
-async fn connect(target: &Target, dead_after: Duration) -> Result<(Box<dyn Stream>, Binding), String> {
-    let tcp = TcpStream::connect((target.host.as_str(), target.port)).await;
+/// Looks the backend's name up.
+///
+/// # Errors
+/// In words, when it has no address.
+pub async fn look_up(target: &Target) -> Result<Vec<SocketAddr>, String> {
+    let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
+    let found: Vec<_> = found.map_err(|error| format!("{}: {error}", target.host))?.collect();
+    if found.is_empty() { Err(format!("{} has no address", target.host)) } else { Ok(found) }
+}
+
+/// Connects to the first address that takes it.
+///
+/// # Errors
+/// In words, when none does.
+pub async fn reach(
+    target: &Target,
+    addresses: &[SocketAddr],
+    dead_after: Duration,
+) -> Result<TcpStream, String> {
+    let tcp = TcpStream::connect(addresses).await;
     let tcp = tcp.map_err(|error| format!("{}: {error}", target.authority()))?;
     tcp.set_nodelay(true).map_err(|error| error.to_string())?;
     let timeout = u32::try_from(dead_after.as_millis()).unwrap_or(u32::MAX);
     rustix::net::sockopt::set_tcp_user_timeout(&tcp, timeout).map_err(|error| error.to_string())?;
+    Ok(tcp)
+}
+
+/// Makes a connection safe, unless it is plain on purpose.
+///
+/// # Errors
+/// In words, when the backend cannot be trusted or no TLS 1.3 comes about.
+pub async fn secure(target: &Target, tcp: TcpStream) -> Result<(Box<dyn Stream>, Binding), String> {
     if !target.is_tls {
         return Ok((Box::new(tcp), None));
     }

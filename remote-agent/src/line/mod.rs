@@ -4,6 +4,7 @@
 //! they are; the next one takes up what the last one left.
 
 mod dial;
+mod probe;
 mod secrets;
 mod talk;
 
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use crate::{Agent, identity::Folder};
 
 pub use dial::{Target, fetch};
+pub use probe::{Finding, probe};
 pub use secrets::{Asked, Requests};
 
 /// Why a session ended.

@@ -11,11 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{sync::oneshot, time::MissedTickBehavior};
-use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{
     End,
-    dial::{self, Socket, Stream, Target},
+    dial::{self, Socket, Target, Wire},
     secrets::Requests,
 };
 use crate::{
@@ -40,6 +40,8 @@ pub async fn session(
         Ok(socket) => socket,
         Err(why) => return End::Lost(why),
     };
+    let plane: Vec<_> = socket.addresses.iter().map(std::net::SocketAddr::ip).collect();
+    agent.guard().learn_plane(&plane);
     let (stream, welcome) = match greet(agent, identity, socket, timings).await {
         Ok(welcomed) => welcomed,
         Err(end) => return end,
@@ -70,15 +72,13 @@ struct Welcome {
     lease: Option<Duration>,
 }
 
-type Wire = WebSocketStream<Box<dyn Stream>>;
-
 async fn greet(
     agent: &Agent,
     identity: &Identity,
     socket: Socket,
     timings: &Timings,
 ) -> Result<(Wire, Welcome), End> {
-    let Socket { mut stream, binding } = socket;
+    let Socket { mut stream, binding, addresses: _ } = socket;
     let lost = |why: &str| End::Lost(why.to_owned());
     let talk = async {
         let text = next_text(&mut stream).await?;
@@ -103,7 +103,7 @@ async fn greet(
     }
 }
 
-async fn next_text(stream: &mut Wire) -> Result<String, End> {
+pub(super) async fn next_text(stream: &mut Wire) -> Result<String, End> {
     loop {
         match stream.next().await {
             Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),

@@ -29,7 +29,8 @@ impl SecretSource for Nobody {
 fn agent(folder: &tempfile::TempDir) -> Link {
     let timings = Timings { unreachable_after: Duration::from_mins(10), ..Timings::default() };
     let journal = folder.path().join("journal");
-    Agent::start(Config { id: AgentId(id(1)), journal, timings, secrets: Arc::new(Nobody) }).unwrap().attach()
+    let (secrets, guard) = (Arc::new(Nobody), rackhand_driver::conformance::guard());
+    Agent::start(Config { id: AgentId(id(1)), journal, timings, secrets, guard }).unwrap().attach()
 }
 
 fn id(n: u128) -> uuid::Uuid {

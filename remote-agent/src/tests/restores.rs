@@ -41,6 +41,7 @@ impl Bench {
             id: AgentId(id(1)),
             journal: folder.path().join("journal"),
             timings: Timings::default().scaled(0.02),
+            guard: rackhand_driver::conformance::guard(),
             secrets: Arc::new(Nobody),
         })
         .unwrap()

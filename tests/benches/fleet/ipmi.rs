@@ -1,6 +1,6 @@
 //! Status of many BMCs (`OpenIPMI`'s `ipmi_sim`), read by us and by three others.
 
-use rackhand_driver::{Endpoint, Integration, Opening, check, perform};
+use rackhand_driver::{Endpoint, Integration, Opening, check, conformance, perform};
 use rackhand_drivers::ipmi::Ipmi;
 use rackhand_tests::ipmi_sim::{ADMIN, Chassis, IpmiSim};
 use rackhand_wire::{Answer, Fault, Operation, Secrets, Timings, power::Switch};
@@ -140,7 +140,8 @@ pub async fn open(at: SocketAddr, suite: &str) -> Arc<dyn Endpoint> {
     let secrets: Secrets = [("password", password)].into_iter().collect();
     let params = check::endpoint(Ipmi.descriptor(), &params, &secrets).unwrap();
     let timings = Timings::default();
-    let opening = Opening { params: &params, secrets: &secrets, pinned: None, timings: &timings };
+    let (timings, guard) = (&timings, &conformance::guard());
+    let opening = Opening { params: &params, secrets: &secrets, pinned: None, timings, guard };
     Ipmi.open(opening).await.unwrap()
 }
 

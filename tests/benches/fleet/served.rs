@@ -58,6 +58,8 @@ impl Installation {
                 &at.to_string(),
                 "--public-url",
                 &format!("http://{at}"),
+                "--allow",
+                "127.0.0.0/8",
                 "--data-dir",
             ])
             .arg(self.folder.path())

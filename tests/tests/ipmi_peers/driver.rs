@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rackhand_driver::{Endpoint, Integration, Opening, check, perform};
+use rackhand_driver::{Endpoint, Integration, Opening, check, conformance, perform};
 use rackhand_drivers::ipmi::Ipmi;
 use rackhand_wire::operation::Identity;
 use rackhand_wire::power::{Native, PowerReading};
@@ -47,7 +47,8 @@ pub async fn open(at: SocketAddr, entry: Entry) -> Arc<dyn Endpoint> {
     let params = check::endpoint(Ipmi.descriptor(), &params, &secrets).unwrap();
     assert_eq!(Ipmi.check(&params, &secrets), []);
     let timings = timings();
-    let opening = Opening { params: &params, secrets: &secrets, pinned: entry.pinned, timings: &timings };
+    let (timings, guard) = (&timings, &conformance::guard());
+    let opening = Opening { params: &params, secrets: &secrets, pinned: entry.pinned, timings, guard };
     Ipmi.open(opening).await.unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rackhand_driver::{Endpoint, Integration, Opening, check, perform};
+use rackhand_driver::{Endpoint, Integration, Opening, check, conformance, perform};
 use rackhand_drivers::snmp_pdu::SnmpPdu;
 use rackhand_wire::power::{OutletReading, Switch};
 use rackhand_wire::{Answer, Fault, Operation, Secrets, Timings};
@@ -23,7 +23,8 @@ pub async fn open(at: SocketAddr, more: &[(&str, &str)], secrets: &[(&str, &str)
         outlet_poll: Duration::from_millis(100),
         ..Timings::default()
     };
-    let opening = Opening { params: &params, secrets: &secrets, pinned: None, timings: &timings };
+    let (timings, guard) = (&timings, &conformance::guard());
+    let opening = Opening { params: &params, secrets: &secrets, pinned: None, timings, guard };
     SnmpPdu.open(opening).await.unwrap()
 }
 

@@ -87,7 +87,7 @@ pub fn alone(root: &Path) -> Result<(), Problem> {
     let control = ([127, 0, 0, 1], free_port(CONTROL)?).into();
     let (_simulators, inventory) = simulators(&binaries(root)?, &folder, SERVERS, control)?;
     let (_server, api) = serve(root, &folder)?;
-    seed(&api, &inventory, &AtomicBool::new(false))?;
+    seed(&api, &inventory, None, &AtomicBool::new(false))?;
     // It keeps what it learned beside its settings; every run begins anew.
     for file in ["schemathesis.toml", "hooks.py"] {
         fs::copy(root.join("xtask/schema").join(file), folder.join(file))?;
@@ -128,6 +128,7 @@ fn serve(root: &Path, folder: &Path) -> Result<(Kept, Api), Problem> {
     let child = Command::new(binaries.join("rackhand"))
         .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
         .arg(folder)
+        .env("RACKHAND_ALLOW", "127.0.0.0/8")
         .env("RACKHAND_TIME_SCALE", "0.05")
         .stderr(log)
         .spawn()?;

@@ -3,7 +3,7 @@
 //! A name is looked up where it will be used: by the embedded agent, which shares this machine's resolver.
 //! Only a resolver that says "there is no such name" refuses; one that is silent may answer tomorrow.
 
-use rackhand_driver::{Integration, Place};
+use rackhand_driver::{Integration, look_up};
 use rackhand_wire::{FaultCode, FieldError, field::Input};
 use serde_json::Value;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub async fn known(
     let mut errors = Vec::new();
     for field in integration.descriptor().endpoint_fields.iter().filter(|field| field.input == Input::Host) {
         let Some(host) = params.get(&field.name).and_then(Value::as_str) else { continue };
-        let found = Place::new(host, 0).find(PATIENCE).await;
+        let found = look_up(host, PATIENCE).await;
         if found.is_err_and(|fault| fault.code == FaultCode::Config) {
             let why = format!("There is no host named “{host}”.");
             errors.push(FieldError::new(&field.name, "host_not_found", why).under("params"));

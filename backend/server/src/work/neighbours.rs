@@ -1,7 +1,7 @@
 //! What the devices beside an unreachable controller say of the line to it.
 
 use futures::{StreamExt, stream};
-use rackhand_driver::Place;
+use rackhand_driver::look_up;
 use rackhand_store::{Result, Scope, endpoints, now};
 use rackhand_wire::{
     Fault, FaultCode, Operation,
@@ -136,8 +136,8 @@ async fn locate(endpoint: Endpoint) -> (Endpoint, Option<Vec<u8>>) {
     let Some(host) = endpoint.params.get("host").and_then(serde_json::Value::as_str) else {
         return (endpoint, None);
     };
-    let found = Place::new(host, 0).find(RESOLVER).await;
-    (endpoint, found.ok().map(|found| subnet(found.ip())))
+    let found = look_up(host, RESOLVER).await.unwrap_or_default();
+    (endpoint, found.first().copied().map(subnet))
 }
 
 fn subnet(address: IpAddr) -> Vec<u8> {

@@ -69,7 +69,7 @@ impl Integration for Ipmi {
     }
 
     async fn open(&self, opening: Opening<'_>) -> Result<Arc<dyn Endpoint>, Fault> {
-        let place = settings::place(opening.params)?;
+        let place = settings::place(&opening)?;
         let settings = settings::parse(&opening)?;
         let session = session::Session::new(place, settings, opening.timings.ipmi_session_idle)?;
         Ok(Arc::new(device::Bmc::new(session)))

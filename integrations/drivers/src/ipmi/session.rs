@@ -108,6 +108,10 @@ impl Session {
 
 impl Line {
     async fn ask(&mut self, request: Request) -> Result<Result<Response, Failure>, Fault> {
+        if let Err(refusal) = self.place.confirm() {
+            self.hang_up();
+            return Err(refusal);
+        }
         if self.socket.is_none() {
             let peer = self.place.find(self.patience).await?;
             self.socket = Some(connect(peer).await.map_err(|error| internal(&error))?);

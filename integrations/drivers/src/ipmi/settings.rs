@@ -33,7 +33,8 @@ pub(super) fn check(params: &Value, secrets: &Secrets) -> Vec<FieldError> {
 }
 
 /// Reads where the BMC is.
-pub(super) fn place(params: &Value) -> Result<Place, Fault> {
+pub(super) fn place(opening: &Opening<'_>) -> Result<Place, Fault> {
+    let params = opening.params;
     let host = text(params, "host").ok_or_else(|| bad("the BMC's address is missing"))?;
     let port = match params.get("port") {
         None | Some(Value::Null) => PORT,
@@ -42,7 +43,7 @@ pub(super) fn place(params: &Value) -> Result<Place, Fault> {
             number.ok_or_else(|| bad("the port is not a port"))?
         }
     };
-    Ok(Place::new(host, port))
+    Ok(Place::new(host, port, opening.guard))
 }
 
 /// Reads how the BMC is spoken to.

@@ -86,7 +86,8 @@ impl Form {
         let params = check::endpoint(Ipmi.descriptor(), &self.params, &secrets).unwrap();
         assert_eq!(Ipmi.check(&params, &secrets), []);
         let pinned = self.pinned.as_deref();
-        let opening = Opening { params: &params, secrets: &secrets, pinned, timings: &self.timings };
+        let (timings, guard) = (&self.timings, &conformance::guard());
+        let opening = Opening { params: &params, secrets: &secrets, pinned, timings, guard };
         Ipmi.open(opening).await.unwrap()
     }
 }

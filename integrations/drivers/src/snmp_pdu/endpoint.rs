@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_snmp::{Oid, Value};
 use async_trait::async_trait;
 use rackhand_driver::capability::{OutletControl, OutletList};
-use rackhand_driver::{Device, Endpoint};
+use rackhand_driver::{Device, Endpoint, Opening};
 use rackhand_wire::operation::Identity;
 use rackhand_wire::power::{OutletReading, Switch};
 use rackhand_wire::{Fault, FaultCode, OutletState, Reason, Timings};
@@ -37,9 +37,10 @@ struct Known {
 }
 
 impl Pdu {
-    pub(super) fn new(settings: Settings, pinned: Option<&str>, timings: &Timings) -> Pdu {
-        let talk = Talk { line: Line::new(settings, timings), known: None };
-        Pdu { talk: Mutex::new(talk), pinned: pinned.map(str::to_owned), timings: *timings }
+    pub(super) fn new(settings: Settings, opening: &Opening<'_>) -> Pdu {
+        let line = Line::new(settings, opening.timings, opening.guard);
+        let talk = Mutex::new(Talk { line, known: None });
+        Pdu { talk, pinned: opening.pinned.map(str::to_owned), timings: *opening.timings }
     }
 
     /// Reads objects and refuses to go on with another device than the pinned one.

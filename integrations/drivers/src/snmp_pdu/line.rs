@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_snmp::{
     Auth, Client, EngineCache, Error, ErrorStatus, Oid, Retry, UdpClient, UdpTransport, UsmConfig, Value, oid,
 };
-use rackhand_driver::Place;
+use rackhand_driver::{Guard, Place};
 use rackhand_wire::{Fault, FaultCode, Reason, Timings};
 
 use super::fault;
@@ -59,9 +59,9 @@ enum Knock {
 }
 
 impl Line {
-    pub(super) fn new(settings: Settings, timings: &Timings) -> Line {
+    pub(super) fn new(settings: Settings, timings: &Timings, guard: &Arc<Guard>) -> Line {
         let engines = Arc::new(EngineCache::new());
-        let place = Place::new(&settings.host, settings.port);
+        let place = Place::new(&settings.host, settings.port, guard);
         Line {
             settings,
             timings: *timings,
@@ -197,6 +197,10 @@ impl Line {
     }
 
     async fn clients(&mut self) -> Result<Clients, Fault> {
+        if let Err(refusal) = self.place.confirm() {
+            self.clients = None;
+            return Err(refusal);
+        }
         if let Some(clients) = &self.clients {
             return Ok(clients.clone());
         }

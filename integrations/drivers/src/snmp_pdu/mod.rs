@@ -66,7 +66,7 @@ impl Integration for SnmpPdu {
 
     async fn open(&self, opening: Opening<'_>) -> Result<Arc<dyn Endpoint>, Fault> {
         let settings = settings::parse(opening.params, opening.secrets)?;
-        Ok(Arc::new(endpoint::Pdu::new(settings, opening.pinned, opening.timings)))
+        Ok(Arc::new(endpoint::Pdu::new(settings, &opening)))
     }
 }
 

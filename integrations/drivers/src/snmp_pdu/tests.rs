@@ -53,7 +53,13 @@ async fn open(
         snmp_retries: 2,
         ..Timings::default().scaled(0.05)
     };
-    let opening = Opening { params: &params, secrets: &secrets, pinned, timings: &timings };
+    let opening = Opening {
+        params: &params,
+        secrets: &secrets,
+        pinned,
+        timings: &timings,
+        guard: &conformance::guard(),
+    };
     SnmpPdu.open(opening).await
 }
 

@@ -4,16 +4,24 @@
 //! answered from here, one that was `Started` and never ended is answered "lost", and an outlet that
 //! was cut with a time limit is still switched on again. While the agent runs, that limit is counted by
 //! a clock that nobody sets; the time of day serves only to find out how much was left at a restart.
+//!
+//! A disk that is full keeps the file as it is: what could not be written whole is taken back, and what it
+//! announced is not begun.
+
+mod facts;
+mod line;
 
 use rackhand_wire::{Answer, Command, Fault, command::Outlet, id::CommandId};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+
+use facts::{Facts, Fate, Held, is_at};
+use line::Line;
 
 /// What is known of a command.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,85 +78,22 @@ pub struct Cut {
     pub due_at: i64,
 }
 
-/// What became of a cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// Nobody touched it.
-    Dark,
-    /// The agent is switching it on.
-    Restoring,
-    /// The agent began to switch it on; whether the device took that is not known.
-    Tried,
-    /// It was switched on again.
-    Restored,
-}
-
-struct Held {
-    cut: Cut,
-    fate: Fate,
-    due: Instant,
-    /// Pause after the next try.
-    pause: Option<Duration>,
-    /// The first restore that failed, since this process began.
-    failure: Option<Fault>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "fact", rename_all = "snake_case")]
-enum Line {
-    Started {
-        id: CommandId,
-        cut: Option<Cut>,
-    },
-    Done {
-        id: CommandId,
-        result: Result<Answer, Fault>,
-    },
-    /// The agent is about to undo the cut.
-    Restoring {
-        id: CommandId,
-    },
-    /// The cut was undone.
-    Restored {
-        id: CommandId,
-    },
-    /// The agent undid the cut by itself, which the backend must hear.
-    Acted {
-        id: CommandId,
-    },
-    /// The backend has heard it.
-    Told {
-        id: CommandId,
-    },
-    /// The cut needs no restoring any more.
-    Settled {
-        id: CommandId,
-    },
-    /// The backend has stored the outcome.
-    Forgotten {
-        id: CommandId,
-    },
-}
-
-/// A limit beyond this is as good as none.
-const LONGEST: Duration = Duration::from_hours(365 * 24);
-
 /// The journal of one agent.
 pub struct Journal {
     path: PathBuf,
     file: File,
+    /// Bytes of whole lines in the file.
+    length: u64,
     lines: usize,
+    /// With so many lines it is time to drop what does not matter any more.
+    compact_at: usize,
+    /// The last write failed: said once.
+    fails: bool,
     facts: Facts,
 }
 
-/// What the lines come to.
-#[derive(Default)]
-struct Facts {
-    known: HashMap<CommandId, Known>,
-    cuts: HashMap<CommandId, Held>,
-    /// Cuts that the agent undid by itself and nobody knows of.
-    untold: HashSet<CommandId>,
-}
+/// So many lines are never too many.
+const FEW: usize = 4096;
 
 impl Journal {
     /// Opens the journal, or begins one. A torn last line (power cut while writing) is dropped: what it
@@ -169,15 +114,22 @@ impl Journal {
             held.fate = Fate::Tried;
         }
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        let mut journal = Self { path: path.to_owned(), file, lines: 0, facts };
-        journal.compact()?;
+        let length = file.metadata()?.len();
+        let path = path.to_owned();
+        let mut journal = Self { path, file, length, lines: 0, compact_at: FEW, fails: false, facts };
+        if let Err(error) = journal.compact(now) {
+            // On a full disk what was cut must be restored all the same.
+            tracing::warn!(%error, "the journal stays as long as it is");
+            // A torn last line ends here.
+            journal.torn()?;
+        }
         Ok(journal)
     }
 
     /// Says what is known of a command.
     #[must_use]
     pub fn find(&self, id: CommandId) -> Option<&Known> {
-        self.facts.known.get(&id)
+        self.facts.known.get(&id).map(|noted| &noted.known)
     }
 
     /// Says whether what a command cut was switched on again since.
@@ -210,7 +162,7 @@ impl Journal {
             due_at: now.day.saturating_add(i64::try_from(after).unwrap_or(i64::MAX)),
         });
         let older = if cut.is_some() { self.facts.others(command) } else { Vec::new() };
-        self.note(Line::Started { id: command.id, cut }, now)?;
+        self.note(Line::Started { id: command.id, cut, at: Some(now.day) }, now)?;
         for id in older {
             self.note(Line::Settled { id }, now)?;
         }
@@ -221,9 +173,12 @@ impl Journal {
     ///
     /// # Errors
     /// When it could not be written.
-    pub fn done(&mut self, id: CommandId, result: &Result<Answer, Fault>) -> io::Result<()> {
-        self.facts.known.insert(id, Known::Done(result.clone()));
-        self.write(&Line::Done { id, result: result.clone() })
+    pub fn done(&mut self, id: CommandId, result: &Result<Answer, Fault>, now: Moment) -> io::Result<()> {
+        let line = Line::Done { id, result: result.clone(), at: Some(now.day) };
+        let written = self.write(&line);
+        // It holds for this process even when it could not be written.
+        self.facts.take(line, now);
+        written
     }
 
     /// Notes that the outlet of a command was switched on: what cut it before is undone.
@@ -343,14 +298,16 @@ impl Journal {
     ///
     /// # Errors
     /// When it could not be written.
-    pub fn forget(&mut self, id: CommandId) -> io::Result<()> {
+    pub fn forget(&mut self, id: CommandId, now: Moment) -> io::Result<()> {
         if self.facts.known.contains_key(&id) {
             self.facts.forget(id);
             // Not synced: forgetting twice does no harm.
             self.append(&Line::Forgotten { id })?;
         }
-        if self.lines > 4096 && self.lines > 4 * (self.facts.known.len() + self.facts.cuts.len()) {
-            self.compact()?;
+        if self.lines > self.compact_at {
+            // Also after a failure, so that a full disk is not tried at every turn.
+            self.compact_at = self.lines * 2;
+            self.compact(now)?;
         }
         Ok(())
     }
@@ -362,136 +319,93 @@ impl Journal {
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
+        let before = self.length;
         self.append(line)?;
-        self.file.sync_data()
+        let synced = self.file.sync_data();
+        if synced.is_err() {
+            self.length = before;
+            self.take_back();
+        }
+        self.say(&synced);
+        synced
     }
 
     fn append(&mut self, line: &Line) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        self.lines += 1;
-        self.file.write_all(&text)
+        let written = self.file.write_all(&text);
+        match &written {
+            Ok(()) => {
+                self.lines += 1;
+                self.length += text.len() as u64;
+            }
+            // Half a line would spoil the next one.
+            Err(_) => self.take_back(),
+        }
+        self.say(&written);
+        written
+    }
+
+    fn take_back(&mut self) {
+        if let Err(error) = self.file.set_len(self.length) {
+            tracing::error!(%error, "half a line of the journal could not be taken back");
+        }
+    }
+
+    /// Cuts off what is not a whole line at the end of the file.
+    fn torn(&mut self) -> io::Result<()> {
+        let text = fs::read(&self.path)?;
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        self.length = whole as u64;
+        self.file.set_len(self.length)
+    }
+
+    /// Says once that nothing can be written, and once that it can again.
+    fn say(&mut self, written: &io::Result<()>) {
+        match written {
+            Err(error) if !self.fails => {
+                let path = self.path.display();
+                tracing::error!(%error, %path, "the journal cannot be written: nothing is switched until it can");
+            }
+            Ok(()) if self.fails => tracing::info!("the journal can be written again"),
+            Ok(()) | Err(_) => {}
+        }
+        self.fails = written.is_err();
     }
 
     /// Writes what still matters into a new file and puts it in place of the old one.
-    fn compact(&mut self) -> io::Result<()> {
-        let fresh = self.path.with_extension("new");
-        let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&fresh)?;
+    fn compact(&mut self, now: Moment) -> io::Result<()> {
+        self.facts.age(now.steady);
         let lines = self.facts.lines();
-        for line in &lines {
-            serde_json::to_writer(&mut file, line)?;
-            file.write_all(b"\n")?;
+        let fresh = self.path.with_extension("new");
+        let filled = fill(&fresh, &lines);
+        if filled.is_err() {
+            // What is left of it takes up room that is short already.
+            fs::remove_file(&fresh).ok();
         }
-        file.sync_all()?;
+        let length = filled?;
         fs::rename(&fresh, &self.path)?;
         if let Some(folder) = self.path.parent() {
             File::open(folder)?.sync_all()?;
         }
         self.file = OpenOptions::new().append(true).open(&self.path)?;
-        self.lines = lines.len();
+        (self.length, self.lines) = (length, lines.len());
+        self.compact_at = FEW.max(self.lines * 4);
         Ok(())
     }
 }
 
-impl Facts {
-    fn take(&mut self, line: Line, now: Moment) {
-        match line {
-            Line::Started { id, cut } => {
-                self.known.insert(id, Known::Started);
-                self.cuts.extend(cut.map(|cut| (id, Held::new(cut, now))));
-            }
-            Line::Done { id, result } => {
-                self.known.insert(id, Known::Done(result));
-            }
-            Line::Restoring { id } => {
-                if let Some(held) = self.cuts.get_mut(&id) {
-                    held.fate = Fate::Restoring;
-                }
-            }
-            Line::Acted { id } => {
-                self.untold.insert(id);
-            }
-            Line::Told { id } => {
-                self.untold.remove(&id);
-            }
-            // Nobody will ask for what was forgotten.
-            Line::Restored { id } if !self.known.contains_key(&id) => {
-                self.cuts.remove(&id);
-            }
-            Line::Restored { id } => {
-                if let Some(held) = self.cuts.get_mut(&id) {
-                    held.fate = Fate::Restored;
-                }
-            }
-            Line::Settled { id } => {
-                self.cuts.remove(&id);
-            }
-            Line::Forgotten { id } => self.forget(id),
-        }
+/// Writes lines into a new file and gives its length.
+fn fill(path: &Path, lines: &[Line]) -> io::Result<u64> {
+    let mut text = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut text, line)?;
+        text.push(b'\n');
     }
-
-    fn forget(&mut self, id: CommandId) {
-        self.known.remove(&id);
-        if !self.cuts.get(&id).is_some_and(Held::is_pending) {
-            self.cuts.remove(&id);
-        }
-    }
-
-    /// Other cuts of a command's outlet.
-    fn others(&self, command: &Command) -> Vec<CommandId> {
-        // Only a device with an id is ever restored, as its credentials are found by it. Its parameters may
-        // have changed since it was cut.
-        let Some(endpoint) = command.endpoint.id else { return Vec::new() };
-        let outlet = Outlet { endpoint, target: command.target.clone() };
-        let cuts =
-            self.cuts.iter().filter(|(id, held)| **id != command.id && is_at(&held.cut.command, &outlet));
-        cuts.map(|(id, _)| *id).collect()
-    }
-
-    /// Lines that come to the same.
-    fn lines(&self) -> Vec<Line> {
-        let mut lines: Vec<Line> = self.untold.iter().map(|id| Line::Acted { id: *id }).collect();
-        for (id, held) in &self.cuts {
-            let id = *id;
-            lines.push(Line::Started { id, cut: Some(held.cut.clone()) });
-            match held.fate {
-                Fate::Dark => {}
-                Fate::Restoring | Fate::Tried => lines.push(Line::Restoring { id }),
-                Fate::Restored => lines.push(Line::Restored { id }),
-            }
-            if !self.known.contains_key(&id) {
-                lines.push(Line::Forgotten { id });
-            }
-        }
-        for (id, known) in &self.known {
-            let id = *id;
-            if !self.cuts.contains_key(&id) {
-                lines.push(Line::Started { id, cut: None });
-            }
-            if let Known::Done(result) = known {
-                lines.push(Line::Done { id, result: result.clone() });
-            }
-        }
-        lines
-    }
-}
-
-impl Held {
-    /// A clock that was set makes the time left no longer than the whole.
-    fn new(cut: Cut, now: Moment) -> Self {
-        let whole = Duration::from_millis(cut.command.restore_after_ms.unwrap_or(0)).min(LONGEST);
-        let left = u64::try_from(cut.due_at.saturating_sub(now.day)).unwrap_or(0);
-        let due = now.steady + Duration::from_millis(left).min(whole);
-        Self { cut, fate: Fate::Dark, due, pause: None, failure: None }
-    }
-
-    fn is_pending(&self) -> bool {
-        self.fate != Fate::Restored
-    }
-}
-
-fn is_at(command: &Command, outlet: &Outlet) -> bool {
-    command.endpoint.id == Some(outlet.endpoint) && command.target == outlet.target
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(path)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    Ok(text.len() as u64)
 }
 
 #[cfg(test)]

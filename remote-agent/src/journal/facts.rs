@@ -1,0 +1,183 @@
+//! What the lines come to.
+
+use rackhand_wire::{Command, Fault, command::Outlet, id::CommandId};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use super::{Cut, Known, Moment, line::Line};
+
+/// A limit beyond this is as good as none.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+
+/// An outcome that no backend has asked for in so long is of no use to anybody.
+const KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// Everything that is known.
+#[derive(Default)]
+pub struct Facts {
+    pub known: HashMap<CommandId, Noted>,
+    pub cuts: HashMap<CommandId, Held>,
+    /// Cuts that the agent undid by itself and nobody knows of.
+    pub untold: HashSet<CommandId>,
+}
+
+/// What is known of a command, and for how long it is.
+pub struct Noted {
+    pub known: Known,
+    /// When it was written, in milliseconds since 1970.
+    at: i64,
+    /// From then on it may be dropped.
+    until: Instant,
+}
+
+/// What became of a cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Nobody touched it.
+    Dark,
+    /// The agent is switching it on.
+    Restoring,
+    /// The agent began to switch it on; whether the device took that is not known.
+    Tried,
+    /// It was switched on again.
+    Restored,
+}
+
+/// A cut and what is done about it.
+pub struct Held {
+    pub cut: Cut,
+    pub fate: Fate,
+    pub due: Instant,
+    /// Pause after the next try.
+    pub pause: Option<Duration>,
+    /// The first restore that failed, since this process began.
+    pub failure: Option<Fault>,
+}
+
+impl Facts {
+    /// Takes one line in.
+    pub fn take(&mut self, line: Line, now: Moment) {
+        match line {
+            Line::Started { id, cut, at } => {
+                self.known.insert(id, Noted::new(Known::Started, at, now));
+                self.cuts.extend(cut.map(|cut| (id, Held::new(cut, now))));
+            }
+            Line::Done { id, result, at } => {
+                self.known.insert(id, Noted::new(Known::Done(result), at, now));
+            }
+            Line::Restoring { id } => {
+                if let Some(held) = self.cuts.get_mut(&id) {
+                    held.fate = Fate::Restoring;
+                }
+            }
+            Line::Acted { id } => {
+                self.untold.insert(id);
+            }
+            Line::Told { id } => {
+                self.untold.remove(&id);
+            }
+            // Nobody will ask for what was forgotten.
+            Line::Restored { id } if !self.known.contains_key(&id) => {
+                self.cuts.remove(&id);
+            }
+            Line::Restored { id } => {
+                if let Some(held) = self.cuts.get_mut(&id) {
+                    held.fate = Fate::Restored;
+                }
+            }
+            Line::Settled { id } => {
+                self.cuts.remove(&id);
+            }
+            Line::Forgotten { id } => self.forget(id),
+        }
+    }
+
+    /// Drops what is known of a command; an outlet that it left dark stays in mind.
+    pub fn forget(&mut self, id: CommandId) {
+        self.known.remove(&id);
+        if !self.cuts.get(&id).is_some_and(Held::is_pending) {
+            self.cuts.remove(&id);
+        }
+    }
+
+    /// Drops what was kept for long enough.
+    pub fn age(&mut self, now: Instant) {
+        let old: Vec<_> =
+            self.known.iter().filter(|(_, noted)| noted.until <= now).map(|(id, _)| *id).collect();
+        for id in old {
+            self.forget(id);
+        }
+    }
+
+    /// Other cuts of a command's outlet.
+    pub fn others(&self, command: &Command) -> Vec<CommandId> {
+        // Only a device with an id is ever restored, as its credentials are found by it. Its parameters may
+        // have changed since it was cut.
+        let Some(endpoint) = command.endpoint.id else { return Vec::new() };
+        let outlet = Outlet { endpoint, target: command.target.clone() };
+        let cuts =
+            self.cuts.iter().filter(|(id, held)| **id != command.id && is_at(&held.cut.command, &outlet));
+        cuts.map(|(id, _)| *id).collect()
+    }
+
+    /// Lines that come to the same.
+    pub fn lines(&self) -> Vec<Line> {
+        let mut lines: Vec<Line> = self.untold.iter().map(|id| Line::Acted { id: *id }).collect();
+        for (id, held) in &self.cuts {
+            let id = *id;
+            let at = self.known.get(&id).map(|noted| noted.at);
+            lines.push(Line::Started { id, cut: Some(held.cut.clone()), at });
+            match held.fate {
+                Fate::Dark => {}
+                Fate::Restoring | Fate::Tried => lines.push(Line::Restoring { id }),
+                Fate::Restored => lines.push(Line::Restored { id }),
+            }
+            if !self.known.contains_key(&id) {
+                lines.push(Line::Forgotten { id });
+            }
+        }
+        for (id, noted) in &self.known {
+            let (id, at) = (*id, Some(noted.at));
+            if !self.cuts.contains_key(&id) {
+                lines.push(Line::Started { id, cut: None, at });
+            }
+            if let Known::Done(result) = &noted.known {
+                lines.push(Line::Done { id, result: result.clone(), at });
+            }
+        }
+        lines
+    }
+}
+
+impl Noted {
+    /// What a line said. Its age is counted by the clock that nobody sets; the time of day tells only how old it was
+    /// when it was read.
+    fn new(known: Known, at: Option<i64>, now: Moment) -> Self {
+        let at = at.unwrap_or(now.day);
+        let age = u64::try_from(now.day.saturating_sub(at)).unwrap_or(0);
+        let until = now.steady + KEPT.saturating_sub(Duration::from_millis(age));
+        Self { known, at, until }
+    }
+}
+
+impl Held {
+    /// A clock that was set makes the time left no longer than the whole.
+    fn new(cut: Cut, now: Moment) -> Self {
+        let whole = Duration::from_millis(cut.command.restore_after_ms.unwrap_or(0)).min(LONGEST);
+        let left = u64::try_from(cut.due_at.saturating_sub(now.day)).unwrap_or(0);
+        let due = now.steady + Duration::from_millis(left).min(whole);
+        Self { cut, fate: Fate::Dark, due, pause: None, failure: None }
+    }
+
+    /// Says whether it must still be restored.
+    pub fn is_pending(&self) -> bool {
+        self.fate != Fate::Restored
+    }
+}
+
+/// Says whether a command is for an outlet.
+pub fn is_at(command: &Command, outlet: &Outlet) -> bool {
+    command.endpoint.id == Some(outlet.endpoint) && command.target == outlet.target
+}
