@@ -1,12 +1,15 @@
 //! Settings of the installation, and what the installation remembers of itself.
 
+use chrono::TimeDelta;
 use rackhand_wire::{Secrets, api::settings::InstallationSettings, id::TenantId};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Set};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Error, Result,
+    Db, Error, Result,
     entity::setting::{Entity, Model},
+    millis, now,
     sealed::Keyring,
 };
 
@@ -56,6 +59,30 @@ pub async fn sealed(db: &impl ConnectionTrait, keys: &Keyring, name: &str) -> Re
 /// When the database fails.
 pub async fn seal(db: &impl ConnectionTrait, keys: &Keyring, name: &str, secrets: &Secrets) -> Result<()> {
     set(db, name, serde_json::to_value(keys.seal(name.as_bytes(), secrets)?)?).await
+}
+
+/// Takes a lease that one process at a time may hold, or lengthens it; without a life it is given back. Says
+/// whether it is held now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lease(db: &Db, name: &str, holder: &str, life: TimeDelta) -> Result<bool> {
+    let tx = db.begin().await?;
+    let kept: Option<Lease> =
+        find(&tx, name).await?.and_then(|value| serde_json::from_value(value).ok());
+    if kept.is_some_and(|kept| kept.holder != holder && kept.until > millis(now())) {
+        return Ok(false);
+    }
+    let lease = Lease { holder: holder.to_owned(), until: millis(now() + life) };
+    set(&tx, name, serde_json::to_value(lease)?).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+#[derive(Serialize, Deserialize)]
+struct Lease {
+    holder: String,
+    until: i64,
 }
 
 async fn find(db: &impl ConnectionTrait, name: &str) -> Result<Option<Value>> {
