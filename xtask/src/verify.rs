@@ -27,7 +27,7 @@ pub struct Options {
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// Debian packages of the third parties that judge us: command, package.
-const PEERS: [(&str, &str); 11] = [
+const PEERS: [(&str, &str); 13] = [
     ("ipmitool", "ipmitool"),
     ("ipmi_sim", "openipmi"),
     ("ipmipower", "freeipmi-tools"),
@@ -39,6 +39,8 @@ const PEERS: [(&str, &str); 11] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("openssl", "openssl"),
+    ("curl", "curl"),
+    ("pebble", "pebble"),
 ];
 
 type Stage = (&'static str, fn(&Path) -> Result<String, Problem>);

@@ -58,11 +58,7 @@ impl App {
     ///
     /// # Errors
     /// When the database or the agent's journal fails.
-    pub async fn start(
-        config: Config,
-        db: Db,
-        tls: Option<Arc<InUse>>,
-    ) -> Result<Arc<Self>, crate::Failure> {
+    pub async fn start(config: Config, db: Db, tls: Option<Arc<InUse>>) -> Result<Arc<Self>, crate::Failure> {
         let settings = rackhand_store::settings::installation(db.reader()).await?;
         let roster = Arc::new(Roster::new(&config.timings()));
         let (told, inbox) = mpsc::channel(256);

@@ -50,7 +50,7 @@ pub struct Options {
     pub public_url: Option<String>,
     /// How TLS is spoken.
     #[command(flatten)]
-    pub tls: tls::Options,
+    pub tls: tls::TlsOptions,
     /// Addresses of proxies whose X-Forwarded-For counts, separated by commas
     #[arg(long, value_name = "IP", value_delimiter = ',', env = "RACKHAND_TRUSTED_PROXIES")]
     pub trusted_proxies: Option<Vec<IpAddr>>,
@@ -174,7 +174,7 @@ impl Config {
         let mut file = read_file(options.storage.config.as_deref(), &data_dir)?;
         let listen =
             options.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
-        let tls = tls::Options {
+        let tls = tls::TlsOptions {
             tls: file.tls.take(),
             tls_cert: file.tls_cert.take(),
             tls_key: file.tls_key.take(),

@@ -68,8 +68,7 @@ pub async fn seal(db: &impl ConnectionTrait, keys: &Keyring, name: &str, secrets
 /// When the database fails.
 pub async fn lease(db: &Db, name: &str, holder: &str, life: TimeDelta) -> Result<bool> {
     let tx = db.begin().await?;
-    let kept: Option<Lease> =
-        find(&tx, name).await?.and_then(|value| serde_json::from_value(value).ok());
+    let kept: Option<Lease> = find(&tx, name).await?.and_then(|value| serde_json::from_value(value).ok());
     if kept.is_some_and(|kept| kept.holder != holder && kept.until > millis(now())) {
         return Ok(false);
     }
@@ -101,4 +100,27 @@ async fn set(db: &impl ConnectionTrait, name: &str, value: Value) -> Result<()> 
         model.into_active_model().insert(db).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rackhand_migrations::Migrator;
+    use sea_orm_migration::MigratorTrait;
+
+    #[tokio::test]
+    async fn a_lease_has_one_holder_until_it_ends_or_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("a.db").display());
+        let db = Db::open(&url, Keyring::new([7; 32])).await.unwrap();
+        Migrator::up(db.writer(), None).await.unwrap();
+        let lease = async |holder, life| lease(&db, "x", holder, life).await.unwrap();
+        let minute = TimeDelta::minutes(1);
+        assert!(lease("a", minute).await);
+        assert!(!lease("b", minute).await);
+        assert!(lease("a", TimeDelta::zero()).await, "given back");
+        assert!(lease("b", TimeDelta::seconds(-1)).await, "ended already");
+        assert!(lease("a", minute).await);
+        assert!(!lease("b", minute).await);
+    }
 }

@@ -26,7 +26,7 @@ pub enum Mode {
 #[expect(clippy::doc_markdown, reason = "these comments are the help text")]
 /// Options of TLS.
 #[derive(Args, Debug, Clone, Default)]
-pub struct Options {
+pub struct TlsOptions {
     /// Speak TLS, with a certificate from where [default: files when tls_cert is given, else off]
     #[arg(long, value_name = "HOW", env = "RACKHAND_TLS")]
     pub tls: Option<Mode>,
@@ -86,7 +86,7 @@ pub struct Acme {
 
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
-impl Options {
+impl TlsOptions {
     /// Takes what is absent here from `other`. How and which files belong together: who says one of the three
     /// here means all of them.
     #[must_use]
@@ -132,9 +132,7 @@ impl Options {
                 contact: self.acme_contact,
                 directory: self.acme_directory.unwrap_or_else(|| LETS_ENCRYPT.to_owned()),
                 root: self.acme_root,
-                http_listen: self
-                    .acme_http_listen
-                    .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 80))),
+                http_listen: self.acme_http_listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 80))),
             }))),
         }
     }
@@ -176,11 +174,11 @@ mod tests {
 
     #[test]
     fn files_come_in_pairs_and_exclude_other_ways() {
-        let files = |cert: Option<&str>, key: Option<&str>, tls| Options {
+        let files = |cert: Option<&str>, key: Option<&str>, tls| TlsOptions {
             tls_cert: cert.map(PathBuf::from),
             tls_key: key.map(PathBuf::from),
             tls,
-            ..Options::default()
+            ..TlsOptions::default()
         };
         let both = files(Some("c"), Some("k"), None).settle().unwrap();
         assert_eq!(both, Some(Tls::Files(Files { cert: "c".into(), key: "k".into() })));
@@ -194,18 +192,18 @@ mod tests {
             let said = options.settle().unwrap_err().to_string();
             assert!(said.contains(remedy), "{said}");
         }
-        assert_eq!(Options::default().settle().unwrap(), None);
+        assert_eq!(TlsOptions::default().settle().unwrap(), None);
     }
 
     #[test]
     fn a_flag_sets_the_files_of_the_file_aside() {
-        let file = Options {
+        let file = TlsOptions {
             tls_cert: Some("c".into()),
             tls_key: Some("k".into()),
             acme_contact: Some("a@example.com".into()),
-            ..Options::default()
+            ..TlsOptions::default()
         };
-        let flag = |tls| Options { tls: Some(tls), ..Options::default() };
+        let flag = |tls| TlsOptions { tls: Some(tls), ..TlsOptions::default() };
         assert_eq!(flag(Mode::SelfSigned).or(file.clone()).settle().unwrap(), Some(Tls::SelfSigned));
         assert_eq!(flag(Mode::Off).or(file.clone()).settle().unwrap(), None);
         assert!(matches!(flag(Mode::Files).or(file.clone()).settle().unwrap(), Some(Tls::Files(_))));
@@ -218,8 +216,10 @@ mod tests {
         let said = Tls::SelfSigned.check("http://a.example:8443", "a.example").unwrap_err().to_string();
         assert!(said.contains("https://a.example:8443"), "{said}");
         assert!(Tls::SelfSigned.check("https://localhost", "localhost").is_ok());
-        let acme = Options { tls: Some(Mode::Acme), ..Options::default() }.settle().unwrap().unwrap();
-        assert!(acme.check("https://localhost", "localhost").unwrap_err().to_string().contains("self-signed"));
+        let acme = TlsOptions { tls: Some(Mode::Acme), ..TlsOptions::default() }.settle().unwrap().unwrap();
+        assert!(
+            acme.check("https://localhost", "localhost").unwrap_err().to_string().contains("self-signed")
+        );
         assert!(acme.check("https://panel.example.com", "panel.example.com").is_ok());
     }
 }

@@ -41,22 +41,25 @@ pub async fn keep(app: Arc<App>, acme: Acme, in_use: Arc<InUse>, mut hangups: Ha
     let mut not_before = Instant::now();
     loop {
         match look(&app, &acme, &in_use).await {
-            Ok(Some(kept)) if Instant::now() >= not_before => match leased(&app, &acme, &holder, kept).await {
-                Ok(Some(pair)) => {
-                    let host = app.config.host();
-                    let until = pair.until.format("%Y-%m-%d %H:%M UTC");
-                    let message = format!("The authority gave a certificate for {host}, good until {until}.");
-                    in_use.put(pair);
-                    pause = FIRST_PAUSE;
-                    tell(&app, Severity::Info, "tls.certificate", message).await;
+            Ok(Some(kept)) if Instant::now() >= not_before => {
+                match leased(&app, &acme, &holder, kept).await {
+                    Ok(Some(pair)) => {
+                        let host = app.config.host();
+                        let until = pair.until.format("%Y-%m-%d %H:%M UTC");
+                        let message =
+                            format!("The authority gave a certificate for {host}, good until {until}.");
+                        in_use.put(pair);
+                        pause = FIRST_PAUSE;
+                        tell(&app, Severity::Info, "tls.certificate", message).await;
+                    }
+                    Ok(None) => tracing::debug!("another replica asks the authority"),
+                    Err(why) => {
+                        not_before = Instant::now() + pause.mul_f64(app.config.time_scale);
+                        complain(&app, &in_use, &why, pause).await;
+                        pause = (pause * 2).min(LONGEST_PAUSE);
+                    }
                 }
-                Ok(None) => tracing::debug!("another replica asks the authority"),
-                Err(why) => {
-                    not_before = Instant::now() + pause.mul_f64(app.config.time_scale);
-                    complain(&app, &in_use, &why, pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-            },
+            }
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "cannot look up the certificate"),
         }

@@ -47,7 +47,9 @@ pub fn listen(app: &Arc<App>, at: SocketAddr) -> Result<(), Failure> {
 async fn respond(app: web::Data<App>, token: web::Path<String>) -> HttpResponse {
     match settings::sealed(app.db.reader(), app.db.keys(), SETTING).await {
         Ok(answers) => match answers.as_ref().and_then(|answers| answers.find(&token)) {
-            Some(answer) => HttpResponse::Ok().content_type("application/octet-stream").body(answer.to_owned()),
+            Some(answer) => {
+                HttpResponse::Ok().content_type("application/octet-stream").body(answer.to_owned())
+            }
             None => HttpResponse::NotFound().finish(),
         },
         Err(error) => {

@@ -69,8 +69,7 @@ fn certificate(key: &KeyPair, host: &str) -> Result<String, rcgen::Error> {
 /// Replaces a file in one step; its owner alone may read it.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let fresh = PathBuf::from(format!("{}.new", path.display()));
-    let mut file =
-        fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
+    let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&fresh, path)

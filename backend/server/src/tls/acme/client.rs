@@ -31,7 +31,8 @@ pub fn client(root: Option<&Path>) -> Result<Box<dyn HttpClient>, String> {
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth();
+    let config =
+        config.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth();
     let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
     Ok(Box::new(Https(Client::builder(TokioExecutor::new()).build(connector))))
 }
