@@ -9,6 +9,7 @@ use std::{
 
 use crate::Failure;
 
+#[expect(clippy::doc_markdown, reason = "these comments are the help text")]
 /// Where the certificate comes from.
 #[derive(ValueEnum, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]

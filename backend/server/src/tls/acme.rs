@@ -26,13 +26,13 @@ const SETTING: &str = "acme";
 const LEASE: &str = "acme_lease";
 
 /// An authority that has not given a certificate by then will not.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Another replica asks once the one that does must have given up.
-const LEASED: Duration = Duration::from_secs(180);
+const LEASED: Duration = Duration::from_mins(3);
 /// Pause after the first failure; doubles. Let's Encrypt lets a name fail five times an hour.
-const FIRST_PAUSE: Duration = Duration::from_secs(15 * 60);
+const FIRST_PAUSE: Duration = Duration::from_mins(15);
 /// No pause is longer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
+const LONGEST_PAUSE: Duration = Duration::from_hours(6);
 
 /// Keeps a certificate for the server's name in use, renewed after two thirds of its life.
 pub async fn keep(app: Arc<App>, acme: Acme, in_use: Arc<InUse>, mut hangups: Hangups) {
@@ -118,10 +118,10 @@ async fn obtain(app: &App, acme: &Acme, mut kept: Secrets) -> Result<Pair, Strin
         Ok(address) => Identifier::Ip(address),
         Err(_) => Identifier::Dns(host.to_ascii_lowercase()),
     };
-    let mut order = account.new_order(&NewOrder::new(&[name])).await.map_err(words)?;
+    let mut order = account.new_order(&NewOrder::new(&[name])).await.map_err(|error| words(&error))?;
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
-        let mut authorization = authorization.map_err(words)?;
+        let mut authorization = authorization.map_err(|error| words(&error))?;
         if authorization.status == AuthorizationStatus::Valid {
             continue;
         }
@@ -130,17 +130,20 @@ async fn obtain(app: &App, acme: &Acme, mut kept: Secrets) -> Result<Pair, Strin
         let answer = challenge.key_authorization().as_str().to_owned();
         let prepared = challenge::prepare(app, &challenge.token, &answer).await;
         prepared.map_err(|error| format!("the answer for the authority cannot be kept: {error}"))?;
-        challenge.set_ready().await.map_err(words)?;
+        challenge.set_ready().await.map_err(|error| words(&error))?;
     }
     let retries = RetryPolicy::new().timeout(PATIENCE);
     let ready = order.poll_ready(&retries).await;
     if !matches!(ready, Ok(OrderStatus::Ready)) {
         let objection = objection(&mut order).await;
-        let otherwise = || ready.err().map_or_else(|| "the authority refuses and says no more".into(), words);
+        let otherwise = || match &ready {
+            Err(error) => words(error),
+            Ok(_) => "the authority refuses and says no more".into(),
+        };
         return Err(objection.unwrap_or_else(otherwise));
     }
-    let key = order.finalize().await.map_err(words)?;
-    let chain = order.poll_certificate(&retries).await.map_err(words)?;
+    let key = order.finalize().await.map_err(|error| words(&error))?;
+    let chain = order.poll_certificate(&retries).await.map_err(|error| words(&error))?;
     let pair = Pair::read(chain.as_bytes(), key.as_bytes())
         .map_err(|unfit| format!("what the authority gave cannot be used: {unfit:?}"))?;
     kept.set("certificate", Secret::new(chain));
@@ -155,7 +158,7 @@ async fn account(app: &App, acme: &Acme, kept: &mut Secrets) -> Result<Account, 
     if let Some(credentials) = kept.find("account") {
         let credentials: AccountCredentials = serde_json::from_str(credentials)
             .map_err(|error| format!("the account that was kept cannot be read: {error}"))?;
-        return builder()?.from_credentials(credentials).await.map_err(words);
+        return builder()?.from_credentials(credentials).await.map_err(|error| words(&error));
     }
     let contact = acme.contact.as_ref().map(|contact| {
         if contact.starts_with("mailto:") { contact.clone() } else { format!("mailto:{contact}") }
@@ -163,7 +166,7 @@ async fn account(app: &App, acme: &Acme, kept: &mut Secrets) -> Result<Account, 
     let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
     let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
     let (account, credentials) =
-        builder()?.create(&new, acme.directory.clone(), None).await.map_err(words)?;
+        builder()?.create(&new, acme.directory.clone(), None).await.map_err(|error| words(&error))?;
     let credentials = serde_json::to_string(&credentials).map_err(|error| error.to_string())?;
     kept.set("account", Secret::new(credentials));
     kept.set("directory", Secret::new(acme.directory.clone()));
@@ -189,8 +192,8 @@ async fn objection(order: &mut Order) -> Option<String> {
     None
 }
 
-fn words(error: instant_acme::Error) -> String {
-    if let instant_acme::Error::Api(problem) = &error
+fn words(error: &instant_acme::Error) -> String {
+    if let instant_acme::Error::Api(problem) = error
         && let Some(detail) = &problem.detail
     {
         return detail.clone();

@@ -14,7 +14,10 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::pair::Pair;
@@ -105,7 +108,7 @@ struct Hangups(Signal);
 impl Hangups {
     /// Waits for a minute of the product's time or the next request; says whether it was a request.
     async fn minute(&mut self, app: &App) -> bool {
-        let minute = std::time::Duration::from_secs(60).mul_f64(app.config.time_scale);
+        let minute = Duration::from_mins(1).mul_f64(app.config.time_scale);
         tokio::select! {
             _ = self.0.recv() => true,
             () = tokio::time::sleep(minute) => false,

@@ -49,13 +49,12 @@ impl Pair {
         let names = names(&leaf);
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|_| Unfit::Key("it holds no private key in PEM".into()))?;
-        let certified =
-            CertifiedKey::from_der(certificates, key, &default_provider()).map_err(|error| match error {
-                rustls::Error::InconsistentKeys(_) => {
-                    Unfit::Key("it does not fit the certificate; both must come from the same request".into())
-                }
-                other => Unfit::Key(other.to_string()),
-            })?;
+        let certified = CertifiedKey::from_der(certificates, key, &default_provider()).map_err(|error| {
+            if matches!(error, rustls::Error::InconsistentKeys(_)) {
+                return Unfit::Key("it does not fit the certificate; both come from one request".into());
+            }
+            Unfit::Key(error.to_string())
+        })?;
         Ok(Self { certified: Arc::new(certified), key_name, is_own, from, until, names })
     }
 
