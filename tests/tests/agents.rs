@@ -1,7 +1,6 @@
 //! A real agent at the other end of a line that can be cut.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a broken bench stops the test")]
-#![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
+#![expect(clippy::unwrap_used, reason = "a broken bench stops the test")]
 
 use rackhand_simulators::{
     farm::FarmConfig,
@@ -233,4 +232,23 @@ async fn a_long_line_changes_nothing_but_the_time() {
     assert_eq!((state(&job).0, machine.is_on()), ("succeeded", true), "{job:#}");
     let job = lab.power("srv-01", json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"})).await;
     assert_eq!((state(&job), machine.is_on()), (("succeeded", "done_by_outlets"), false), "{job:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_leaves_in_the_off_phase_leaves_an_alarm() {
+    let (lab, mut agent, _line) = Lab::behind_an_agent(rack_of(1)).await;
+    let machine = lab.machine("srv-01");
+    let job = lab.start_power("srv-01", json!({"action": "cycle"})).await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    lab.wait_until("off is proven", async |lab: &Lab| {
+        let steps = lab.get(&path).await.ok()["steps"].clone();
+        steps.as_array().unwrap().iter().any(|step| step["phase"] == "Hold")
+    })
+    .await;
+    agent.kill();
+    let job = lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!((state(&job).0, machine.is_on()), ("failed_partial", false), "{job:#}");
+    assert!(job["summary"].as_str().unwrap().contains("the server is off"), "{job:#}");
+    let alarms = lab.get("/events?q=severity:alarm").await.ok();
+    assert!(!alarms["items"].as_array().unwrap().is_empty(), "somebody must look");
 }

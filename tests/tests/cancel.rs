@@ -31,6 +31,8 @@ enum Way {
     Controller,
     /// The BMC is silent until the first feed is cut.
     Fallback,
+    /// The BMC falls silent once off is proven, until the first feed is cut.
+    LateFallback,
     Forced,
 }
 
@@ -102,9 +104,11 @@ impl Case<'_> {
         if self.action == "on" {
             self.machine().chassis(ChassisCommand::Down).unwrap();
         }
-        if self.way == Way::Fallback {
+        if matches!(self.way, Way::Fallback | Way::LateFallback) {
             // A rack of its own, so that the limit per rack does not come first.
             self.lab.patch(&self.path(), &json!({"rack": self.server})).await.ok();
+        }
+        if self.way == Way::Fallback {
             mute(&self.machine());
         }
     }
@@ -118,8 +122,17 @@ impl Case<'_> {
         let cuts = Happened::to(&self.machine()).cuts;
         let job = self.lab.start_power(&self.server, body).await;
         let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+        let mut is_silenced = false;
         let reached = loop {
             let seen = self.lab.get(&path).await.ok();
+            let holds = |step: &Value| step["phase"] == "Hold";
+            if self.way == Way::LateFallback
+                && !is_silenced
+                && seen["steps"].as_array().unwrap().iter().any(holds)
+            {
+                mute(&self.machine());
+                is_silenced = true;
+            }
             if Happened::to(&self.machine()).cuts > cuts {
                 unmute(&self.machine());
             }
@@ -191,14 +204,19 @@ impl Case<'_> {
                     (off, on, runs) == (0, 1, true)
                 }
                 "Stopped by a person. Every feed is on again." => (off, on, runs) == (0, 0, true),
+                "Stopped by a person after off was proven; the server is off. Every feed is on again." => {
+                    (off, on, runs) == (1, 0, false)
+                }
                 // Some supplies bridge a gap as short as that.
                 "Stopped by a person. Every feed is on again. The server may have lost power meanwhile." => {
-                    cuts == 2 && off == on && runs
+                    // Where off was proven before, its restore policy alone starts it again.
+                    cuts == 2 && ((off == on && runs) || self.way == Way::LateFallback)
                 }
                 _ if summary
                     .starts_with("Stopped by a person. Both feeds were cut and switched on again.") =>
                 {
                     (off, on, cuts, runs) == (1, 1, 2, true)
+                        || (self.way == Way::LateFallback && (off, cuts) == (1, 2))
                 }
                 _ => false,
             },
@@ -276,7 +294,7 @@ async fn sweep(lab: &Lab, action: &'static str, way: Way) -> usize {
 }
 
 /// The same through a fallback, each time on a server that has had none.
-async fn sweep_fallback(action: &'static str) -> usize {
+async fn sweep_fallback(action: &'static str, way: Way) -> usize {
     let mut todo: BTreeSet<usize> = (0..MOST_STEPS).collect();
     let mut over = MOST_STEPS;
     for labs in 0.. {
@@ -289,7 +307,7 @@ async fn sweep_fallback(action: &'static str) -> usize {
             let steps: Vec<usize> = (0..SILENT).filter_map(|_| todo.pop_first()).collect();
             let runs = steps.iter().enumerate().map(|(at, step)| async move {
                 let server = format!("srv-{:02}", first + at + 1);
-                Case { lab, action, way: Way::Fallback, server }.cancel_after(*step).await
+                Case { lab, action, way, server }.cancel_after(*step).await
             });
             for (step, heard) in steps.iter().zip(futures::future::join_all(runs).await) {
                 match heard {
@@ -319,7 +337,7 @@ async fn a_run_by_the_controller_says_how_far_it_came() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fallback_leaves_no_mixed_feeds() {
     for (action, least) in [("cycle", 15), ("off", 9)] {
-        let steps = sweep_fallback(action).await;
+        let steps = sweep_fallback(action, Way::Fallback).await;
         assert!(steps >= least, "{action} has more steps than {steps}");
     }
 }
@@ -331,4 +349,10 @@ async fn a_forced_run_leaves_no_mixed_feeds() {
         let steps = sweep(&lab, action, Way::Forced).await;
         assert!(steps >= least, "{action} has more steps than {steps}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_after_off_was_proven_says_that_it_was() {
+    let steps = sweep_fallback("cycle", Way::LateFallback).await;
+    assert!(steps >= 18, "a cycle has more steps than {steps}");
 }

@@ -1,6 +1,5 @@
 //! The end of a process exactly between an intent, its effect and its outcome.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a broken bench stops the test")]
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
 use rackhand_simulators::world::{EffectKind, Machine};
@@ -20,7 +19,7 @@ impl<'a> Case<'a> {
     }
 
     /// Compares what happened with what must have.
-    fn happened(&self, place: &str, job: &Value, allowed: &[(&str, [usize; 3])]) {
+    fn happened(&self, place: &str, job: &Value, allowed: Allowed) {
         let after = counts(&self.lab.machine(self.server));
         let found = [0, 1, 2].map(|at| after[at] - self.before[at]);
         let fits = allowed.iter().any(|(word, counts)| *word == state(job).0 && *counts == found);
@@ -33,8 +32,11 @@ fn counts(machine: &Machine) -> [usize; 3] {
     [EffectKind::PoweredOff, EffectKind::PoweredOn, EffectKind::Reset].map(|what| machine.count(&what))
 }
 
+/// States of a job, each with how often the machine may have gone off, come on and been reset.
+type Allowed = &'static [(&'static str, [usize; 3])];
+
 /// What is asked, with what may come of it; a reset whose answer is lost is never sent again.
-fn wishes(server: &str) -> [(Value, &'static [(&'static str, [usize; 3])]); 3] {
+fn wishes(server: &str) -> [(Value, Allowed); 3] {
     [
         (json!({"action": "cycle"}), &[("succeeded", [1, 1, 0])]),
         (

@@ -177,32 +177,20 @@ impl Run {
                 self.written |= control.has_written();
                 Some(self.controlled(control, next, now))
             }
-            State::Holding { controller } => match signal {
-                Signal::Waited => {
-                    Some(self.set_goal(controller, controller::Goal::On, "the off phase is over", now))
-                }
-                Signal::Read(_)
-                | Signal::Commanded(_)
-                | Signal::Outlet(_)
-                | Signal::Switched(_)
-                | Signal::Kept(_)
-                | Signal::Gates(_) => {
+            State::Holding { controller } => {
+                if !matches!(signal, Signal::Waited) {
                     self.state = State::Holding { controller };
-                    None
+                    return None;
                 }
-            },
-            State::Gating { fault } => match signal {
-                Signal::Gates(answer) => Some(self.gated(answer, &fault, now)),
-                Signal::Read(_)
-                | Signal::Commanded(_)
-                | Signal::Outlet(_)
-                | Signal::Switched(_)
-                | Signal::Kept(_)
-                | Signal::Waited => {
+                Some(self.set_goal(controller, controller::Goal::On, "the off phase is over", now))
+            }
+            State::Gating { fault } => {
+                let Signal::Gates(answer) = signal else {
                     self.state = State::Gating { fault };
-                    None
-                }
-            },
+                    return None;
+                };
+                Some(self.gated(answer, &fault, now))
+            }
             State::Feeding { mut feeds, purpose } => {
                 let next = feeds.step(signal, now, &rhythm);
                 let Some(next) = next else {
@@ -301,7 +289,7 @@ impl Run {
                 self.control(control.controller() + 1, &why, now)
             }
             End::Unsupported(fault) | End::Failed(fault) => {
-                self.finish(verdict::failed(control.label(), goal, &fault, control.has_written()))
+                self.finish(verdict::failed(control.label(), goal, &fault, self.sent(Some(control))))
             }
             End::Unreachable(fault) => self.unreachable(control, &fault),
             End::NoEffect => self.finish(verdict::no_effect(control.label(), goal)),
@@ -416,7 +404,8 @@ impl Run {
                 self.finish(verdict)
             }
             (feeds::End::Restored { culprit, why, stranded, cancelled, lost_power }, _) => {
-                let verdict = verdict::restored(&self.plan, culprit, &why, &stranded, cancelled);
+                let is_off = self.off_proven && !lost_power;
+                let verdict = verdict::restored(&self.plan, culprit, &why, &stranded, cancelled, is_off);
                 self.finish(if lost_power { verdict::after_darkness(verdict) } else { verdict })
             }
         }
@@ -484,12 +473,19 @@ impl Run {
 
     /// A person's wish to stop is heard; `control` is what was under way.
     fn stopped(&mut self, control: Option<&Control>) -> Step {
-        let sent = match control.filter(|control| control.has_written()) {
+        self.finish(verdict::cancelled(self.sent(control), self.off_proven))
+    }
+
+    fn sent(&self, control: Option<&Control>) -> verdict::Sent {
+        match control.filter(|control| control.has_written()) {
             Some(control) => verdict::Sent::Goal(control.goal()),
+            // Nothing is written before `on` but feeds, where no off was proven.
+            None if self.written && self.action == PowerAction::On && !self.off_proven => {
+                verdict::Sent::Feeds
+            }
             None if self.written => verdict::Sent::Earlier(self.plan.action.what),
             None => verdict::Sent::Nothing,
-        };
-        self.finish(verdict::cancelled(sent, self.off_proven))
+        }
     }
 
     fn finish(&mut self, verdict: Verdict) -> Step {

@@ -58,32 +58,42 @@ pub(super) fn soft_timeout(deadline_ms: u64) -> Verdict {
     Verdict { value: Some(PowerValue::On), ..Verdict::new(JobState::Failed, "soft_timeout", summary) }
 }
 
-pub(super) fn failed(label: &str, goal: Goal, fault: &Fault, written: bool) -> Verdict {
-    let summary = if written {
-        format!("{label} failed after “{}” was sent: {fault}.", word(goal))
-    } else {
-        format!("{label}: {fault}. Nothing was sent.")
-    };
-    let state = match (written, fault.code) {
-        (true, FaultCode::Exec) => JobState::Indeterminate,
-        (true, _) => JobState::Failed,
-        (false, _) => unsent(fault),
+pub(super) fn failed(label: &str, goal: Goal, fault: &Fault, sent: Sent) -> Verdict {
+    let (state, summary) = match sent {
+        Sent::Nothing => (unsent(fault), format!("{label}: {fault}. Nothing was sent.")),
+        Sent::Goal(_) => {
+            let state =
+                if fault.code == FaultCode::Exec { JobState::Indeterminate } else { JobState::Failed };
+            (state, format!("{label} failed after “{}” was sent: {fault}.", word(goal)))
+        }
+        Sent::Earlier(_) | Sent::Feeds => (
+            JobState::Failed,
+            format!("{label}: {fault}. “{}” was not sent; what came before stands.", word(goal)),
+        ),
     };
     Verdict::new(state, fault.code.code(), summary).fault(fault)
 }
 
-/// A failure after the off of a cycle was proven leaves the server off: that is neither nothing nor all.
+/// What becomes of a verdict when the off of a cycle was proven before: the server is left off, which is neither
+/// nothing nor all.
 pub(super) fn after_off(verdict: Verdict) -> Verdict {
-    if verdict.state != JobState::Failed {
-        return verdict;
-    }
-    Verdict {
-        state: JobState::FailedPartial,
-        value: Some(PowerValue::Off),
-        alarm: true,
-        summary: format!("Off was proven, but on did not follow: the server is off. {}", verdict.summary),
-        ..verdict
-    }
+    let (state, value, alarm, head) = match verdict.state {
+        JobState::Failed | JobState::Expired => {
+            let head = "Off was proven, but on did not follow: the server is off.";
+            (JobState::FailedPartial, Some(PowerValue::Off), true, head)
+        }
+        JobState::Indeterminate => {
+            let head = "Off was proven; whether on followed is not known.";
+            (JobState::Indeterminate, verdict.value, true, head)
+        }
+        JobState::Queued
+        | JobState::Running
+        | JobState::Succeeded
+        | JobState::SucceededDegraded
+        | JobState::FailedPartial
+        | JobState::Cancelled => return verdict,
+    };
+    Verdict { state, value, alarm, summary: format!("{head} {}", verdict.summary), ..verdict }
 }
 
 pub(super) fn no_effect(label: &str, goal: Goal) -> Verdict {
@@ -112,6 +122,8 @@ pub(super) enum Sent {
     Goal(Goal),
     /// That of an earlier goal; none of the present one.
     Earlier(PowerAction),
+    /// Missing feeds were switched on; the controller was sent nothing.
+    Feeds,
 }
 
 pub(super) fn cancelled(sent: Sent, off_proven: bool) -> Verdict {
@@ -120,12 +132,16 @@ pub(super) fn cancelled(sent: Sent, off_proven: bool) -> Verdict {
         Sent::Goal(Goal::On) if off_proven => {
             ("Stopped after off was proven and “on” was sent; its effect was not awaited.".to_owned(), None)
         }
-        Sent::Goal(Goal::Off) | Sent::Earlier(_) if off_proven => {
+        Sent::Goal(Goal::Off) | Sent::Earlier(_) | Sent::Feeds if off_proven => {
             ("Stopped after off was proven; the server is off.".to_owned(), Some(PowerValue::Off))
         }
         Sent::Goal(goal) => {
             (format!("Stopped after “{}” was sent; its effect was not awaited.", word(goal)), None)
         }
+        Sent::Feeds => (
+            "Stopped after missing feeds were switched on; the controller was sent nothing.".to_owned(),
+            None,
+        ),
         Sent::Earlier(action) => {
             (format!("Stopped after “{}” was sent; its effect was not awaited.", action.title()), None)
         }
@@ -259,9 +275,13 @@ pub(super) fn restored(
     why: &str,
     stranded: &[usize],
     cancelled: bool,
+    is_off: bool,
 ) -> Verdict {
     let head = match culprit {
         Some(outlet) => format!("{} could not be cut: {why}.", labels(plan, &[outlet])),
+        None if cancelled && is_off => {
+            "Stopped by a person after off was proven; the server is off.".to_owned()
+        }
         None if cancelled => "Stopped by a person.".to_owned(),
         None => format!("The cut could not be kept: {why}."),
     };
@@ -271,7 +291,8 @@ pub(super) fn restored(
     }
     let summary = format!("{head} Every feed is on again.");
     if cancelled {
-        Verdict::new(JobState::Cancelled, "cancelled", summary)
+        let value = is_off.then_some(PowerValue::Off);
+        Verdict { value, ..Verdict::new(JobState::Cancelled, "cancelled", summary) }
     } else {
         Verdict::new(JobState::Failed, "feeds_restored", summary)
     }

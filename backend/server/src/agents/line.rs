@@ -119,7 +119,7 @@ async fn seat(app: &App, admitted: Admitted) -> Result<Admitted, Refused> {
     let agent = admitted.hello.agent;
     let Some(sitting) = app.roster.sitting(agent) else { return Ok(admitted) };
     // A process that was killed and is back at once may be here before the end of its old connection is.
-    if sitting.boot() == admitted.hello.boot || !sitting.answers(app.timings().heartbeat / 15).await {
+    if sitting.boot() == admitted.hello.boot || !sitting.answers(app.timings().lease).await {
         return Ok(admitted);
     }
     tracing::warn!(%agent, "two processes have the identity of one agent");

@@ -16,8 +16,8 @@ fn refused(code: FaultCode) -> Signal {
 }
 
 /// A cycle that has proven off and begins its second half.
-fn cycle_after_off() -> Run {
-    let mut run = Run::start(plan(PowerAction::Cycle, 0), 0);
+fn cycle_after_off(outlets: usize) -> Run {
+    let mut run = Run::start(plan(PowerAction::Cycle, outlets), 0);
     run.step(&reading(Switch::On, None), 10);
     run.step(&Signal::Commanded(Ok(())), 20);
     run.step(&Signal::Waited, 1020);
@@ -94,7 +94,7 @@ fn a_shutdown_that_nobody_could_follow_is_not_said_to_have_failed() {
 #[test]
 fn a_cycle_that_breaks_off_after_off_says_that_the_server_is_off() {
     for fault in [Fault::unreachable(""), Fault::new(FaultCode::Auth, Reason::WrongPassword, "")] {
-        let mut run = cycle_after_off();
+        let mut run = cycle_after_off(0);
         run.step(&Signal::Read(Err(fault)), 26_030);
         let told = verdict(&run);
         assert_eq!((told.state, told.value), (JobState::FailedPartial, Some(PowerValue::Off)), "{told:?}");
@@ -105,7 +105,7 @@ fn a_cycle_that_breaks_off_after_off_says_that_the_server_is_off() {
 
 #[test]
 fn a_cancelled_cycle_says_how_far_it_came() {
-    let mut run = cycle_after_off();
+    let mut run = cycle_after_off(0);
     run.cancel();
     run.step(&reading(Switch::Off, None), 26_030);
     let told = verdict(&run);
@@ -198,4 +198,67 @@ fn the_time_that_a_controller_has_to_start_runs_out_over_all_its_waits() {
     let whole = run.plan().rhythm.warm_up;
     assert!(lefts.len() > 2 && lefts[0] <= whole && whole - lefts[0] < 100, "{lefts:?} of {whole}");
     assert!(lefts.is_sorted_by(|before, after| before > after), "{lefts:?}");
+}
+
+fn away() -> Fault {
+    Fault::new(FaultCode::Exec, Reason::AgentOffline, "")
+}
+
+fn outlet(state: OutletState) -> Signal {
+    Signal::Outlet(Ok(OutletSeen { state, locked: None }))
+}
+
+#[test]
+fn an_agent_that_leaves_after_off_was_proven_leaves_the_server_off_and_it_is_said() {
+    let mut run = cycle_after_off(0);
+    let mut sent = run.clone();
+    run.step(&Signal::Read(Err(away())), 6040);
+    let told = verdict(&run);
+    assert_eq!((told.state, told.value), (JobState::FailedPartial, Some(PowerValue::Off)), "{told:?}");
+    assert!(told.alarm && told.summary.contains("the server is off"), "{told:?}");
+    assert!(!told.summary.contains("Nothing was sent"), "{told:?}");
+    sent.step(&reading(Switch::Off, None), 6040);
+    sent.step(&Signal::Commanded(Err(away())), 6050);
+    let told = verdict(&sent);
+    assert_eq!(told.state, JobState::Indeterminate, "{told:?}");
+    assert!(told.alarm && told.summary.contains("Off was proven"), "{told:?}");
+}
+
+#[test]
+fn a_fallback_after_off_that_is_stopped_or_left_alone_says_that_the_server_is_off() {
+    let mut run = cycle_after_off(2);
+    run.step(&Signal::Read(Err(Fault::unreachable(""))), 26_030);
+    run.step(&Signal::Gates(Ok(())), 26_040);
+    let mut left = run.clone();
+    run.cancel();
+    run.step(&outlet(OutletState::On), 26_050);
+    run.step(&outlet(OutletState::On), 26_060);
+    let told = verdict(&run);
+    assert_eq!((told.state, told.value), (JobState::Cancelled, Some(PowerValue::Off)), "{told:?}");
+    assert!(told.summary.contains("the server is off"), "{told:?}");
+    left.step(&Signal::Outlet(Err(away())), 56_050);
+    let told = verdict(&left);
+    assert_eq!((told.state, told.value), (JobState::FailedPartial, Some(PowerValue::Off)), "{told:?}");
+}
+
+#[test]
+fn what_was_switched_on_before_the_controller_is_not_said_to_be_its_command() {
+    let mut plan = plan(PowerAction::On, 2);
+    plan.feeds_missing = true;
+    let mut run = Run::start(plan, 0);
+    let signals = [OutletState::On, OutletState::Off].map(outlet).into_iter();
+    let signals = signals.chain([Signal::Switched(Ok(())), outlet(OutletState::On)]);
+    for (signal, now) in signals.zip(1..) {
+        run.step(&signal, now);
+    }
+    assert!(matches!(run.pending().effect, Effect::Read { .. }), "{:?}", run.pending());
+    let mut left = run.clone();
+    run.cancel();
+    run.step(&reading(Switch::Off, None), 20);
+    let told = verdict(&run);
+    assert!(told.state == JobState::Cancelled && told.summary.contains("sent nothing"), "{told:?}");
+    left.step(&Signal::Read(Err(away())), 20);
+    let told = verdict(&left);
+    assert_eq!(told.state, JobState::Failed, "not expired: something was switched: {told:?}");
+    assert!(!told.summary.contains("Nothing was sent"), "{told:?}");
 }
