@@ -30,7 +30,16 @@ impl Backend {
     /// Starts a server with a user and a token in a fresh folder.
     #[must_use]
     pub fn start() -> Self {
+        Self::configured("")
+    }
+
+    /// The same with a configuration file.
+    #[must_use]
+    pub fn configured(file: &str) -> Self {
         let folder = TempDir::new().unwrap();
+        if !file.is_empty() {
+            fs::write(folder.path().join("rackhand.toml"), file).unwrap();
+        }
         let database = database();
         let run = |args: &[&str], input: &str| {
             let file = folder.path().join("input");
@@ -139,6 +148,12 @@ impl Backend {
             assert!(begun.elapsed() < Duration::from_secs(30), "it does not end:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Asks it to look at its certificate now.
+    pub fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     }
 
     /// Asks it to stop, as a service manager does, and waits until it has.

@@ -28,7 +28,7 @@ pub struct Options {
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// Debian packages of the third parties that judge us: command, package.
-const PEERS: [(&str, &str); 14] = [
+const PEERS: [(&str, &str); 16] = [
     ("ipmitool", "ipmitool"),
     ("ipmi_sim", "openipmi"),
     ("ipmipower", "freeipmi-tools"),
@@ -43,6 +43,8 @@ const PEERS: [(&str, &str); 14] = [
     ("dpkg-deb", "dpkg"),
     ("adduser", "adduser"),
     ("systemd-analyze", "systemd"),
+    ("curl", "curl"),
+    ("pebble", "pebble"),
 ];
 
 type Stage = (&'static str, fn(&Path) -> Result<String, Problem>);

@@ -19,6 +19,7 @@ use crate::{
     config::Config,
     http::limit::Limits,
     live::Live,
+    tls::InUse,
     work::Engine,
 };
 
@@ -46,6 +47,8 @@ pub struct App {
     pub limits: Limits,
     /// What agents were refused for lately.
     pub refusals: presence::Refusals,
+    /// The certificate in use, when TLS ends here.
+    pub tls: Option<Arc<InUse>>,
     /// When it started.
     pub started: Instant,
     settings: RwLock<InstallationSettings>,
@@ -56,7 +59,7 @@ impl App {
     ///
     /// # Errors
     /// When the database or the agent's journal fails.
-    pub async fn start(config: Config, db: Db) -> Result<Arc<Self>, crate::Failure> {
+    pub async fn start(config: Config, db: Db, tls: Option<Arc<InUse>>) -> Result<Arc<Self>, crate::Failure> {
         let settings = rackhand_store::settings::installation(db.reader()).await?;
         let roster = Arc::new(Roster::new(&config.timings()));
         let (told, inbox) = mpsc::channel(256);
@@ -83,6 +86,7 @@ impl App {
             setup_token: Mutex::new(setup_token),
             limits: Limits::default(),
             refusals: presence::Refusals::default(),
+            tls,
             started: Instant::now(),
             settings: RwLock::new(settings),
         });

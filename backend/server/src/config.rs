@@ -1,5 +1,7 @@
 //! How the server is told what to do: flag over environment over file.
 
+mod tls;
+
 use clap::Args;
 use rackhand_agent::{Rule, Rules};
 use rackhand_wire::Timings;
@@ -8,6 +10,8 @@ use std::{
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
 };
+
+pub use tls::{Acme, Files, Tls};
 
 use crate::Failure;
 
@@ -42,9 +46,12 @@ pub struct Options {
     #[arg(long, value_name = "ADDR", env = "RACKHAND_LISTEN", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// Where people reach this server; source of every link and of the cookie rules
-    /// [default: http://localhost:8080]
+    /// [default: http://localhost:8080; https with TLS]
     #[arg(long, value_name = "URL", env = "RACKHAND_PUBLIC_URL")]
     pub public_url: Option<String>,
+    /// How TLS is spoken.
+    #[command(flatten)]
+    pub tls: tls::TlsOptions,
     /// Addresses of proxies whose X-Forwarded-For counts, separated by commas
     #[arg(long, value_name = "IP", value_delimiter = ',', env = "RACKHAND_TRUSTED_PROXIES")]
     pub trusted_proxies: Option<Vec<IpAddr>>,
@@ -74,12 +81,19 @@ impl From<&Storage> for Options {
 }
 
 /// Variables that have a meaning; others that begin with RACKHAND_ are warned about.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 20] = [
     "RACKHAND_CONFIG",
     "RACKHAND_DATA_DIR",
     "RACKHAND_LISTEN",
     "RACKHAND_PUBLIC_URL",
     "RACKHAND_DATABASE_URL",
+    "RACKHAND_TLS",
+    "RACKHAND_TLS_CERT",
+    "RACKHAND_TLS_KEY",
+    "RACKHAND_ACME_CONTACT",
+    "RACKHAND_ACME_DIRECTORY",
+    "RACKHAND_ACME_ROOT",
+    "RACKHAND_ACME_HTTP_LISTEN",
     "RACKHAND_TRUSTED_PROXIES",
     "RACKHAND_MASTER_KEY_FILE",
     "RACKHAND_EMBEDDED_AGENT",
@@ -109,6 +123,14 @@ struct File {
     #[serde(default, deserialize_with = "listen")]
     listen: Option<SocketAddr>,
     public_url: Option<String>,
+    tls: Option<tls::Mode>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    acme_contact: Option<String>,
+    acme_directory: Option<String>,
+    acme_root: Option<PathBuf>,
+    #[serde(default, deserialize_with = "listen")]
+    acme_http_listen: Option<SocketAddr>,
     database_url: Option<String>,
     trusted_proxies: Option<Vec<IpAddr>>,
     master_key_file: Option<PathBuf>,
@@ -127,6 +149,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where people reach it.
     pub public_url: String,
+    /// How TLS is spoken; absent when it is not.
+    pub tls: Option<Tls>,
     /// The database.
     pub database_url: String,
     /// Proxies whose word counts.
@@ -156,12 +180,24 @@ impl Config {
             Some(dir) => dir.clone(),
             None => default_data_dir()?,
         };
-        let file = read_file(options.storage.config.as_deref(), &data_dir)?;
+        let mut file = read_file(options.storage.config.as_deref(), &data_dir)?;
         let listen =
             options.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
-        let default_url = format!("http://localhost:{}", listen.port());
+        let tls = tls::TlsOptions {
+            tls: file.tls.take(),
+            tls_cert: file.tls_cert.take(),
+            tls_key: file.tls_key.take(),
+            acme_contact: file.acme_contact.take(),
+            acme_directory: file.acme_directory.take(),
+            acme_root: file.acme_root.take(),
+            acme_http_listen: file.acme_http_listen,
+        };
+        let tls = options.tls.clone().or(tls).settle()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let default_url = format!("{scheme}://localhost:{}", listen.port());
         let config = Self {
             listen,
+            tls,
             public_url: options.public_url.clone().or(file.public_url).unwrap_or(default_url),
             database_url: options
                 .storage
@@ -199,11 +235,16 @@ impl Config {
         if !(self.time_scale.is_finite() && self.time_scale > 0.0) {
             return Err(Failure::new("use the time scale", "it must be greater than 0"));
         }
-        if !self.listen.ip().is_loopback() && self.trusted_proxies.is_empty() && !insecure {
+        if let Some(tls) = &self.tls {
+            tls.check(url, self.host())?;
+        }
+        let is_clear = self.tls.is_none() && !self.listen.ip().is_loopback();
+        if is_clear && self.trusted_proxies.is_empty() && !insecure {
             return Err(Failure::new(
                 &format!("listen on {}", self.listen),
-                "passwords would cross the network in clear. Put a TLS proxy in front and name it in \
-                 trusted_proxies, or listen on 127.0.0.1, or say --insecure-http if you mean it",
+                "passwords would cross the network in clear. Say --tls self-signed for a start (docs/tls.md \
+                 names the other ways), or put a TLS proxy in front and name it in trusted_proxies, or listen \
+                 on 127.0.0.1, or say --insecure-http if you mean it",
             ));
         }
         Ok(())
@@ -214,6 +255,17 @@ impl Config {
     pub fn database_file(&self) -> Option<&Path> {
         let file = self.database_url.strip_prefix("sqlite://")?;
         Some(Path::new(file.split('?').next().unwrap_or(file)))
+    }
+
+    /// The name or address under which people reach this server.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let rest = self.public_url.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => authority.split(':').next().unwrap_or(authority),
+        }
     }
 
     /// Says whether people come over TLS: decides the cookie's name and attributes.

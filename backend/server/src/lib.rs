@@ -14,6 +14,7 @@ mod live;
 mod logging;
 mod secret;
 mod serve;
+mod tls;
 mod work;
 
 use std::fmt;

@@ -12,6 +12,7 @@ use crate::{
     config::Config,
     http,
     secret::{self, MissingKey},
+    tls,
 };
 
 /// Makes the data folder, readable by its owner alone.
@@ -96,6 +97,9 @@ pub async fn migrate(db: &Db) -> Result<Vec<String>, Failure> {
 /// Requests under way have so long to end.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// A TLS handshake may take so long: an agent on a line that loses every fifth packet needs some.
+const HANDSHAKE: Duration = Duration::from_secs(15);
+
 /// Serves until it is told to stop.
 ///
 /// # Errors
@@ -105,16 +109,25 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let files = rackhand_agent::files::allow_many();
     let db = open_current(&config).await?;
     let listen = config.listen;
-    let app = App::start(config, db.clone()).await?;
+    let in_use = tls::open(&config)?;
+    let acceptor = in_use.as_ref().map(tls::server_config).transpose()?;
+    let app = App::start(config, db.clone(), in_use).await?;
     let data = web::Data::from(Arc::clone(&app));
+    let (dead_after, trusted) = (app.timings().dead_after, app.config.trusted_proxies.clone());
     let server = HttpServer::new(move || {
         Actix::new().app_data(data.clone()).wrap(middleware::from_fn(http::observed)).configure(http::routes)
     })
     .workers(2)
     .shutdown_timeout(GRACE.as_secs())
-    .disable_signals()
-    .bind(listen)
-    .map_err(|error| Failure::new(&format!("listen on {listen}"), error))?;
+    .tls_handshake_timeout(HANDSHAKE)
+    .on_connect(move |connection, data| tls::met(connection, data, dead_after, &trusted))
+    .disable_signals();
+    let server = match acceptor {
+        Some(acceptor) => server.bind_rustls_0_23(listen, acceptor),
+        None => server.bind(listen),
+    };
+    let server = server.map_err(|error| Failure::new(&format!("listen on {listen}"), error))?;
+    tls::keep(&app)?;
     let address = server.addrs().first().copied().unwrap_or(listen);
     tracing::info!(%address, url = app.config.public_url, database = db.engine(), files, "rackhand is ready");
     if let Some(link) = app.setup_link() {

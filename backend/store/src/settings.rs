@@ -1,12 +1,15 @@
 //! Settings of the installation, and what the installation remembers of itself.
 
+use chrono::TimeDelta;
 use rackhand_wire::{Secrets, api::settings::InstallationSettings, id::TenantId};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Set};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Error, Result,
+    Db, Error, Result,
     entity::setting::{Entity, Model},
+    millis, now,
     sealed::Keyring,
 };
 
@@ -58,6 +61,29 @@ pub async fn seal(db: &impl ConnectionTrait, keys: &Keyring, name: &str, secrets
     set(db, name, serde_json::to_value(keys.seal(name.as_bytes(), secrets)?)?).await
 }
 
+/// Takes a lease that one process at a time may hold, or lengthens it; without a life it is given back. Says
+/// whether it is held now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lease(db: &Db, name: &str, holder: &str, life: TimeDelta) -> Result<bool> {
+    let tx = db.begin().await?;
+    let kept: Option<Lease> = find(&tx, name).await?.and_then(|value| serde_json::from_value(value).ok());
+    if kept.is_some_and(|kept| kept.holder != holder && kept.until > millis(now())) {
+        return Ok(false);
+    }
+    let lease = Lease { holder: holder.to_owned(), until: millis(now() + life) };
+    set(&tx, name, serde_json::to_value(lease)?).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+#[derive(Serialize, Deserialize)]
+struct Lease {
+    holder: String,
+    until: i64,
+}
+
 async fn find(db: &impl ConnectionTrait, name: &str) -> Result<Option<Value>> {
     let key = (TenantId::PROVIDER.0, name.to_owned());
     Ok(Entity::find_by_id(key).one(db).await?.map(|row| row.value))
@@ -74,4 +100,27 @@ async fn set(db: &impl ConnectionTrait, name: &str, value: Value) -> Result<()> 
         model.into_active_model().insert(db).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rackhand_migrations::Migrator;
+    use sea_orm_migration::MigratorTrait;
+
+    #[tokio::test]
+    async fn a_lease_has_one_holder_until_it_ends_or_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("a.db").display());
+        let db = Db::open(&url, Keyring::new([7; 32])).await.unwrap();
+        Migrator::up(db.writer(), None).await.unwrap();
+        let lease = async |holder, life| lease(&db, "x", holder, life).await.unwrap();
+        let minute = TimeDelta::minutes(1);
+        assert!(lease("a", minute).await);
+        assert!(!lease("b", minute).await);
+        assert!(lease("a", TimeDelta::zero()).await, "given back");
+        assert!(lease("b", TimeDelta::seconds(-1)).await, "ended already");
+        assert!(lease("a", minute).await);
+        assert!(!lease("b", minute).await);
+    }
 }

@@ -31,6 +31,9 @@ pub struct Enroll {
     /// Private key to use (PKCS #8, PEM; Ed25519 or P-256) instead of a fresh one
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// SHA-256 of the server's public key, when its certificate is its own; a token brings it along
+    #[arg(long, value_name = "HEX")]
+    pin: Option<String>,
     /// Replace the identity that this machine has
     #[arg(long)]
     force: bool,
@@ -51,6 +54,7 @@ pub async fn run(options: Enroll) -> Result<ExitCode, String> {
         Some((token, pin)) => (Some(token), pin),
         None => (None, None),
     };
+    let pin = pin.or(options.pin);
     let target = Target::parse(&options.server, pin.as_deref())?;
     if target.is_open_to_others() && !options.insecure_http {
         return Err("the token would cross the network in clear: use https://, or say --insecure-http".into());

@@ -33,7 +33,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the web interface and the API, and run jobs
-    Serve(Options),
+    Serve(Box<Options>),
     /// Bring the database to this version's shape; `serve` does it by itself
     Migrate(Printed),
     /// People

@@ -241,13 +241,19 @@ async fn enrolment(
     token: Option<(String, chrono::DateTime<chrono::Utc>)>,
 ) -> Result<Enrolment, Refused> {
     let server = &app.config.public_url;
-    let (token, expires_at) = match token {
-        Some((token, until)) => (Some(token), Some(until)),
-        None => (None, None),
+    let pin = app.tls.as_ref().and_then(|tls| tls.pin());
+    let (token, expires_at) = match (token, &pin) {
+        (Some((token, until)), Some(pin)) => (Some(format!("{token}.{pin}")), Some(until)),
+        (Some((token, until)), None) => (Some(token), Some(until)),
+        (None, _) => (None, None),
     };
-    let command = match &token {
-        Some(token) => format!("rackhand-agent enroll --server {server} --token {token}"),
-        None => format!("rackhand-agent enroll --server {server} --agent {} --key FILE", agent.id),
+    let command = match (&token, pin) {
+        (Some(token), _) => format!("rackhand-agent enroll --server {server} --token {token}"),
+        (None, Some(pin)) => {
+            let id = agent.id;
+            format!("rackhand-agent enroll --server {server} --pin {pin} --agent {id} --key FILE")
+        }
+        (None, None) => format!("rackhand-agent enroll --server {server} --agent {} --key FILE", agent.id),
     };
     Ok(Enrolment { agent: shown(app, agent).await?, token, expires_at, command })
 }
