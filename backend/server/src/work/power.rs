@@ -185,8 +185,7 @@ impl Worker<'_> {
     }
 
     async fn act(&mut self, step: &Step, id: CommandId, passed: u64) -> Result<Signal> {
-        // An answer may be long under way: what it tells is as old as the question.
-        let asked = now();
+        let asked = now(); // An answer may be long under way: what it tells is as old as the question.
         Ok(match &step.effect {
             Effect::Read { controller } => {
                 let answer = self
