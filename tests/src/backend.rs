@@ -69,10 +69,10 @@ impl Backend {
 
     fn serve(folder: TempDir, database: Option<String>, token: String) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // The simulators are on loopback.
+        // The simulators are on loopback, which is another subnet under the name 0.0.0.0.
         let file = folder.path().join("rackhand.toml");
         let settings = fs::read_to_string(&file).unwrap_or_default();
-        fs::write(file, format!("allow = [\"127.0.0.0/8\"]\n{settings}")).unwrap();
+        fs::write(file, format!("allow = [\"127.0.0.0/8\", \"0.0.0.0/8\"]\n{settings}")).unwrap();
         let child = spawn(&folder, port, database.as_ref());
         let backend = Self { child, folder, port, database, token };
         backend.wait_ready();
