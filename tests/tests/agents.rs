@@ -49,7 +49,7 @@ async fn what_a_remote_agent_reaches_is_switched_as_what_is_near() {
     let shown = agent.view(&lab).await;
     assert_eq!(
         (&shown["state"], &shown["group"], &shown["endpoints"]),
-        (&json!("online"), &json!("default"), &json!(4))
+        (&json!("online"), &json!("site-a"), &json!(4))
     );
 }
 

@@ -6,7 +6,7 @@ use rackhand_wire::{
     Secrets, Timings,
     agent::ToAgent,
     api::{live::Object, settings::InstallationSettings},
-    id::{AgentId, EndpointId},
+    id::{AgentId, EndpointId, TenantId},
 };
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -129,11 +129,16 @@ impl App {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn route(&self, endpoint: EndpointId, via: &Via) -> rackhand_store::Result<Option<Route>> {
+    pub async fn route(
+        &self,
+        tenant: TenantId,
+        endpoint: EndpointId,
+        via: &Via,
+    ) -> rackhand_store::Result<Option<Route>> {
         Ok(match (via.agent, via.group.as_deref()) {
             (Some(agent), _) => Some(Route::Agent(agent)),
             (None, Some(group)) if group != agents::LOCAL => {
-                Some(Route::Group { endpoint, members: members(&self.db, endpoint, group).await? })
+                Some(Route::Group { endpoint, members: members(&self.db, tenant, endpoint, group).await? })
             }
             (None, _) => self.embedded.map(Route::Agent),
         })

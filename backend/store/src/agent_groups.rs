@@ -11,7 +11,7 @@ use sea_orm::{
 use std::collections::BTreeMap;
 
 use crate::{
-    Result, Scope,
+    Result, Scope, Tx,
     agents::Agent,
     entity::{
         agent_group::{Column, Entity, Model},
@@ -43,21 +43,43 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, agents: &[Agent]) ->
         groups.insert(row.name.clone(), group(row)?);
     }
     for agent in agents {
-        let group = groups.entry(agent.group.clone()).or_insert_with(|| AgentGroup {
-            name: agent.group.clone(),
-            policy: GroupPolicy::default(),
-            members: Vec::new(),
-        });
-        if !group.members.contains(&agent.id) {
-            group.members.push(agent.id);
-        }
+        groups.entry(agent.group.clone()).or_insert_with(|| bare(&agent.group));
     }
-    for group in groups.values_mut() {
-        let is_in = |id: &AgentId| agents.iter().any(|agent| agent.id == *id && agent.group == group.name);
-        group.members.retain(is_in);
+    let mut groups: Vec<AgentGroup> = groups.into_values().collect();
+    for group in &mut groups {
+        complete(group, agents);
     }
-    groups.retain(|_, group| !group.members.is_empty());
-    Ok(groups.into_values().collect())
+    groups.retain(|group| !group.members.is_empty());
+    Ok(groups)
+}
+
+/// Gets a tenant's own group, whose agents are these.
+///
+/// # Errors
+/// When the database fails.
+pub async fn get(
+    db: &impl ConnectionTrait,
+    owner: TenantId,
+    name: &str,
+    agents: &[Agent],
+) -> Result<AgentGroup> {
+    let row = Entity::find_by_id((owner.0, name.to_owned())).one(db).await?;
+    let mut found = row.map_or_else(|| Ok(bare(name)), group)?;
+    complete(&mut found, agents);
+    Ok(found)
+}
+
+/// Adds those who were not put in order, and drops those who are in it no more.
+fn complete(group: &mut AgentGroup, agents: &[Agent]) {
+    let own = agents.iter().filter(|agent| agent.group == group.name).map(|agent| agent.id);
+    let own: Vec<AgentId> = own.collect();
+    group.members.retain(|member| own.contains(member));
+    let ordered = group.members.clone();
+    group.members.extend(own.into_iter().filter(|member| !ordered.contains(member)));
+}
+
+fn bare(name: &str) -> AgentGroup {
+    AgentGroup { name: name.to_owned(), policy: GroupPolicy::default(), members: Vec::new() }
 }
 
 /// Describes a group.
@@ -100,12 +122,20 @@ pub async fn held_by(db: &impl ConnectionTrait, agent: AgentId) -> Result<u64> {
     Ok(own.count(db).await?)
 }
 
-/// Gives a device to an agent; the epoch rises.
+/// Gives a device to an agent when nobody has taken it since `seen`; the epoch rises.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn take(db: &impl ConnectionTrait, endpoint: EndpointId, agent: AgentId) -> Result<Lease> {
-    let taken_at = millis(now());
+pub async fn take(
+    tx: &Tx,
+    endpoint: EndpointId,
+    agent: AgentId,
+    seen: Option<Lease>,
+) -> Result<Option<Lease>> {
+    if lease(tx, endpoint).await? != seen {
+        return Ok(None);
+    }
+    let (db, taken_at) = (tx, millis(now()));
     let row = if let Some(found) = device_lease::Entity::find_by_id(endpoint.0).one(db).await? {
         let epoch = found.epoch + 1;
         let mut model = found.into_active_model();
@@ -117,7 +147,7 @@ pub async fn take(db: &impl ConnectionTrait, endpoint: EndpointId, agent: AgentI
         let first = device_lease::Model { endpoint_id: endpoint.0, agent_id: agent.0, epoch: 1, taken_at };
         first.into_active_model().insert(db).await?
     };
-    Ok(Lease { agent, epoch: u64::try_from(row.epoch).unwrap_or_default() })
+    Ok(Some(Lease { agent, epoch: u64::try_from(row.epoch).unwrap_or_default() }))
 }
 
 fn group(row: Model) -> Result<AgentGroup> {

@@ -96,13 +96,15 @@ pub async fn get(db: &impl ConnectionTrait, scope: &Scope, id: AgentId) -> Resul
     found.map(agent).ok_or(Error::NotFound)
 }
 
-/// Lists the agents of a group that are not revoked, by name.
+/// Lists the agents of a tenant's own group that are not revoked, by name.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn of_group(db: &impl ConnectionTrait, scope: &Scope, group: &str) -> Result<Vec<Agent>> {
-    let of =
-        scoped(scope, Column::TenantId).add(Column::GroupName.eq(group)).add(Column::RevokedAt.is_null());
+pub async fn of_group(db: &impl ConnectionTrait, owner: TenantId, group: &str) -> Result<Vec<Agent>> {
+    let of = Condition::all()
+        .add(Column::TenantId.eq(owner.0))
+        .add(Column::GroupName.eq(group))
+        .add(Column::RevokedAt.is_null());
     let rows = Entity::find().filter(of).order_by_asc(Column::Name).all(db).await?;
     Ok(rows.into_iter().map(agent).collect())
 }

@@ -12,7 +12,10 @@ use sea_orm::{
 
 use crate::{
     Error, Result,
-    entity::step::{ActiveModel, Column, Entity, Model},
+    entity::{
+        job,
+        step::{ActiveModel, Column, Entity, Model},
+    },
     fresh_id, from_millis, millis, now,
 };
 
@@ -160,14 +163,24 @@ pub async fn settle(db: &impl ConnectionTrait, cuts: &[CommandId]) -> Result<()>
     Ok(())
 }
 
-/// Lists which of these cuts nobody shall undo any more.
+/// Lists which of these cuts nobody shall undo any more: off was proven, or their job has ended with every feed
+/// as it should be. What a job left dark without proving it is still undone.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn settled(db: &impl ConnectionTrait, cuts: &[CommandId]) -> Result<Vec<CommandId>> {
     let of = Column::CommandId.is_in(cuts.iter().map(|cut| cut.0));
-    let rows = Entity::find().filter(of).filter(Column::Restored.eq(SETTLED)).all(db).await?;
-    Ok(rows.into_iter().filter_map(|row| row.command_id.map(CommandId)).collect())
+    let rows = Entity::find().filter(of).all(db).await?;
+    let of = job::Column::Id.is_in(rows.iter().map(|row| row.job_id));
+    let jobs = job::Entity::find().filter(of).all(db).await?;
+    let is_well = |id| {
+        jobs.iter().any(|job| {
+            let reason = job.reason.as_deref().unwrap_or_default();
+            job.id == id && (job.state == "succeeded" || ["feeds_restored", "cancelled"].contains(&reason))
+        })
+    };
+    let settled = rows.iter().filter(|row| row.restored.as_deref() == Some(SETTLED) || is_well(row.job_id));
+    Ok(settled.filter_map(|row| row.command_id.map(CommandId)).collect())
 }
 
 /// Says whether an agent undid one of these cuts by itself.

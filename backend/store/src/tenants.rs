@@ -5,6 +5,23 @@ use sea_orm::{ConnectionTrait, EntityTrait};
 
 use crate::{Error, Result, Scope, entity::tenant::Entity};
 
+/// Lists a tenant and its ancestors, the nearest first.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such tenant.
+pub async fn lineage(db: &impl ConnectionTrait, tenant: TenantId) -> Result<Vec<TenantId>> {
+    if tenant == TenantId::PROVIDER {
+        return Ok(vec![tenant]);
+    }
+    let found = Entity::find_by_id(tenant.0).one(db).await?.ok_or(Error::NotFound)?;
+    let mut lineage = vec![TenantId::PROVIDER];
+    for part in found.path.split('/').filter(|part| !part.is_empty()) {
+        lineage.push(part.parse().map_err(|_| Error::Damaged(format!("path {}", found.path)))?);
+    }
+    lineage.reverse();
+    Ok(lineage)
+}
+
 /// Tells whose rows the people of a tenant see.
 ///
 /// # Errors

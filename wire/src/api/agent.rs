@@ -80,7 +80,7 @@ pub enum AgentState {
 pub struct AddAgent {
     /// Name.
     pub name: String,
-    /// Group that connections may name; `default` when absent.
+    /// Group that connections may name, of agents that stand in for one another; its own name when absent.
     #[serde(default)]
     pub group: Option<String>,
     /// Where it stands.

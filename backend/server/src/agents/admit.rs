@@ -2,7 +2,10 @@
 
 use rackhand_agent::proof;
 use rackhand_store::{Scope, agents, now};
-use rackhand_wire::agent::{Hello, Protocols, Refusal, Signed};
+use rackhand_wire::{
+    agent::{Hello, Protocols, Refusal, Signed},
+    id::AgentId,
+};
 use std::time::Duration;
 
 use crate::app::App;
@@ -99,4 +102,14 @@ pub async fn admit(
         renew_only: overdue > chrono::Duration::zero(),
         hello,
     })
+}
+
+/// Says whether an agent is still known and not revoked.
+pub async fn is_welcome(app: &App, agent: AgentId) -> bool {
+    let found = agents::get(app.db.reader(), &Scope::provider(), agent).await;
+    // A database that fails in this moment has not revoked anybody.
+    found.map_or_else(
+        |error| !matches!(error, rackhand_store::Error::NotFound),
+        |agent| agent.revoked_at.is_none(),
+    )
 }

@@ -148,6 +148,10 @@ async fn converse(
     let (out, from_agent) = mpsc::unbounded_channel();
     let link = Link { to_agent, from_agent };
     let session = app.roster.join(admitted.hello, link, app.told.clone());
+    // Whoever revoked it in this very moment found no session to end.
+    if !admit::is_welcome(app, agent).await {
+        session.close(close::REVOKED);
+    }
     let timings = app.timings();
     let mut heartbeat = tokio::time::interval(timings.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);

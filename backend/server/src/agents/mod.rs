@@ -19,6 +19,7 @@ pub use route::{Route, Via, holder, members};
 use rackhand_agent::Delivery;
 use rackhand_store::{Scope, agents, connections, endpoints, steps};
 use rackhand_wire::{
+    Reason,
     agent::ToAgent,
     id::{AgentId, CommandId, EndpointId},
 };
@@ -96,7 +97,7 @@ async fn serves(app: &App, agent: AgentId, reach: &endpoints::Reach) -> rackhand
         groups.into_iter().map(|group| Via { agent: None, group: Some(group) }).collect();
     vias.push(Via::from(&reach.endpoint));
     for via in vias {
-        let may = match app.route(endpoint, &via).await? {
+        let may = match app.route(reach.tenant, endpoint, &via).await? {
             Some(Route::Agent(named)) => named == agent,
             Some(Route::Group { members, .. }) => members.contains(&agent),
             None => false,
@@ -108,20 +109,28 @@ async fn serves(app: &App, agent: AgentId, reach: &endpoints::Reach) -> rackhand
     Ok(false)
 }
 
-/// Answers an agent that came with cuts to undo: those of which off was proven meanwhile stay off.
+/// Answers an agent that came with cuts to undo: those that nobody shall undo any more stay as they are. It may
+/// undo the others once it has heard of all.
 pub async fn settle(app: &App, agent: AgentId, cuts: Vec<CommandId>) {
-    match steps::settled(app.db.reader(), &cuts).await {
-        Ok(settled) if settled.is_empty() => {}
-        Ok(settled) => {
-            tracing::info!(%agent, count = settled.len(), "an agent comes with cuts that were proven off meanwhile");
-            let kept = app.roster.keep_off(agent, settled, Vec::new(), app.timings().lease).await;
-            if let Err(fault) = kept {
-                tracing::error!(%agent, %fault, "an agent could not be told that outlets stay off");
-            }
-        }
+    let settled = match steps::settled(app.db.reader(), &cuts).await {
+        Ok(settled) => settled,
         Err(error) => {
             tracing::error!(%error, %agent, "cannot tell which cuts stay");
             return;
+        }
+    };
+    for cut in settled {
+        let kept = app.roster.keep_off(agent, vec![cut], Vec::new(), app.timings().lease).await;
+        match kept {
+            Ok(()) => tracing::info!(%agent, %cut, "an agent came with a cut that nobody undoes any more"),
+            Err(fault) if fault.reason == Reason::Expired => {
+                tracing::warn!(%agent, %cut, "an agent had undone a cut that should have stayed");
+            }
+            Err(fault) => {
+                // Without the last word it goes on only after a while, and asks again in its next session.
+                tracing::error!(%agent, %cut, %fault, "an agent could not be told that a cut stays");
+                return;
+            }
         }
     }
     app.roster.tell(agent, ToAgent::Noted { cuts: Vec::new() }).await;

@@ -4,7 +4,11 @@
 //! The count here begins when the question arrives, so it ends later; a moment after that the device may be given
 //! to another member, with a higher epoch. Two members cannot both think that they hold it.
 
-use rackhand_store::{Db, Scope, agent_groups, agents};
+use rackhand_store::{
+    Db,
+    agent_groups::{self, Lease},
+    agents, tenants,
+};
 use rackhand_wire::{
     Fault, FaultCode, Reason,
     api::{
@@ -12,7 +16,7 @@ use rackhand_wire::{
         connection::Connection,
         endpoint::Endpoint,
     },
-    id::{AgentId, EndpointId},
+    id::{AgentId, EndpointId, TenantId},
 };
 use std::{
     collections::HashMap,
@@ -158,8 +162,10 @@ pub async fn holder(
             roster.is_here(**agent) && (members.len() == 1 || !leases.left(**agent).is_zero())
         };
         if is_free && let Some(next) = members.iter().find(may) {
-            let taken = take(db, endpoint, *next).await.map_err(|error| failed(&error))?;
-            tracing::info!(%endpoint, agent = %taken.agent, epoch = taken.epoch, "an agent took a device over");
+            // Another command may have given it away since; whoever has it now is asked.
+            if let Some(taken) = take(db, endpoint, *next, held).await.map_err(|error| failed(&error))? {
+                tracing::info!(%endpoint, agent = %taken.agent, epoch = taken.epoch, "an agent took a device over");
+            }
             continue;
         }
         if begun.elapsed() >= patience {
@@ -170,9 +176,14 @@ pub async fn holder(
     }
 }
 
-async fn take(db: &Db, endpoint: EndpointId, agent: AgentId) -> rackhand_store::Result<agent_groups::Lease> {
+async fn take(
+    db: &Db,
+    endpoint: EndpointId,
+    agent: AgentId,
+    seen: Option<Lease>,
+) -> rackhand_store::Result<Option<Lease>> {
     let tx = db.begin().await?;
-    let taken = agent_groups::take(&tx, endpoint, agent).await?;
+    let taken = agent_groups::take(&tx, endpoint, agent, seen).await?;
     tx.commit().await.map_err(rackhand_store::Error::from)?;
     Ok(taken)
 }
@@ -182,19 +193,29 @@ fn failed(error: &rackhand_store::Error) -> Fault {
     Fault::new(FaultCode::Exec, Reason::Internal, "the server cannot tell who holds the device")
 }
 
-/// Lists who of a group may reach a device, the preferred one first. Agents that are being drained come last.
+/// Lists who of a group may reach a device of a tenant, the preferred one first. Agents that are being drained
+/// come last. The group is the tenant's own, or the nearest ancestor's: two that share a name are two groups.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn members(db: &Db, endpoint: EndpointId, group: &str) -> rackhand_store::Result<Vec<AgentId>> {
-    let everything = Scope::provider();
-    let known = agents::of_group(db.reader(), &everything, group).await?;
-    let groups = agent_groups::list(db.reader(), &everything, &known).await?;
-    let Some(group) = groups.into_iter().find(|found| found.name == group) else { return Ok(Vec::new()) };
-    let mut members = preferred(&group, endpoint);
-    let is_draining = |id: &AgentId| known.iter().any(|agent| agent.id == *id && agent.draining);
-    members.sort_by_key(|id| is_draining(id));
-    Ok(members)
+pub async fn members(
+    db: &Db,
+    tenant: TenantId,
+    endpoint: EndpointId,
+    group: &str,
+) -> rackhand_store::Result<Vec<AgentId>> {
+    for owner in tenants::lineage(db.reader(), tenant).await? {
+        let known = agents::of_group(db.reader(), owner, group).await?;
+        if known.is_empty() {
+            continue;
+        }
+        let group = agent_groups::get(db.reader(), owner, group, &known).await?;
+        let mut members = preferred(&group, endpoint);
+        let is_draining = |id: &AgentId| known.iter().any(|agent| agent.id == *id && agent.draining);
+        members.sort_by_key(|id| is_draining(id));
+        return Ok(members);
+    }
+    Ok(Vec::new())
 }
 
 /// The order of a group for one device: as it is, or begun at a place that the device's id decides.

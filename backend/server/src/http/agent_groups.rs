@@ -2,10 +2,7 @@
 
 use actix_web::{get, put, web};
 use rackhand_store::{agent_groups, agents};
-use rackhand_wire::{
-    agent::close,
-    api::{agent::AgentGroup, live::Object, page::Page, problem::Problem},
-};
+use rackhand_wire::api::{agent::AgentGroup, live::Object, page::Page, problem::Problem};
 
 use super::{body::Body, caller::Caller, check::Check, people::commit, problem::Refused};
 use crate::{app::App, audit};
@@ -55,13 +52,4 @@ pub async fn describe(
         app.live.tell(Object::Agent, member);
     }
     groups.into_iter().find(|found| found.name == name).map(web::Json).ok_or(Refused::NotFound)
-}
-
-/// Has the agents of a group begin anew: whether they need leases depends on who is in it.
-pub fn reseat(app: &App, members: impl IntoIterator<Item = rackhand_wire::id::AgentId>) {
-    for member in members {
-        if app.embedded != Some(member) {
-            app.roster.part(member, close::GOING_AWAY);
-        }
-    }
 }

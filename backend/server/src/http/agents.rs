@@ -22,7 +22,7 @@ use rackhand_wire::{
         page::Page,
         problem::Problem,
     },
-    id::AgentId,
+    id::{AgentId, TenantId},
 };
 use rcgen::PublicKeyData as _;
 use serde_json::json;
@@ -34,9 +34,6 @@ use crate::{app::App, audit, secret};
 
 /// A token may be used for so long.
 const TOKEN_LIFE: TimeDelta = TimeDelta::hours(1);
-
-/// Group of an agent that names none.
-const DEFAULT_GROUP: &str = "default";
 
 /// Lists agents.
 #[utoipa::path(tag = "agents", responses((status = 200, body = Page<Agent>), (status = 401, body = Problem)))]
@@ -74,7 +71,8 @@ pub async fn add(app: web::Data<App>, caller: Caller, body: Body<AddAgent>) -> R
     let key = checked_key(&mut check, new.public_key.as_deref());
     check.done()?;
     known_site(&app, &caller, new.site_id).await?;
-    let group = new.group.as_deref().unwrap_or(DEFAULT_GROUP);
+    // Nobody stands in for it unless a person says so.
+    let group = new.group.as_deref().unwrap_or(&new.name);
     let tx = app.db.begin().await?;
     let add =
         agents::New { tenant: caller.tenant, name: &new.name, group, site: new.site_id, embedded: false };
@@ -90,7 +88,7 @@ pub async fn add(app: web::Data<App>, caller: Caller, body: Body<AddAgent>) -> R
         .await?;
     commit(tx).await?;
     app.live.tell(Object::Agent, agent.id);
-    reseat_group(&app, &agent.group).await?;
+    reseat_group(&app, agent.tenant, &agent.group).await?;
     let location = format!("/api/v1/agents/{}", agent.id);
     let enrolment = enrolment(&app, agent, token).await?;
     Ok(HttpResponse::Created().insert_header(("location", location)).json(enrolment))
@@ -128,8 +126,8 @@ pub async fn change(
     commit(tx).await?;
     app.live.tell(Object::Agent, id);
     if before != agent.group {
-        reseat_group(&app, &before).await?;
-        reseat_group(&app, &agent.group).await?;
+        reseat_group(&app, agent.tenant, &before).await?;
+        reseat_group(&app, agent.tenant, &agent.group).await?;
     }
     Ok(web::Json(shown(&app, agent).await?))
 }
@@ -207,11 +205,13 @@ pub async fn remove(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Whether agents need leases depends on who is in their group.
-async fn reseat_group(app: &App, group: &str) -> Result<(), Refused> {
-    let known = agents::of_group(app.db.reader(), &rackhand_store::Scope::provider(), group).await?;
-    let members = known.into_iter().filter(|agent| !agent.embedded);
-    super::agent_groups::reseat(app, members.map(|agent| agent.id));
+/// Has an agent begin anew that was alone in its group and is not any more, or is alone now: only those who share
+/// need leases.
+async fn reseat_group(app: &App, owner: TenantId, group: &str) -> Result<(), Refused> {
+    let members = agents::of_group(app.db.reader(), owner, group).await?;
+    for member in members.iter().filter(|member| !member.embedded && members.len() <= 2) {
+        app.roster.part(member.id, close::GOING_AWAY);
+    }
     Ok(())
 }
 

@@ -10,14 +10,17 @@ use rackhand_wire::{
         live::Object,
     },
     command::{EndpointSpec, Urgency},
-    id::{CommandId, EndpointId, JobId},
+    id::{CommandId, EndpointId, JobId, TenantId},
     power::Switch,
 };
 use serde_json::Value;
 use std::time::Instant;
 
 use super::lock;
-use crate::{agents::Via, app::App};
+use crate::{
+    agents::{Route, Via},
+    app::App,
+};
 
 /// What is tried. It holds credentials, so it lives in memory only: a restart ends the test.
 pub struct Trial {
@@ -47,7 +50,7 @@ pub async fn perform(app: &App, work: &jobs::Work) -> Result<()> {
     jobs::progress(app.db.writer(), job, progress).await?;
     app.live.tell(Object::Job, job);
     let begun = Instant::now();
-    let found = look(app, job, &trial).await?;
+    let found = look(app, job, (work.tenant, &trial)).await?;
     let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     end(app, job, found, took).await
 }
@@ -63,9 +66,13 @@ struct Found {
 /// A fault, and whether the device had answered before.
 type Missed = (Fault, Heard);
 
-async fn look(app: &App, job: JobId, trial: &Trial) -> Result<std::result::Result<Found, Missed>> {
+async fn look(
+    app: &App,
+    job: JobId,
+    (tenant, trial): (TenantId, &Trial),
+) -> Result<std::result::Result<Found, Missed>> {
     let mut found = Found::default();
-    match ask(app, job, 1, trial, Operation::Identify, "Ask the device what it is").await? {
+    match ask(app, job, 1, (tenant, trial), Operation::Identify, "Ask the device what it is").await? {
         Ok(Answer::Identity(identity)) => found.identity = Some(identity),
         Ok(_) => {}
         Err(fault) => return Ok(Err((fault, Heard::Nothing))),
@@ -78,7 +85,7 @@ async fn look(app: &App, job: JobId, trial: &Trial) -> Result<std::result::Resul
         (true, Some(_)) => (Operation::ReadOutlet, "Read the outlet"),
         (false, _) => (Operation::ReadPower, "Read the power"),
     };
-    match ask(app, job, 2, trial, operation, title).await? {
+    match ask(app, job, 2, (tenant, trial), operation, title).await? {
         Ok(Answer::Outlets { outlets }) => found.outlets = outlets,
         Ok(Answer::Outlet(outlet)) => {
             let watts = outlet.watts.map(|watts| format!(", {watts} W")).unwrap_or_default();
@@ -100,7 +107,7 @@ async fn ask(
     app: &App,
     job: JobId,
     seq: u32,
-    trial: &Trial,
+    (tenant, trial): (TenantId, &Trial),
     operation: Operation,
     title: &str,
 ) -> Result<std::result::Result<Answer, Fault>> {
@@ -132,8 +139,15 @@ async fn ask(
         leased: false,
         urgency: Urgency::Awaited,
     };
+    // Nothing is written, so that any agent of a group will do, and none takes the device for it.
     let endpoint = trial.endpoint.unwrap_or(EndpointId(command.id.0));
-    let answer = match app.route(endpoint, &trial.via).await? {
+    let route = match app.route(tenant, endpoint, &trial.via).await? {
+        Some(Route::Group { members, .. }) => {
+            members.into_iter().find(|member| app.roster.is_here(*member)).map(Route::Agent)
+        }
+        route => route,
+    };
+    let answer = match route {
         Some(route) => app.roster.execute(&app.db, &route, command, trial.secrets.clone()).await.result,
         None => Err(Fault::new(FaultCode::Exec, Reason::AgentOffline, "no agent serves this")),
     };

@@ -136,7 +136,7 @@ fn Form(task: Task, open: RwSignal<bool>, made: RwSignal<Option<Enrolled>>) -> i
                     {names.then(|| view! {
                         <TextField label="Name" name="name" value=name error=submit.at("name") placeholder="fra-1"/>
                         <SelectField label="Site" name="site_id" value=site options=site_options() note="optional"/>
-                        <TextField label="Group" name="group" value=group error=submit.at("group") note="optional" placeholder="default"/>
+                        <TextField label="Group" name="group" value=group error=submit.at("group") note="optional" placeholder="its own name"/>
                     })}
                     {tokens.then(|| view! {
                         <TextField label="Source network" name="source" value=source error=submit.at("source") note="optional" placeholder="203.0.113.0/24" help="The command works from there alone."/>
@@ -186,7 +186,7 @@ fn waiting(made: Enrolled) -> AnyView {
         <div class="dialog-body">
             <h3>"Run this on a Linux machine at the site"</h3>
             <Code text=made.command/>
-            <p class="meta">"This command works once, for one hour. The key is made on site; only its public half leaves. No inbound port is needed."</p>
+            <p class="meta">"It works once, for one hour. Then start the agent: systemctl enable --now rackhand-agent, or rackhand-agent run. Its key is made on site; no inbound port is needed."</p>
             <div role="status">{faces(agent, || view! { <Skeleton lines=1/> }.into_any(), stand)}</div>
         </div>
     }
