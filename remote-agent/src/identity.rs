@@ -53,6 +53,8 @@ const KEY: &str = "identity.key";
 const CERTIFICATE: &str = "identity.pem";
 const NEXT_KEY: &str = "identity-next.key";
 const SEALING: &str = "sealing.key";
+const ENROL_KEY: &str = "enrol.key";
+const ENROL_SEALING: &str = "enrol-sealing.key";
 
 impl Folder {
     /// Uses a folder, made when it is missing and readable by its owner alone.
@@ -91,7 +93,8 @@ impl Folder {
         Ok(Identity { home, key, certificate, until, sealing })
     }
 
-    /// Saves keys that a first certificate is asked for, before it is.
+    /// Saves keys that a first certificate is asked for, before it is. An identity that is there stays as it is
+    /// until the backend has agreed.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -101,17 +104,27 @@ impl Folder {
             None => fresh()?,
         };
         let sealing = SealingKey::generate();
-        self.write(NEXT_KEY, key.serialize_pem().as_bytes())?;
-        self.write(SEALING, sealing.expose().as_bytes())?;
+        self.write(ENROL_KEY, key.serialize_pem().as_bytes())?;
+        self.write(ENROL_SEALING, sealing.expose().as_bytes())?;
         Ok((key, sealing))
     }
 
-    /// Saves what a first certificate makes of the prepared keys.
+    /// Forgets prepared keys, because the backend did not agree.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When they cannot be removed.
+    pub fn discard(&self) -> io::Result<()> {
+        [ENROL_KEY, ENROL_SEALING].iter().try_for_each(|name| self.remove(name))
+    }
+
+    /// Saves what a first certificate makes of the prepared keys. From here on an earlier identity is of no use:
+    /// the backend refuses it already.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the certificate is another key's.
     pub fn settle(&self, home: &Home, certificate: &str) -> io::Result<()> {
-        self.adopt(certificate)?;
+        self.take(ENROL_KEY, certificate, || fs::rename(self.0.join(ENROL_SEALING), self.0.join(SEALING)))?;
+        self.remove(NEXT_KEY)?;
         let home = serde_json::to_vec_pretty(home).map_err(io::Error::other)?;
         self.write(HOME, &home)
     }
@@ -136,28 +149,40 @@ impl Folder {
     /// # Errors
     /// When it cannot be written, or the certificate is another key's.
     pub fn adopt(&self, certificate: &str) -> io::Result<()> {
-        let next = self.key(NEXT_KEY)?.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, NEXT_KEY))?;
-        if !belongs(certificate, &next) {
+        self.take(NEXT_KEY, certificate, || Ok(()))
+    }
+
+    fn take(&self, name: &str, certificate: &str, before: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let key = self.key(name)?.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, name))?;
+        if !belongs(certificate, &key) {
             return Err(damaged("the certificate", "it is for another key"));
         }
+        before()?;
         self.write(CERTIFICATE, certificate.as_bytes())?;
-        fs::rename(self.0.join(NEXT_KEY), self.0.join(KEY))?;
+        fs::rename(self.0.join(name), self.0.join(KEY))?;
         File::open(&self.0)?.sync_all()
     }
 
-    /// Completes an adoption that a crash interrupted between its two files.
+    /// Completes what a crash interrupted between certificate and key.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn mend(&self) -> io::Result<()> {
         let certificate = fs::read_to_string(self.0.join(CERTIFICATE)).unwrap_or_default();
-        if let Some(next) = self.key(NEXT_KEY)?
-            && belongs(&certificate, &next)
-        {
-            fs::rename(self.0.join(NEXT_KEY), self.0.join(KEY))?;
-            File::open(&self.0)?.sync_all()?;
+        for name in [NEXT_KEY, ENROL_KEY] {
+            if self.key(name)?.is_some_and(|key| belongs(&certificate, &key)) {
+                fs::rename(self.0.join(name), self.0.join(KEY))?;
+                File::open(&self.0)?.sync_all()?;
+            }
         }
         Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.0.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn key(&self, name: &str) -> io::Result<Option<KeyPair>> {
@@ -210,4 +235,72 @@ fn end(certificate: &str) -> Option<i64> {
 
 fn damaged(file: &str, why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{file}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, Issuer};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn home(n: u128) -> Home {
+        Home {
+            agent: AgentId(Uuid::from_u128(n)),
+            name: "a".into(),
+            server: "http://localhost".into(),
+            pin: None,
+        }
+    }
+
+    /// A certificate for a key, by anybody.
+    fn certify(key: &KeyPair) -> String {
+        let issuer = Issuer::new(CertificateParams::default(), KeyPair::generate().unwrap());
+        CertificateParams::default().signed_by(key, &issuer).unwrap().pem()
+    }
+
+    fn enrolled(folder: &Folder, n: u128) -> String {
+        let (key, sealing) = folder.prepare(None).unwrap();
+        folder.settle(&home(n), &certify(&key)).unwrap();
+        sealing.public()
+    }
+
+    #[test]
+    fn an_enrolment_that_is_refused_leaves_the_identity_as_it_was() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        let sealing = enrolled(&folder, 1);
+        let renewing = folder.next_key().unwrap();
+        folder.prepare(None).unwrap();
+        let stands = || {
+            let identity = folder.read().unwrap();
+            identity.home == home(1) && identity.sealing.public() == sealing
+        };
+        assert!(stands());
+        folder.discard().unwrap();
+        folder.discard().unwrap();
+        assert!(stands());
+        folder.adopt(&certify(&renewing)).unwrap();
+        assert!(stands(), "a renewal under way goes on");
+        let other = enrolled(&folder, 2);
+        let identity = folder.read().unwrap();
+        assert!(identity.home == home(2) && identity.sealing.public() == other);
+    }
+
+    #[test]
+    fn a_crash_between_certificate_and_key_is_mended() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        enrolled(&folder, 1);
+        let next = folder.next_key().unwrap();
+        let certificate = certify(&next);
+        folder.write(CERTIFICATE, certificate.as_bytes()).unwrap();
+        folder.mend().unwrap();
+        assert!(belongs(&certificate, &folder.read().unwrap().key));
+        assert!(folder.key(NEXT_KEY).unwrap().is_none());
+        let stranger = certify(&KeyPair::generate().unwrap());
+        folder.next_key().unwrap();
+        assert!(folder.adopt(&stranger).is_err(), "a certificate for another key is of no use");
+        assert!(belongs(&certificate, &folder.read().unwrap().key));
+    }
 }

@@ -64,7 +64,7 @@ impl Chrome {
             "goog:chromeOptions": {"args": flags},
             "goog:loggingPrefs": {"browser": "ALL"},
         }}});
-        let client = reqwest::Client::new();
+        let client = crate::client();
         let mut chrome =
             Self { driver, browser: None, port, session: String::new(), client, _profile: profile };
         let made = chrome.send(Method::POST, "", &wanted).await.expect("the browser starts");

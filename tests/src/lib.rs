@@ -40,6 +40,19 @@ pub fn binary(name: &str) -> PathBuf {
     })
 }
 
+/// A client of the API.
+#[must_use]
+pub fn client() -> reqwest::Client {
+    client_builder().build().unwrap()
+}
+
+/// The same, to be changed first.
+pub fn client_builder() -> reqwest::ClientBuilder {
+    // One of several ways to encrypt must be chosen once in a process; that it was chosen already does no harm.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    reqwest::Client::builder()
+}
+
 /// What an HTTP request brought.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -140,7 +153,7 @@ impl Lab {
     async fn with_farm(config: FarmConfig) -> Self {
         let farm = farm(config).await;
         let backend = Backend::start();
-        Self { backend, farm, client: reqwest::Client::new(), servers: Vec::new() }
+        Self { backend, farm, client: client(), servers: Vec::new() }
     }
 
     async fn add_server(&mut self, server: &Value, pdus: &[(Value, Value)], via: &Value) {

@@ -40,7 +40,7 @@ impl Peer {
             "sealing_key": sealing.public(), "host": "peer",
         });
         let url = format!("http://127.0.0.1:{}/agent/v1/enrol", lab.backend.port());
-        let answer = reqwest::Client::new().post(url).json(&ask).send().await.unwrap();
+        let answer = rackhand_tests::client().post(url).json(&ask).send().await.unwrap();
         let enrolled: Value = answer.error_for_status().unwrap().json().await.unwrap();
         let certificate = enrolled["certificate"].as_str().unwrap().to_owned();
         let id = enrolled["agent"].as_str().unwrap().parse().unwrap();

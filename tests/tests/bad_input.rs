@@ -118,7 +118,7 @@ async fn ids_of_nothing_and_foreign_methods_are_not_found() {
 async fn without_a_sign_in_nothing_is_told() {
     let lab = Lab::bare(1).await;
     for header in [("authorization", "Bearer rh_wrong"), ("authorization", "Basic YTpi")] {
-        let reply = reqwest::Client::new()
+        let reply = rackhand_tests::client()
             .get(format!("{}/api/v1/servers", lab.backend.url().replace("localhost", "127.0.0.1")))
             .header(header.0, header.1)
             .send()
@@ -196,7 +196,7 @@ async fn what_is_no_json_or_comes_from_the_past_is_refused() {
         ("[1,2", "application/json"),
         ("{\"name\": \"a\"}", "text/plain"),
     ] {
-        let request = reqwest::Client::new().post(&url).body(text).header("content-type", media);
+        let request = rackhand_tests::client().post(&url).body(text).header("content-type", media);
         let reply = request.bearer_auth(&lab.backend.token).send().await.unwrap();
         assert!(reply.status().is_client_error(), "{text}: {}", reply.status());
         let problem: Value = reply.json().await.unwrap();

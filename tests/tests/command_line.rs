@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a broken bench stops the test")]
 
 use rackhand_tests::{Backend, PASSWORD, USER, binary};
-use reqwest::Client;
 use serde_json::{Value, json};
 use std::{
     io::Write,
@@ -47,13 +46,13 @@ fn refusal(output: &Output) -> String {
 
 async fn status(backend: &Backend, token: &str) -> u16 {
     let url = format!("{}/api/v1/servers", backend.url().replace("localhost", "127.0.0.1"));
-    Client::new().get(url).bearer_auth(token).send().await.unwrap().status().as_u16()
+    rackhand_tests::client().get(url).bearer_auth(token).send().await.unwrap().status().as_u16()
 }
 
 async fn signs_in(backend: &Backend, password: &str) -> bool {
     let url = format!("{}/api/v1/session", backend.url().replace("localhost", "127.0.0.1"));
     let body = json!({"name": USER, "password": password});
-    Client::new().post(url).json(&body).send().await.unwrap().status().is_success()
+    rackhand_tests::client().post(url).json(&body).send().await.unwrap().status().is_success()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +101,15 @@ async fn a_forgotten_password_is_replaced() {
 /// The newest record that the command line left.
 async fn audit(backend: &Backend) -> Value {
     let url = format!("{}/api/v1/audit", backend.url().replace("localhost", "127.0.0.1"));
-    let text = Client::new().get(url).bearer_auth(&backend.token).send().await.unwrap().text().await.unwrap();
+    let text = rackhand_tests::client()
+        .get(url)
+        .bearer_auth(&backend.token)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     let all: Value = serde_json::from_str(&text).unwrap();
     let items = all["items"].as_array().unwrap();
     items.iter().find(|record| record["actor"] == "command line").unwrap().clone()

@@ -5,7 +5,6 @@
 use rackhand_store::{Db, idempotency, sealed::Keyring};
 use rackhand_tests::{Backend, Lab, PASSWORD, USER, bmc_body};
 use rackhand_wire::id::TenantId;
-use reqwest::Client;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -28,14 +27,16 @@ impl Browser {
     }
 
     async fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let request = Client::new().request(method.parse().unwrap(), format!("{}{path}", self.url));
+        let request =
+            rackhand_tests::client().request(method.parse().unwrap(), format!("{}{path}", self.url));
         let request = request.header("cookie", &self.cookie).header("x-csrf-token", &self.csrf);
         let reply = request.json(body).send().await.unwrap();
         (reply.status().as_u16(), reply.json().await.unwrap_or(Value::Null))
     }
 
     async fn stream(&self) -> Stream {
-        let request = Client::new().get(format!("{}/live", self.url)).header("cookie", &self.cookie);
+        let request =
+            rackhand_tests::client().get(format!("{}/live", self.url)).header("cookie", &self.cookie);
         Stream::open(request).await
     }
 }
@@ -46,7 +47,7 @@ fn api(backend: &Backend) -> String {
 
 async fn try_sign_in(backend: &Backend, name: &str, password: &str) -> reqwest::Response {
     let body = json!({"name": name, "password": password});
-    Client::new().post(format!("{}/session", api(backend))).json(&body).send().await.unwrap()
+    rackhand_tests::client().post(format!("{}/session", api(backend))).json(&body).send().await.unwrap()
 }
 
 /// Changes the database behind the server's back, as another process may.
@@ -69,7 +70,7 @@ impl Stream {
     }
 
     async fn of_token(backend: &Backend, token: &Value) -> Self {
-        let request = Client::new().get(format!("{}/live", api(backend)));
+        let request = rackhand_tests::client().get(format!("{}/live", api(backend)));
         Self::open(request.bearer_auth(token["value"].as_str().unwrap())).await
     }
 
@@ -306,11 +307,12 @@ async fn the_first_user_is_made_with_its_record_or_not_at_all() {
     let token = link.split_once("token=").unwrap().1;
     let body = json!({"token": token, "name": USER, "password": PASSWORD});
     let url = format!("{}/setup", api(&backend));
-    let set_up = async || Client::new().post(&url).json(&body).send().await.unwrap().status().as_u16();
+    let set_up =
+        async || rackhand_tests::client().post(&url).json(&body).send().await.unwrap().status().as_u16();
 
     sql(&backend, "ALTER TABLE audit RENAME TO audit_away", vec![]).await;
     assert!(set_up().await >= 500, "a deed without its record");
-    let state: Value = Client::new().get(&url).send().await.unwrap().json().await.unwrap();
+    let state: Value = rackhand_tests::client().get(&url).send().await.unwrap().json().await.unwrap();
     assert_eq!(state, json!({"needed": true}));
 
     sql(&backend, "ALTER TABLE audit_away RENAME TO audit", vec![]).await;

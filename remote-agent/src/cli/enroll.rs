@@ -67,10 +67,13 @@ pub async fn run(options: Enroll) -> Result<ExitCode, String> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let ask = Enrol { token, agent: options.agent, request, sealing_key: sealing.public(), host };
     let body = serde_json::to_string(&ask).map_err(|error| error.to_string())?;
-    let (status, answer) = line::fetch(&target, enrol::PATH, &body).await?;
-    if status != 201 {
-        return Err(refusal(status, &answer));
-    }
+    let answer = match line::fetch(&target, enrol::PATH, body).await? {
+        (201, answer) => answer,
+        (status, answer) => {
+            folder.discard().map_err(|error| format!("cannot tidy {}: {error}", path.display()))?;
+            return Err(refusal(status, &answer));
+        }
+    };
     let enrolled: Enrolled =
         serde_json::from_str(&answer).map_err(|error| format!("the answer cannot be read: {error}"))?;
     let home = Home { agent: enrolled.agent, name: enrolled.name, server: options.server, pin };

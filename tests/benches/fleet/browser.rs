@@ -33,7 +33,7 @@ pub async fn measure(extent: Extent) -> Vec<Figure> {
     let racks = Racks::start(servers);
     let installation = Installation::knowing(&racks).await;
     let server = installation.serve(&[]);
-    let client = Client::new();
+    let client = rackhand_tests::client();
     let cookie = sign_in(&client, &server).await;
     let mut shown = Vec::new();
     for run in 0..=extent.runs {

@@ -62,7 +62,7 @@ async fn all_read(server: &Server, servers: u32) {
 
 async fn under_load(installation: &Installation, server: &Server, extent: Extent) -> Vec<Run> {
     // The server closes lines that rest for 5 s; no request shall meet one that is about to be closed.
-    let client = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap();
+    let client = rackhand_tests::client_builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap();
     let pages = Rc::new(pages(&client, installation, server).await);
     let send = {
         let (client, token) = (client.clone(), installation.token.clone());

@@ -22,7 +22,7 @@ async fn an_added_agent_turns_green_once_the_command_was_run() {
     page.fill("Source network", "127.0.0.0/8").await;
     page.show("form").await;
     page.press("Add agent").await;
-    page.see("This command works once, for one hour").await;
+    page.see("It works once, for one hour").await;
     page.see("Waiting for fra-1 to connect").await;
     page.show("waiting").await;
     let words = page.words().await;
