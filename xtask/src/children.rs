@@ -1,6 +1,8 @@
 //! Processes that a task starts, and stops again.
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Problem;
 use std::{
     path::Path,
     process::{Child, Command},
@@ -12,6 +14,17 @@ pub fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     command
+}
+
+/// Builds the programs that people run: server, agent and simulators.
+///
+/// # Errors
+/// When the build fails.
+pub fn build_programs(root: &Path) -> Result<(), Problem> {
+    let packages = ["rackhand-server", "rackhand-agent", "rackhand-simulators"];
+    let names = packages.iter().flat_map(|package| ["--package", package]);
+    let status = cargo(root).args(["build", "--quiet"]).args(names).status()?;
+    if status.success() { Ok(()) } else { Err("the build failed".into()) }
 }
 
 /// A process that is asked to stop when this value goes away, and made to after five seconds.

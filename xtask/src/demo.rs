@@ -23,7 +23,7 @@ use std::{
 
 use crate::{
     Problem,
-    children::{Kept, cargo},
+    children::{Kept, build_programs},
     ui,
 };
 
@@ -55,12 +55,7 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
     step("Building the web interface (some minutes the first time) …");
     ui::build(root)?;
     step("Building the server, the agent and the simulators …");
-    let mut build = cargo(root);
-    build.args(["build", "--quiet", "--package", "rackhand-server", "--package", "rackhand-agent"]);
-    let status = build.args(["--package", "rackhand-simulators"]).status()?;
-    if !status.success() {
-        return Err("the build failed".into());
-    }
+    build_programs(root)?;
     if stop.load(Ordering::Relaxed) {
         return Ok(());
     }

@@ -14,7 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Problem, children::cargo, ui};
+use crate::{
+    Problem,
+    children::{build_programs, cargo},
+    ui,
+};
 
 /// Options of the check.
 #[derive(Args)]
@@ -195,19 +199,7 @@ fn unit(root: &Path) -> Result<String, Problem> {
 }
 
 fn integration(root: &Path) -> Result<String, Problem> {
-    shell(
-        cargo(root).args([
-            "build",
-            "--quiet",
-            "--package",
-            "rackhand-server",
-            "--package",
-            "rackhand-agent",
-            "--package",
-            "rackhand-simulators",
-        ]),
-        root,
-    )?;
+    build_programs(root)?;
     let mut test = cargo(root);
     test.args(["test", "--quiet", "--package", "rackhand-tests", "--lib"]);
     for entry in std::fs::read_dir(root.join("tests/tests"))? {

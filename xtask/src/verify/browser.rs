@@ -2,22 +2,14 @@
 
 use std::path::Path;
 
-use super::shell;
-use crate::{Problem, children::cargo};
+use crate::{
+    Problem,
+    children::{build_programs, cargo},
+};
 
 /// Runs the browser's tests; gives the counts.
 pub(super) fn stage(root: &Path) -> Result<String, Problem> {
-    let build = [
-        "build",
-        "--quiet",
-        "--package",
-        "rackhand-server",
-        "--package",
-        "rackhand-agent",
-        "--package",
-        "rackhand-simulators",
-    ];
-    shell(cargo(root).args(build), root)?;
+    build_programs(root)?;
     let output = cargo(root)
         .args(["test", "--package", "rackhand-tests", "--test", "browser", "--", "--nocapture"])
         .stderr(std::process::Stdio::inherit())

@@ -7,15 +7,14 @@ use std::{
 };
 
 use super::{shell, which};
-use crate::{Problem, children::cargo, demo::binaries, package};
+use crate::{Problem, children::build_programs, demo::binaries, package};
 
 /// What happens inside the copy; `$1` is the folder of the packages.
 const TRIAL: &str = include_str!("package.sh");
 
 /// Builds and tries them.
 pub(super) fn stage(root: &Path) -> Result<String, Problem> {
-    let build = ["build", "--quiet", "--package", "rackhand-server", "--package", "rackhand-agent"];
-    shell(cargo(root).args(build), root)?;
+    build_programs(root)?;
     let packages = package::make(root, &binaries(root)?, package::Pack::Quick)?;
     for package in &packages {
         shell(Command::new("dpkg-deb").arg("--info").arg(package).stdout(Stdio::null()), root)?;

@@ -15,7 +15,7 @@ use std::{
 use super::shell;
 use crate::{
     Problem,
-    children::{Kept, cargo},
+    children::{Kept, build_programs},
     demo::{Api, CONTROL, add_token, add_user, binaries, free_port, seed, simulators},
 };
 
@@ -36,8 +36,7 @@ const PYTHON: &str = "SCHEMA_PYTHON";
 
 /// Prepares what needs the network, then runs [`alone`] without it; gives the counts.
 pub(super) fn stage(root: &Path) -> Result<String, Problem> {
-    let build = ["build", "--quiet", "--package", "rackhand-server", "--package", "rackhand-simulators"];
-    shell(cargo(root).args(build), root)?;
+    build_programs(root)?;
     let python = python(root)?;
     let mut inside = Command::new("unshare");
     if !rustix::process::geteuid().is_root() {
