@@ -154,3 +154,45 @@ fn group(row: Model) -> Result<AgentGroup> {
     let members = serde_json::from_value(row.members)?;
     Ok(AgentGroup { name: row.name, policy: parsed(row.policy)?, members })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{agents, bench::database, fresh_id};
+
+    #[tokio::test]
+    async fn a_device_is_given_away_by_whoever_saw_last_how_it_was() {
+        let (db, _folder) = database().await;
+        let endpoint = EndpointId(fresh_id());
+        let (one, two) = (AgentId(fresh_id()), AgentId(fresh_id()));
+        let tx = db.begin().await.unwrap();
+        let first = take(&tx, endpoint, one, None).await.unwrap().unwrap();
+        assert_eq!(first, Lease { agent: one, epoch: 1 });
+        assert_eq!(take(&tx, endpoint, two, None).await.unwrap(), None, "it was free when that was seen");
+        let second = take(&tx, endpoint, two, Some(first)).await.unwrap();
+        assert_eq!(second, Some(Lease { agent: two, epoch: 2 }));
+        assert_eq!(take(&tx, endpoint, one, Some(first)).await.unwrap(), None);
+        assert_eq!(lease(&tx, endpoint).await.unwrap(), second);
+    }
+
+    #[tokio::test]
+    async fn two_groups_of_one_name_are_two_groups() {
+        let (db, _folder) = database().await;
+        let (provider, customer) = (TenantId::PROVIDER, TenantId(fresh_id()));
+        let mut ids = Vec::new();
+        for (tenant, name) in [(provider, "a"), (customer, "b"), (customer, "c")] {
+            let new = agents::New { tenant, name, group: "pair", site: None, embedded: false };
+            ids.push(agents::add(db.writer(), new).await.unwrap().id);
+        }
+        let of = async |owner| {
+            let known = agents::of_group(db.reader(), owner, "pair").await.unwrap();
+            get(db.reader(), owner, "pair", &known).await.unwrap().members
+        };
+        assert_eq!(of(provider).await, ids[..1]);
+        assert_eq!(of(customer).await, ids[1..]);
+        let order =
+            AgentGroup { name: "pair".into(), policy: GroupPolicy::Spread, members: vec![ids[2], ids[0]] };
+        describe(db.writer(), customer, &order).await.unwrap();
+        assert_eq!(of(customer).await, [ids[2], ids[1]], "in its order, without strangers");
+    }
+}

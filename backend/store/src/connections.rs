@@ -308,8 +308,11 @@ pub async fn read(db: &impl ConnectionTrait, id: ConnectionId, reading: Reading)
         model.restore_policy = Set(serde_json::to_value(policy)?.as_str().map(str::to_owned));
     }
     // What was asked earlier and answered later says nothing of the present.
-    let newer =
-        Condition::any().add(Column::CheckedAt.is_null()).add(Column::CheckedAt.lte(millis(reading.at)));
+    // What comes from the future was dated by a clock that has been set back since.
+    let newer = Condition::any()
+        .add(Column::CheckedAt.is_null())
+        .add(Column::CheckedAt.lte(millis(reading.at)))
+        .add(Column::CheckedAt.gt(millis(now())));
     Entity::update_many().set(model).filter(Column::Id.eq(id.0)).filter(newer).exec(db).await?;
     Ok(())
 }
@@ -401,5 +404,59 @@ fn state_word(state: PathState) -> &'static str {
         PathState::FeedOn => "feed_on",
         PathState::FeedOff => "feed_off",
         PathState::Unclear => "unclear",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{bench::database, endpoints, servers};
+
+    #[tokio::test]
+    async fn a_reading_that_was_asked_earlier_does_not_overwrite_a_later_one() {
+        let (db, _folder) = database().await;
+        let tenant = TenantId::PROVIDER;
+        let server = serde_json::from_value(json!({"name": "a"})).unwrap();
+        let server = servers::add(db.writer(), tenant, server).await.unwrap().id;
+        let device = endpoints::New {
+            tenant,
+            kind: "snmp_pdu".into(),
+            name: "pdu-a".into(),
+            agent_id: None,
+            agent_group: None,
+            params: json!({}),
+            secrets: rackhand_wire::Secrets::default(),
+            address: None,
+        };
+        let endpoint = endpoints::add(db.writer(), db.keys(), device).await.unwrap().id;
+        let new = New {
+            tenant,
+            server,
+            endpoint,
+            role: Role::Feed,
+            target: json!({"outlet": "7"}),
+            target_label: "outlet 7".into(),
+            features: vec![Feature::Power],
+            agent: None,
+            group: None,
+        };
+        let id = add(db.writer(), new).await.unwrap().id;
+        let ago = |seconds| now() - TimeDelta::seconds(seconds);
+        let mut seen = Vec::new();
+        for (state, at) in [
+            (PathState::FeedOn, ago(10)),
+            (PathState::FeedOff, ago(20)),
+            // A clock that was an hour ahead, and has been set.
+            (PathState::FeedOff, ago(-3600)),
+            (PathState::FeedOn, ago(5)),
+        ] {
+            read(db.writer(), id, Reading { state: Some(state), at, ..Reading::default() }).await.unwrap();
+            let row = Entity::find_by_id(id.0).one(db.reader()).await.unwrap().unwrap();
+            seen.push(row.state.unwrap());
+        }
+        assert_eq!(seen, ["feed_on", "feed_on", "feed_off", "feed_on"]);
     }
 }

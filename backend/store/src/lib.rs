@@ -47,3 +47,19 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub fn fresh_id() -> uuid::Uuid {
     uuid::Uuid::now_v7()
 }
+
+#[cfg(test)]
+mod bench {
+    use super::{Db, sealed::Keyring};
+    use rackhand_migrations::Migrator;
+    use sea_orm_migration::MigratorTrait as _;
+
+    /// An empty database in a folder of its own.
+    pub async fn database() -> (Db, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("db").display());
+        let db = Db::open(&url, Keyring::new([7; 32])).await.unwrap();
+        Migrator::up(db.writer(), None).await.unwrap();
+        (db, folder)
+    }
+}

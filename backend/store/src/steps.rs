@@ -243,3 +243,94 @@ fn word(outcome: StepOutcome) -> &'static str {
         StepOutcome::Interrupted => "interrupted",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rackhand_wire::{
+        PowerAction,
+        api::{
+            job::{JobKind, JobState},
+            power::Via,
+        },
+        id::{ServerId, TenantId},
+    };
+
+    use super::*;
+    use crate::{Db, bench::database, jobs, servers};
+
+    /// A job with one cut.
+    async fn cut(db: &Db, server: ServerId) -> (JobId, CommandId) {
+        let new = jobs::New {
+            tenant: TenantId::PROVIDER,
+            kind: JobKind::Power,
+            server: Some(server),
+            waits: false,
+            endpoint: None,
+            power: Some((PowerAction::Off, Via::Outlets)),
+            title: String::new(),
+            requested_by: String::new(),
+            source_ip: None,
+            request: serde_json::Value::Null,
+        };
+        let job = jobs::add(db.writer(), new).await.unwrap().id;
+        let command = CommandId(fresh_id());
+        let intent = Intent {
+            job,
+            seq: 1,
+            phase: String::new(),
+            title: String::new(),
+            reason: String::new(),
+            path: None,
+            command: Some(command),
+            wait_ms: None,
+        };
+        begin(db.writer(), intent).await.unwrap();
+        (job, command)
+    }
+
+    async fn end_job(db: &Db, job: JobId, state: JobState, reason: &str) {
+        let ending = jobs::Ending {
+            state,
+            reason: reason.into(),
+            summary: String::new(),
+            proof: None,
+            result: None,
+            alarm: false,
+        };
+        let tx = db.begin().await.unwrap();
+        jobs::end(&tx, job, ending).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_job_left_as_it_should_be_is_not_undone() {
+        let (db, _folder) = database().await;
+        for (at, (ending, stays)) in [
+            (None, false),
+            (Some((JobState::Succeeded, "done_by_outlets")), true),
+            (Some((JobState::Failed, "feeds_restored")), true),
+            (Some((JobState::Cancelled, "cancelled")), true),
+            (Some((JobState::SucceededDegraded, "feed_missing")), false),
+            (Some((JobState::FailedPartial, "feeds_stranded")), false),
+            (Some((JobState::Indeterminate, "exec")), false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let server = serde_json::from_value(serde_json::json!({"name": format!("srv-{at}")})).unwrap();
+            let server = servers::add(db.writer(), TenantId::PROVIDER, server).await.unwrap().id;
+            let (job, command) = cut(&db, server).await;
+            if let Some((state, reason)) = ending {
+                end_job(&db, job, state, reason).await;
+            }
+            let expected = if stays { vec![command] } else { Vec::new() };
+            assert_eq!(settled(db.reader(), &[command]).await.unwrap(), expected, "{ending:?}");
+            settle(db.writer(), &[command]).await.unwrap();
+            assert_eq!(
+                settled(db.reader(), &[command]).await.unwrap(),
+                [command],
+                "off was proven: {ending:?}"
+            );
+        }
+    }
+}

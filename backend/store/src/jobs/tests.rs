@@ -1,7 +1,5 @@
 use super::*;
-use crate::{Db, sealed::Keyring, servers};
-use rackhand_migrations::Migrator;
-use sea_orm_migration::MigratorTrait;
+use crate::{bench::database, servers};
 
 fn off(server: ServerId, waits: bool) -> New {
     New {
@@ -25,10 +23,7 @@ fn done() -> Ending {
 
 #[tokio::test]
 async fn a_waiting_job_has_its_turn_in_the_transaction_that_ends_the_one_before() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", folder.path().join("db").display());
-    let db = Db::open(&url, Keyring::new([7; 32])).await.unwrap();
-    Migrator::up(db.writer(), None).await.unwrap();
+    let (db, _folder) = database().await;
     let server = serde_json::from_value(serde_json::json!({"name": "a"})).unwrap();
     let server = servers::add(db.writer(), TenantId::PROVIDER, server).await.unwrap().id;
     let mut ids = Vec::new();
