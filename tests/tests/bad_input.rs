@@ -87,6 +87,20 @@ async fn a_list_is_narrowed_by_one_of_several_kinds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_site_stays_while_something_stands_there() {
+    let lab = Lab::bare(1).await;
+    for (path, name) in [("/servers", "a server"), ("/agents", "an agent")] {
+        let site = lab.post("/sites", &json!({"name": name, "time_zone": "Europe/Berlin"})).await.ok();
+        let id = site["id"].as_str().unwrap();
+        lab.post(path, &json!({"name": name, "site_id": id})).await.ok();
+        let reply = lab.send("DELETE", &format!("/sites/{id}"), None, &[]).await;
+        assert_eq!((reply.status, reply.code()), (409, "in_use"), "{name}");
+        assert!(reply.body["title"].as_str().unwrap().contains("stand at this site"), "{}", reply.body);
+    }
+    assert_eq!(lab.get("/agents").await.ok()["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn markup_in_a_name_is_text() {
     let lab = Lab::bare(1).await;
     let name = "<script>alert(1)</script> & \"srv\"";

@@ -12,7 +12,7 @@ use sea_orm::{
 use crate::{
     Error, Result, Scope,
     entity::{
-        server,
+        agent, server,
         site::{Column, Entity, Model},
     },
     filter::scoped,
@@ -82,14 +82,18 @@ pub async fn change(
     site(db, &row).await
 }
 
-/// Removes a site that no server names.
+/// Removes a site that no server and no agent names.
 ///
 /// # Errors
-/// [`Error::InUse`] while a server names it.
+/// [`Error::InUse`] while one names it.
 pub async fn remove(db: &impl ConnectionTrait, scope: &Scope, id: SiteId) -> Result<()> {
     let found = get(db, scope, id).await?;
     if found.servers > 0 {
         return Err(Error::InUse(format!("{} server(s) stand at this site.", found.servers)));
+    }
+    let agents = agent::Entity::find().filter(agent::Column::SiteId.eq(id.0)).count(db).await?;
+    if agents > 0 {
+        return Err(Error::InUse(format!("{agents} agent(s) stand at this site.")));
     }
     Entity::delete_by_id(id.0).exec(db).await?;
     Ok(())

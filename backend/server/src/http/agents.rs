@@ -70,10 +70,10 @@ pub async fn add(app: web::Data<App>, caller: Caller, body: Body<AddAgent>) -> R
     checked_source(&mut check, new.source.as_deref());
     let key = checked_key(&mut check, new.public_key.as_deref());
     check.done()?;
-    known_site(&app, &caller, new.site_id).await?;
     // Nobody stands in for it unless a person says so.
     let group = new.group.as_deref().unwrap_or(&new.name);
     let tx = app.db.begin().await?;
+    known_site(&tx, &caller, new.site_id).await?;
     let add =
         agents::New { tenant: caller.tenant, name: &new.name, group, site: new.site_id, embedded: false };
     let agent = agents::add(&tx, add).await?;
@@ -111,9 +111,9 @@ pub async fn change(
     }
     checked_group(&mut check, change.group.as_deref());
     check.done()?;
-    known_site(&app, &caller, change.site_id).await?;
     let detail = serde_json::to_value(&change)?;
     let tx = app.db.begin().await?;
+    known_site(&tx, &caller, change.site_id).await?;
     let change = agents::Change {
         name: change.name,
         group: change.group,

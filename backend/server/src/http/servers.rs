@@ -1,7 +1,7 @@
 //! Servers.
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
-use rackhand_store::{connections, endpoints, servers, sites};
+use rackhand_store::{Tx, connections, endpoints, servers, sites};
 use rackhand_wire::{
     api::{
         live::Object,
@@ -68,8 +68,8 @@ pub async fn add(
     let mut check = Check::default();
     check.name("name", &new.name).text("rack", &new.rack, 60).tags("tags", &new.tags);
     check.lines("notes", &new.notes, 10_000).done()?;
-    known_site(&app, &caller, new.site_id).await?;
     let tx = app.db.begin().await?;
+    known_site(&tx, &caller, new.site_id).await?;
     if let Some(answer) = once.replay(&tx, &caller, &new).await? {
         return Ok(answer);
     }
@@ -102,9 +102,9 @@ pub async fn change(
     check.text("rack", change.rack.as_deref().unwrap_or_default(), 60);
     check.tags("tags", change.tags.as_deref().unwrap_or_default());
     check.lines("notes", change.notes.as_deref().unwrap_or_default(), 10_000).done()?;
-    known_site(&app, &caller, change.site_id.flatten()).await?;
     let detail = serde_json::to_value(&change)?;
     let tx = app.db.begin().await?;
+    known_site(&tx, &caller, change.site_id.flatten()).await?;
     let values = servers::Change {
         name: change.name,
         rack: change.rack,
@@ -164,7 +164,7 @@ pub async fn remove(
 /// # Errors
 /// When the database fails.
 pub async fn remove_unused_controller(
-    tx: &rackhand_store::Tx,
+    tx: &Tx,
     caller: &Caller,
     id: rackhand_wire::id::EndpointId,
 ) -> Result<(), Refused> {
@@ -183,9 +183,9 @@ pub async fn remove_unused_controller(
 ///
 /// # Errors
 /// The field that names it.
-pub async fn known_site(app: &App, caller: &Caller, site: Option<SiteId>) -> Result<(), Refused> {
+pub async fn known_site(tx: &Tx, caller: &Caller, site: Option<SiteId>) -> Result<(), Refused> {
     let Some(site) = site else { return Ok(()) };
-    match sites::get(app.db.reader(), &caller.scope, site).await {
+    match sites::get(tx, &caller.scope, site).await {
         Err(rackhand_store::Error::NotFound) => {
             Err(Refused::field("site_id", "unknown", "There is no such site."))
         }

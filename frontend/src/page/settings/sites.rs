@@ -105,7 +105,7 @@ fn line(
 }
 
 fn question(site: &Site) -> Deed {
-    let lost = "Its servers and agents stay and belong to no site then.";
+    let lost = "It goes only when no server and no agent stands there.";
     Deed::remove(&site.name, lost, format!("sites/{}", site.id))
 }
 
