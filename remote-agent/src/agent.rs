@@ -21,7 +21,7 @@ use crate::{
     journal::{Journal, Moment},
     outbox::Outbox,
     restore,
-    worker::{self, Shared, Task},
+    worker::{self, Lease, Shared, Task},
 };
 
 /// How an agent is started.
@@ -101,7 +101,7 @@ impl Agent {
     /// Lets the agent write to shared devices until then.
     pub fn hold_until(&self, until: Instant) {
         let mut lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
-        *lease = (*lease).max(Some(until));
+        *lease = Some(Lease::after(*lease, until, Instant::now()));
     }
 
     /// Begins a session: the one before it hears nothing more. What the agent did by itself meanwhile is told

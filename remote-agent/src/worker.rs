@@ -22,6 +22,28 @@ use crate::{
     outbox::Outbox,
 };
 
+/// When shared devices may be written to, without a gap.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease {
+    since: Instant,
+    until: Instant,
+}
+
+impl Lease {
+    /// Goes on after the one before, when that has not ended yet.
+    pub fn after(before: Option<Self>, until: Instant, now: Instant) -> Self {
+        match before {
+            Some(before) if now < before.until => Self { until: until.max(before.until), ..before },
+            Some(_) | None => Self { since: now, until },
+        }
+    }
+
+    /// Says whether it has lasted since then.
+    pub fn covers(&self, received: Instant, now: Instant) -> bool {
+        self.since <= received && now < self.until
+    }
+}
+
 /// A command with what it needs, in a device's queue.
 pub struct Task {
     pub command: Command,
@@ -37,8 +59,8 @@ pub struct Shared {
     pub timings: Timings,
     /// Which addresses may be spoken to.
     pub guard: Arc<Guard>,
-    /// Until when this agent may write to devices that it shares with others.
-    pub lease: Mutex<Option<Instant>>,
+    /// When this agent may write to devices that it shares with others.
+    pub lease: Mutex<Option<Lease>>,
     /// The newest epoch that was heard of each device.
     pub fences: Mutex<HashMap<EndpointId, u64>>,
     /// Credentials of devices with an outlet to restore: in memory alone.
@@ -178,7 +200,7 @@ async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Resul
     }
     // What cannot even be opened was not begun.
     let endpoint = open(shared, opened, task).await?;
-    may_write(shared, command)?;
+    may_write(shared, task)?;
     failpoint::reach("agent-received");
     begin(shared, command)?;
     failpoint::reach("agent-started");
@@ -191,8 +213,9 @@ async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Resul
 }
 
 /// Refuses to write where another agent may be writing: with an older epoch than one that was heard, or when
-/// the lease has ended.
-fn may_write(shared: &Shared, command: &Command) -> Result<(), Fault> {
+/// the lease has ended since the command came.
+fn may_write(shared: &Shared, task: &Task) -> Result<(), Fault> {
+    let command = &task.command;
     if let Some(endpoint) = command.endpoint.id {
         let mut fences = shared.fences.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = fences.entry(endpoint).or_insert(command.fence);
@@ -202,7 +225,8 @@ fn may_write(shared: &Shared, command: &Command) -> Result<(), Fault> {
         *newest = command.fence;
     }
     let held = *shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
-    if command.leased && held.is_none_or(|until| Instant::now() >= until) {
+    // What waited in the queue while the lease had a gap may have gone to another agent meanwhile.
+    if command.leased && !held.is_some_and(|lease| lease.covers(task.received, Instant::now())) {
         return Err(Fault::new(FaultCode::Exec, Reason::LeaseLost, "its lease has ended"));
     }
     Ok(())
@@ -324,4 +348,21 @@ fn key(task: &Task) -> [u8; 32] {
         }
     }
     hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_with_a_gap_does_not_cover_what_came_before_it() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let first = Lease::after(None, at(6), at(0));
+        let renewed = Lease::after(Some(first), at(8), at(2));
+        assert!(renewed.covers(at(1), at(7)) && !renewed.covers(at(1), at(8)));
+        let late = Lease::after(Some(renewed), at(16), at(10));
+        assert!(!late.covers(at(7), at(11)), "another agent may have had the device in between");
+        assert!(late.covers(at(10), at(11)));
+    }
 }

@@ -54,6 +54,8 @@ ids! {
     SessionId,
     /// Something that happened.
     EventId,
+    /// One start of a server: several may share a database.
+    NodeId,
 }
 
 impl TenantId {

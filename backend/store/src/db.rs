@@ -17,6 +17,8 @@ pub struct Db {
     reader: DatabaseConnection,
     background: DatabaseConnection,
     keys: Arc<Keyring>,
+    /// Where it is, when other servers may be on it too.
+    shared: Option<Arc<str>>,
 }
 
 tokio::task_local! {
@@ -43,7 +45,7 @@ impl Db {
             let writer = Database::connect(sqlite(&url, 1)).await?;
             let reader = Database::connect(sqlite(&url, 4)).await?;
             let background = Database::connect(sqlite(&url, 4)).await?;
-            return Ok(Self { writer, reader, background, keys });
+            return Ok(Self { writer, reader, background, keys, shared: None });
         }
         if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
             let why = "the database URL must begin with sqlite:// or postgres://";
@@ -54,7 +56,7 @@ impl Db {
         let writer = Database::connect(server(url, 4)).await?;
         let reader = Database::connect(server(url, 8)).await?;
         let background = Database::connect(server(url, 4)).await?;
-        Ok(Self { writer, reader, background, keys })
+        Ok(Self { writer, reader, background, keys, shared: Some(url.into()) })
     }
 
     /// The connection for reads outside a transaction.
@@ -73,6 +75,17 @@ impl Db {
     #[must_use]
     pub fn keys(&self) -> &Keyring {
         &self.keys
+    }
+
+    /// The URL of a database that several servers may share; SQLite is for one.
+    pub(crate) fn shared(&self) -> Option<&str> {
+        self.shared.as_deref()
+    }
+
+    /// Says whether other servers may be on it too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
     }
 
     /// Begins a transaction. It is the only one until its end, on both engines: what it has read is still so

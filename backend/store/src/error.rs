@@ -19,6 +19,9 @@ pub enum Error {
     /// A power job is under way on the server.
     #[error("another power job is under way")]
     ActiveJob(JobId),
+    /// Another server performs the job.
+    #[error("another server has taken the job")]
+    Taken,
     /// A secret could not be sealed or opened.
     #[error("sealed data cannot be opened with this master key")]
     Sealed,
@@ -58,6 +61,7 @@ impl Error {
             | Self::Stale
             | Self::InUse(_)
             | Self::ActiveJob(_)
+            | Self::Taken
             | Self::Sealed
             | Self::NoDatabase(_)
             | Self::Damaged(_) => false,

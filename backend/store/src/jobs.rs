@@ -8,12 +8,12 @@ use rackhand_wire::{
         power::Via,
         server::ServerBrief,
     },
-    id::{EndpointId, JobId, ServerId, TenantId},
+    id::{EndpointId, JobId, NodeId, ServerId, TenantId},
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
-    sea_query::{Expr, ExprTrait},
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set, UpdateResult,
+    sea_query::{Expr, ExprTrait, LockBehavior, LockType},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -26,7 +26,7 @@ use crate::{
         server,
     },
     filter::{Term, contains, scoped, terms},
-    fresh_id, from_millis, millis, now,
+    fresh_id, from_millis, millis, nodes, now,
     page::{self, Cursor},
     steps::{self, parsed},
 };
@@ -53,6 +53,8 @@ pub struct New {
     pub source_ip: Option<String>,
     /// What was asked for, without secrets.
     pub request: Value,
+    /// The server that performs it, unless it must wait.
+    pub node: NodeId,
 }
 
 /// A job as the worker needs it.
@@ -108,6 +110,8 @@ pub async fn add(db: &impl ConnectionTrait, new: New) -> Result<Job> {
         started_at: None,
         finished_at: None,
         version: 1,
+        // One that waits is taken up by whoever ends the job before it.
+        node_id: Some(new.node.0).filter(|_| !new.waits),
     };
     let row = model.into_active_model().insert(db).await?;
     job(db, row).await
@@ -177,18 +181,53 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
     Ok(Page { items, next: page.next })
 }
 
-/// Lists what must be taken up: running jobs, and queued ones whose turn it is, oldest first.
+/// Takes up what no living server performs: running jobs, and queued ones whose turn it is, oldest first.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn due(db: &impl ConnectionTrait) -> Result<Vec<JobId>> {
+pub async fn claim_due(tx: &Tx, node: NodeId) -> Result<Vec<JobId>> {
     let turn = Condition::any().add(Column::State.eq(JobState::Running.code())).add(
         Condition::all()
             .add(Column::State.eq(JobState::Queued.code()))
             .add(Condition::any().add(Column::ActiveServerId.is_not_null()).add(Column::ServerId.is_null())),
     );
-    let rows = Entity::find().filter(turn).order_by_asc(Column::Id).all(db).await?;
-    Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
+    let free = Entity::find().select_only().column(Column::Id).filter(turn).filter(nobodys());
+    // Whoever takes others up at this moment is not waited for.
+    let skip = free.order_by_asc(Column::Id).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let ids: Vec<Uuid> = skip.into_tuple().all(tx).await?;
+    let taken = ActiveModel { node_id: Set(Some(node.0)), ..Default::default() };
+    Entity::update_many().set(taken).filter(Column::Id.is_in(ids.clone())).exec(tx).await?;
+    Ok(ids.into_iter().map(JobId).collect())
+}
+
+/// Takes one job up; says whether no other living server performs it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn claim(db: &impl ConnectionTrait, id: JobId, node: NodeId) -> Result<bool> {
+    let taken = ActiveModel { node_id: Set(Some(node.0)), ..Default::default() };
+    let own = nobodys().add(Column::NodeId.eq(node.0));
+    let update = Entity::update_many().set(taken).filter(Column::Id.eq(id.0)).filter(own);
+    Ok(update.exec(db).await?.rows_affected > 0)
+}
+
+/// Lists the jobs of a server that were asked to stop.
+///
+/// # Errors
+/// When the database fails.
+pub async fn cancelled_of(db: &impl ConnectionTrait, node: NodeId) -> Result<Vec<JobId>> {
+    let which = Condition::all()
+        .add(Column::NodeId.eq(node.0))
+        .add(Column::CancelRequested.eq(true))
+        .add(Column::FinishedAt.is_null());
+    let ids: Vec<Uuid> =
+        Entity::find().select_only().column(Column::Id).filter(which).into_tuple().all(db).await?;
+    Ok(ids.into_iter().map(JobId).collect())
+}
+
+/// Jobs that no living server performs.
+fn nobodys() -> Condition {
+    Condition::any().add(Column::NodeId.is_null()).add(Column::NodeId.not_in_subquery(nodes::living()))
 }
 
 /// Gives a waiting job its turn on every server where none is under way.
@@ -243,11 +282,11 @@ pub struct Progress {
     pub begins: bool,
 }
 
-/// Stores progress.
+/// Stores progress of a job that this server performs.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn progress(db: &impl ConnectionTrait, id: JobId, progress: Progress) -> Result<()> {
+/// [`Error::Taken`] when another server has taken it up.
+pub async fn progress(db: &impl ConnectionTrait, id: JobId, node: NodeId, progress: Progress) -> Result<()> {
     let mut model = <ActiveModel as ActiveModelTrait>::default();
     if let Some(state) = progress.state {
         model.state = Set(state.code().into());
@@ -260,8 +299,15 @@ pub async fn progress(db: &impl ConnectionTrait, id: JobId, progress: Progress) 
     }
     let update =
         Entity::update_many().set(model).col_expr(Column::Version, Expr::col(Column::Version).add(1));
-    update.filter(Column::Id.eq(id.0)).exec(db).await?;
-    Ok(())
+    performed_by(&update.filter(own(id, node)).exec(db).await?)
+}
+
+fn own(id: JobId, node: NodeId) -> Condition {
+    Condition::all().add(Column::Id.eq(id.0)).add(Column::NodeId.eq(node.0))
+}
+
+fn performed_by(update: &UpdateResult) -> Result<()> {
+    if update.rows_affected == 0 { Err(Error::Taken) } else { Ok(()) }
 }
 
 /// How a job ended.
@@ -284,8 +330,8 @@ pub struct Ending {
 /// be launched after the commit. In one transaction, so that no accepted job is left behind.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn end(tx: &Tx, id: JobId, ending: Ending) -> Result<Option<JobId>> {
+/// [`Error::Taken`] when another server has taken the job up.
+pub async fn end(tx: &Tx, id: JobId, node: NodeId, ending: Ending) -> Result<Option<JobId>> {
     let model = ActiveModel {
         state: Set(ending.state.code().into()),
         reason: Set(Some(ending.reason)),
@@ -299,7 +345,7 @@ pub async fn end(tx: &Tx, id: JobId, ending: Ending) -> Result<Option<JobId>> {
     };
     let update =
         Entity::update_many().set(model).col_expr(Column::Version, Expr::col(Column::Version).add(1));
-    update.filter(Column::Id.eq(id.0)).exec(tx).await?;
+    performed_by(&update.filter(own(id, node)).exec(tx).await?)?;
     match Entity::find_by_id(id.0).one(tx).await?.and_then(|row| row.server_id) {
         Some(server) => promote(tx, server).await,
         None => Ok(None),

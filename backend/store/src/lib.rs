@@ -13,6 +13,7 @@ mod time;
 
 pub mod agent_groups;
 pub mod agent_log;
+pub mod agent_sessions;
 pub mod agent_tokens;
 pub mod agents;
 pub mod audit;
@@ -22,7 +23,10 @@ pub mod endpoints;
 pub mod events;
 pub mod idempotency;
 pub mod jobs;
+pub mod letters;
 pub mod locks;
+pub mod nodes;
+pub mod notices;
 pub mod sealed;
 pub mod search;
 pub mod servers;
@@ -53,6 +57,9 @@ mod bench {
     use super::{Db, sealed::Keyring};
     use rackhand_migrations::Migrator;
     use sea_orm_migration::MigratorTrait as _;
+
+    /// A server that nobody has entered: what it has is free.
+    pub const NODE: rackhand_wire::id::NodeId = rackhand_wire::id::NodeId(uuid::Uuid::from_u128(1));
 
     /// An empty database in a folder of its own.
     pub async fn database() -> (Db, tempfile::TempDir) {

@@ -256,7 +256,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Db, bench::database, jobs, servers};
+    use crate::{
+        Db,
+        bench::{NODE, database},
+        jobs, servers,
+    };
 
     /// A job with one cut.
     async fn cut(db: &Db, server: ServerId) -> (JobId, CommandId) {
@@ -271,6 +275,7 @@ mod tests {
             requested_by: String::new(),
             source_ip: None,
             request: serde_json::Value::Null,
+            node: NODE,
         };
         let job = jobs::add(db.writer(), new).await.unwrap().id;
         let command = CommandId(fresh_id());
@@ -298,7 +303,7 @@ mod tests {
             alarm: false,
         };
         let tx = db.begin().await.unwrap();
-        jobs::end(&tx, job, ending).await.unwrap();
+        jobs::end(&tx, job, NODE, ending).await.unwrap();
         tx.commit().await.unwrap();
     }
 

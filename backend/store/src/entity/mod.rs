@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod agent_group;
+pub mod agent_session;
 pub mod agent_token;
 pub mod audit;
 pub mod connection;
@@ -10,6 +11,8 @@ pub mod endpoint;
 pub mod event;
 pub mod idempotency;
 pub mod job;
+pub mod letter;
+pub mod node;
 pub mod outlet_lock;
 pub mod server;
 pub mod session;

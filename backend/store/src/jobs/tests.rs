@@ -1,5 +1,9 @@
 use super::*;
-use crate::{bench::database, servers};
+use crate::{
+    Db,
+    bench::{NODE, database},
+    servers,
+};
 
 fn off(server: ServerId, waits: bool) -> New {
     New {
@@ -13,7 +17,13 @@ fn off(server: ServerId, waits: bool) -> New {
         requested_by: String::new(),
         source_ip: None,
         request: Value::Null,
+        node: NODE,
     }
+}
+
+async fn due(db: &Db) -> Vec<JobId> {
+    let tx = db.begin().await.unwrap();
+    claim_due(&tx, NODE).await.unwrap()
 }
 
 fn done() -> Ending {
@@ -30,12 +40,13 @@ async fn a_waiting_job_has_its_turn_in_the_transaction_that_ends_the_one_before(
     for waits in [false, true, true] {
         ids.push(add(db.writer(), off(server, waits)).await.unwrap().id);
     }
-    assert_eq!(due(db.reader()).await.unwrap(), ids[..1]);
+    assert_eq!(due(&db).await, ids[..1]);
 
     let tx = db.begin().await.unwrap();
-    assert_eq!(end(&tx, ids[0], done()).await.unwrap(), Some(ids[1]));
+    claim(&tx, ids[0], NODE).await.unwrap();
+    assert_eq!(end(&tx, ids[0], NODE, done()).await.unwrap(), Some(ids[1]));
     tx.commit().await.unwrap();
-    assert_eq!(due(db.reader()).await.unwrap(), ids[1..2], "what a restart takes up");
+    assert_eq!(due(&db).await, ids[1..2], "what a restart takes up");
 
     // The turn was lost on the way, as an older version could do.
     let lost = ActiveModel { active_server_id: Set(None), ..Default::default() };
@@ -44,6 +55,6 @@ async fn a_waiting_job_has_its_turn_in_the_transaction_that_ends_the_one_before(
         let tx = db.begin().await.unwrap();
         wake(&tx).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(due(db.reader()).await.unwrap(), ids[1..2], "one of them, and the oldest");
+        assert_eq!(due(&db).await, ids[1..2], "one of them, and the oldest");
     }
 }

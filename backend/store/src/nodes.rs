@@ -1,0 +1,190 @@
+//! The servers that share this database.
+//!
+//! Each says every few seconds that it lives; whoever has said nothing for long is buried by the others: its jobs
+//! and agents are free from then on. All times are the database's, so clocks of servers may differ.
+
+use rackhand_wire::id::NodeId;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel,
+    QueryFilter, QuerySelect, Set, Statement,
+};
+use std::time::Duration;
+use uuid::Uuid;
+
+use crate::{
+    Error, Result, Tx,
+    entity::{
+        agent_session, job, letter,
+        node::{ActiveModel, Column, Entity, Model},
+    },
+    fresh_id, millis, now,
+};
+
+/// A server as the others know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// This start of it.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+}
+
+/// Enters a server that begins. `home` is its data folder's own id: whoever began there before has ended.
+/// `alone` says that no other can be on this database.
+///
+/// # Errors
+/// [`Error::InUse`] while a living server of another folder has the name.
+pub async fn enter(tx: &Tx, home: Uuid, name: &str, dead_after: Duration, alone: bool) -> Result<Node> {
+    let now = clock(tx).await?;
+    let known = Entity::find().all(tx).await?;
+    for before in known.iter().filter(|row| alone || row.home == home) {
+        remove(tx, before.id).await?;
+    }
+    let is_other = |row: &&Model| !alone && row.home != home && row.name == name;
+    if known.iter().find(is_other).is_some_and(|row| row.seen_at > now - long(dead_after)) {
+        return Err(Error::InUse(format!(
+            "another server on this database is called “{name}”; give this one a name of its own with --node"
+        )));
+    }
+    let model = Model { id: fresh_id(), home, name: name.to_owned(), seen_at: now };
+    let row = model.into_active_model().insert(tx).await?;
+    Ok(Node { id: NodeId(row.id), name: row.name })
+}
+
+/// Says that a server lives; says whether the others still think so.
+///
+/// # Errors
+/// When the database fails.
+pub async fn beat(db: &impl ConnectionTrait, id: NodeId) -> Result<bool> {
+    let model = ActiveModel { seen_at: Set(clock(db).await?), ..Default::default() };
+    let own = Entity::update_many().set(model).filter(Column::Id.eq(id.0));
+    Ok(own.exec(db).await?.rows_affected > 0)
+}
+
+/// Removes the servers that said nothing for `dead_after`, and frees what they had; lists them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn bury(tx: &Tx, dead_after: Duration) -> Result<Vec<Node>> {
+    let silent = Column::SeenAt.lte(clock(tx).await? - long(dead_after));
+    let dead = Entity::find().filter(silent).all(tx).await?;
+    for row in &dead {
+        remove(tx, row.id).await?;
+    }
+    Ok(dead.into_iter().map(|row| Node { id: NodeId(row.id), name: row.name }).collect())
+}
+
+/// Removes a server that stops, and frees what it had.
+///
+/// # Errors
+/// When the database fails.
+pub async fn leave(tx: &Tx, id: NodeId) -> Result<()> {
+    remove(tx, id.0).await
+}
+
+/// Lists the living servers.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Node>> {
+    let rows = Entity::find().all(db).await?;
+    Ok(rows.into_iter().map(|row| Node { id: NodeId(row.id), name: row.name }).collect())
+}
+
+async fn remove(tx: &Tx, id: Uuid) -> Result<()> {
+    let freed = job::ActiveModel { node_id: Set(None), ..Default::default() };
+    job::Entity::update_many().set(freed).filter(job::Column::NodeId.eq(id)).exec(tx).await?;
+    let gone = agent_session::ActiveModel { node_id: Set(None), ..Default::default() };
+    let own = agent_session::Column::NodeId.eq(id);
+    agent_session::Entity::update_many().set(gone).filter(own).exec(tx).await?;
+    let of = Condition::any().add(letter::Column::ToNode.eq(id)).add(letter::Column::FromNode.eq(id));
+    letter::Entity::delete_many().filter(of).exec(tx).await?;
+    Entity::delete_by_id(id).exec(tx).await?;
+    Ok(())
+}
+
+/// The ids of the living servers, for a filter.
+pub(crate) fn living() -> sea_orm::sea_query::SelectStatement {
+    use sea_orm::QueryTrait as _;
+    Entity::find().select_only().column(Column::Id).into_query()
+}
+
+/// The database's own time, in milliseconds since 1970.
+pub(crate) async fn clock(db: &impl ConnectionTrait) -> Result<i64> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(millis(now()));
+    }
+    let ask = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now";
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, ask)).await?;
+    let row = row.ok_or_else(|| Error::Damaged("the database does not tell the time".into()))?;
+    Ok(row.try_get("", "now")?)
+}
+
+pub(crate) fn long(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        agent_sessions,
+        bench::database,
+        jobs::{self, New},
+    };
+    use rackhand_wire::{
+        agent::BootId,
+        api::job::JobKind,
+        id::{AgentId, TenantId},
+    };
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn what_a_dead_server_had_is_free() {
+        let (db, _folder) = database().await;
+        let tx = db.begin().await.unwrap();
+        let (one, two) = (fresh_id(), fresh_id());
+        let dead = enter(&tx, one, "a", LONG, false).await.unwrap();
+        let alive = enter(&tx, two, "b", LONG, false).await.unwrap();
+        assert!(matches!(enter(&tx, fresh_id(), "a", LONG, false).await, Err(Error::InUse(_))));
+        let agent = AgentId(fresh_id());
+        agent_sessions::sit(&tx, agent, dead.id, BootId(fresh_id())).await.unwrap();
+        let new = New {
+            tenant: TenantId::PROVIDER,
+            kind: JobKind::EndpointTest,
+            server: None,
+            waits: false,
+            endpoint: None,
+            power: None,
+            title: String::new(),
+            requested_by: String::new(),
+            source_ip: None,
+            request: serde_json::Value::Null,
+            node: dead.id,
+        };
+        let job = jobs::add(&tx, new).await.unwrap().id;
+        assert!(jobs::claim_due(&tx, alive.id).await.unwrap().is_empty());
+        let silent = ActiveModel { seen_at: Set(0), ..Default::default() };
+        let own = Column::Id.eq(dead.id.0);
+        Entity::update_many().set(silent).filter(own).exec(&tx).await.unwrap();
+        assert_eq!(bury(&tx, LONG).await.unwrap(), std::slice::from_ref(&dead));
+        assert!(!beat(&tx, dead.id).await.unwrap() && beat(&tx, alive.id).await.unwrap());
+        assert_eq!(agent_sessions::all(&tx).await.unwrap(), []);
+        assert_eq!(jobs::claim_due(&tx, alive.id).await.unwrap(), [job]);
+        assert!(jobs::claim_due(&tx, alive.id).await.unwrap().is_empty(), "it has it already");
+        let stale = jobs::progress(&tx, job, dead.id, jobs::Progress::default()).await;
+        assert!(matches!(stale, Err(Error::Taken)), "a server that was buried goes on");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_begins_again_frees_what_it_had_at_once() {
+        let (db, _folder) = database().await;
+        let tx = db.begin().await.unwrap();
+        let home = fresh_id();
+        let before = enter(&tx, home, "a", LONG, false).await.unwrap();
+        let after = enter(&tx, home, "a", LONG, false).await.unwrap();
+        assert_eq!(list(&tx).await.unwrap(), [after]);
+        assert!(!beat(&tx, before.id).await.unwrap());
+    }
+}
