@@ -52,8 +52,6 @@ impl MigrationTrait for Migration {
             manager.drop_table(Table::drop().table(Alias::new(table)).to_owned()).await?;
         }
         let performer = Alias::new("node_id");
-        manager
-            .alter_table(Table::alter().table(Alias::new("job")).drop_column(performer).to_owned())
-            .await
+        manager.alter_table(Table::alter().table(Alias::new("job")).drop_column(performer).to_owned()).await
     }
 }

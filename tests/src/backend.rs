@@ -67,12 +67,26 @@ impl Backend {
         Self::serve(TempDir::new().unwrap(), database(), String::new())
     }
 
+    /// Starts another server on the same database, with the same master key.
+    #[must_use]
+    pub fn beside(&self, node: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        fs::copy(self.folder().join("master.key"), folder.path().join("master.key")).unwrap();
+        fs::write(folder.path().join("rackhand.toml"), format!("node = \"{node}\"\n")).unwrap();
+        assert!(
+            self.database.is_some(),
+            "two servers need PostgreSQL: run cargo xtask verify --only postgres"
+        );
+        Self::serve(folder, self.database.clone(), self.token.clone())
+    }
+
     fn serve(folder: TempDir, database: Option<String>, token: String) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         // The simulators are on loopback, which is another subnet under the name 0.0.0.0.
         let file = folder.path().join("rackhand.toml");
         let settings = fs::read_to_string(&file).unwrap_or_default();
-        fs::write(file, format!("allow = [\"127.0.0.0/8\", \"0.0.0.0/8\"]\n{settings}")).unwrap();
+        let node = if settings.contains("node =") { "" } else { "node = \"node1\"\n" };
+        fs::write(file, format!("allow = [\"127.0.0.0/8\", \"0.0.0.0/8\"]\n{node}{settings}")).unwrap();
         let child = spawn(&folder, port, database.as_ref());
         let backend = Self { child, folder, port, database, token };
         backend.wait_ready();
@@ -126,12 +140,22 @@ impl Backend {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// Ends it the hard way and starts it again.
-    pub fn kill_and_restart(&mut self) {
+    /// Ends it the hard way.
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Starts it again after its end.
+    pub fn restart(&mut self) {
         self.child = spawn(&self.folder, self.port, self.database.as_ref());
         self.wait_ready();
+    }
+
+    /// Ends it the hard way and starts it again.
+    pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
     }
 
     /// Ends it the hard way and starts it so that it kills itself at a place.

@@ -192,7 +192,19 @@ impl Lab {
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> Reply {
-        let url = format!("http://127.0.0.1:{}/api/v1{path}", self.backend.port);
+        self.send_to(self.backend.port, method, path, body, headers).await
+    }
+
+    /// The same to a server of choice.
+    pub async fn send_to(
+        &self,
+        port: u16,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Reply {
+        let url = format!("http://127.0.0.1:{port}/api/v1{path}");
         let mut request = self
             .client
             .request(method.parse().unwrap(), url)

@@ -1,6 +1,10 @@
 //! A line that a test can cut: a relay of TCP on loopback.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -26,6 +30,7 @@ pub struct Relay {
     /// Where it listens.
     pub port: u16,
     line: Arc<watch::Sender<Line>>,
+    to: Arc<Mutex<SocketAddr>>,
     /// Connections older than this are forgotten.
     era: Arc<watch::Sender<u64>>,
 }
@@ -37,19 +42,26 @@ impl Relay {
         let port = listener.local_addr().unwrap().port();
         let line = Arc::new(watch::channel(Line::Whole).0);
         let era = Arc::new(watch::channel(0).0);
-        let (state, eras) = (Arc::clone(&line), Arc::clone(&era));
+        let to = Arc::new(Mutex::new(to));
+        let (state, eras, leads) = (Arc::clone(&line), Arc::clone(&era), Arc::clone(&to));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if *state.borrow() == Line::Cut {
                     reset(&client);
                     continue;
                 }
+                let to = *leads.lock().unwrap();
                 if let Ok(server) = TcpStream::connect(to).await {
                     tokio::spawn(carry(client, server, state.subscribe(), eras.subscribe(), delay));
                 }
             }
         });
-        Self { port, line, era }
+        Self { port, line, to, era }
+    }
+
+    /// Leads new connections somewhere else, as a load balancer does.
+    pub fn lead(&self, to: SocketAddr) {
+        *self.to.lock().unwrap() = to;
     }
 
     /// Forgets the connections that stand, as a NAT does that was restarted: nothing of them arrives any more,

@@ -75,6 +75,12 @@ pub struct Timings {
     pub lease_slack: Duration,
     /// An agent's certificate lasts so long; it is renewed at half of it.
     pub certificate_life: Duration,
+    /// Between two signs of life of a server that shares its database with others.
+    pub server_beat: Duration,
+    /// A server that gave none for so long is given up by the others.
+    pub server_dead: Duration,
+    /// How often a server looks for what it was not told.
+    pub server_sweep: Duration,
 }
 
 impl Default for Timings {
@@ -116,6 +122,9 @@ impl Default for Timings {
             lease: s(6),
             lease_slack: s(1),
             certificate_life: s(24 * 3600),
+            server_beat: s(2),
+            server_dead: s(12),
+            server_sweep: s(5),
         }
     }
 }
@@ -161,6 +170,10 @@ impl Timings {
             lease: x(self.lease),
             lease_slack: x(self.lease_slack),
             certificate_life: x(self.certificate_life),
+            server_beat: x(self.server_beat),
+            // However fast the rest goes, a process that hangs for a moment is not dead.
+            server_dead: x(self.server_dead).max(Duration::from_secs(3)),
+            server_sweep: x(self.server_sweep),
         }
     }
 }

@@ -205,8 +205,9 @@ fn integration(root: &Path) -> Result<String, Problem> {
     for entry in std::fs::read_dir(root.join("tests/tests"))? {
         let path = entry?.path();
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        // The browser has a stage of its own.
-        if path.extension().is_some_and(|kind| kind == "rs") && name != "browser" {
+        // These have stages of their own.
+        let is_elsewhere = ["browser", "replicas"].contains(&name);
+        if path.extension().is_some_and(|kind| kind == "rs") && !is_elsewhere {
             test.args(["--test", name]);
         }
     }

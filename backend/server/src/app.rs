@@ -19,6 +19,7 @@ use crate::{
     config::Config,
     http::limit::Limits,
     live::Live,
+    peers::{self, Peers},
     tls::InUse,
     work::Engine,
 };
@@ -27,6 +28,8 @@ use crate::{
 pub struct App {
     /// The database.
     pub db: Db,
+    /// This server among those on its database.
+    pub peers: Arc<Peers>,
     /// Connected agents.
     pub roster: Arc<Roster>,
     /// What agents tell on their own account.
@@ -61,7 +64,9 @@ impl App {
     /// When the database or the agent's journal fails.
     pub async fn start(config: Config, db: Db, tls: Option<Arc<InUse>>) -> Result<Arc<Self>, crate::Failure> {
         let settings = rackhand_store::settings::installation(db.reader()).await?;
-        let roster = Arc::new(Roster::new(&config.timings()));
+        let peers = peers::enter(&config, &db).await?;
+        let roster = Arc::new(Roster::new(&config.timings(), Arc::clone(&peers)));
+        roster.follow_all().await?;
         let (told, inbox) = mpsc::channel(256);
         let embedded = if config.embedded_agent {
             Some(embed(&config, &db, &roster, told.clone()).await?)
@@ -79,8 +84,9 @@ impl App {
             roster,
             told,
             authority,
-            live: Live::new(rackhand_store::millis(rackhand_store::now())),
-            engine: Engine::default(),
+            live: Live::new(rackhand_store::millis(rackhand_store::now()), Arc::clone(&peers.bus)),
+            engine: Engine::new(Arc::clone(&peers.bus)),
+            peers,
             config,
             embedded,
             setup_token: Mutex::new(setup_token),
@@ -94,6 +100,7 @@ impl App {
         tokio::spawn(crate::agents::keep_seen(Arc::clone(&app)));
         tokio::spawn(presence::miss(Arc::clone(&app)));
         crate::work::start(&app).await?;
+        peers::keep(&app);
         Ok(app)
     }
 
@@ -125,7 +132,7 @@ impl App {
         Some(format!("{}/setup?token={token}", self.config.public_url.trim_end_matches('/')))
     }
 
-    /// Who shall reach an endpoint: the named agent, a member of the named group, or this process's own agent.
+    /// Who shall reach an endpoint: the named agent, a member of the named group, or an agent that is part of a server.
     ///
     /// # Errors
     /// When the database fails.
@@ -139,6 +146,12 @@ impl App {
             (Some(agent), _) => Some(Route::Agent(agent)),
             (None, Some(group)) if group != agents::LOCAL => {
                 Some(Route::Group { endpoint, members: members(&self.db, tenant, endpoint, group).await? })
+            }
+            (None, _) if self.peers.may_be_many() => {
+                // What another server's own agent does not hold already, this one's takes.
+                let mut members = members(&self.db, tenant, endpoint, agents::LOCAL).await?;
+                members.sort_by_key(|member| self.embedded != Some(*member));
+                Some(Route::Group { endpoint, members })
             }
             (None, _) => self.embedded.map(Route::Agent),
         })
@@ -182,7 +195,8 @@ async fn embed(
     .map_err(|error| crate::Failure::new("open the agent's journal", error))?;
     let hello = embedded.hello();
     agents::hello(db.writer(), &hello, None).await?;
-    roster.join(hello, embedded.attach(), told);
+    roster.join(hello, embedded.attach(), told).await?;
+    roster.keep_lease(agent.id, embedded);
     Ok(agent.id)
 }
 

@@ -62,7 +62,7 @@ pub struct Options {
     /// [default: private,staff]
     #[arg(long, value_name = "LIST", value_delimiter = ',', env = "RACKHAND_ALLOW")]
     pub allow: Option<Vec<Rule>>,
-    /// Name of this node, part of its agent's name [default: node1]
+    /// Name of this node, part of its agent's name [default: the host's]
     #[arg(long, value_name = "NAME", env = "RACKHAND_NODE")]
     pub node: Option<String>,
     /// Listen beyond loopback without TLS: passwords then cross the network in clear
@@ -215,7 +215,7 @@ impl Config {
                 .unwrap_or_else(|| data_dir.join("master.key")),
             embedded_agent: options.embedded_agent.or(file.embedded_agent).unwrap_or(true),
             allow: options.allow.clone().or(file.allow).unwrap_or_else(|| Rules::default().allow),
-            node: options.node.clone().or(file.node).unwrap_or_else(|| "node1".into()),
+            node: options.node.clone().or(file.node).unwrap_or_else(host_name),
             time_scale: options.time_scale.unwrap_or(1.0),
             data_dir,
         };
@@ -348,6 +348,12 @@ fn warn_unknown_variables() {
             tracing::warn!(variable = name, "this environment variable means nothing to rackhand");
         }
     }
+}
+
+/// The first part of the host's name.
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    name.split('.').next().filter(|name| !name.is_empty()).map_or_else(|| "node1".into(), str::to_owned)
 }
 
 #[cfg(test)]

@@ -7,11 +7,13 @@
 mod agents;
 mod app;
 mod audit;
+mod bus;
 pub mod cli;
 mod config;
 mod http;
 mod live;
 mod logging;
+mod peers;
 mod secret;
 mod serve;
 mod tls;

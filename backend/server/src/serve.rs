@@ -10,7 +10,7 @@ use crate::{
     Failure,
     app::App,
     config::Config,
-    http,
+    http, peers,
     secret::{self, MissingKey},
     tls,
 };
@@ -44,6 +44,7 @@ pub async fn open(config: &Config) -> Result<Db, Failure> {
 /// When it cannot be opened, or was sealed with another key.
 pub async fn open_current(config: &Config) -> Result<Db, Failure> {
     let db = open(config).await?;
+    let _alone = db.lock_shape().await?;
     migrate(&db).await?;
     let checked = settings::check_master_key(db.writer(), db.keys()).await;
     if matches!(checked, Err(rackhand_store::Error::Sealed)) {
@@ -145,9 +146,11 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         handle.stop(true).await;
     });
     server.await.map_err(|error| Failure::new("serve", error))?;
-    // Commands under way end and are journaled; jobs are taken up at the next start.
+    // Commands under way end and are journaled; jobs are taken up at the next start, or by another server now.
+    app.engine.halt();
     app.roster.dismiss();
     tokio::time::sleep(Duration::from_millis(100)).await;
+    peers::leave(&app).await;
     db.close().await;
     drop(lock);
     tracing::info!("rackhand stopped");

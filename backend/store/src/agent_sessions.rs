@@ -94,7 +94,12 @@ pub async fn find(db: &impl ConnectionTrait, agent: AgentId) -> Result<Option<Si
 ///
 /// # Errors
 /// When the database fails.
-pub async fn note_late(db: &impl ConnectionTrait, node: NodeId, agents: &[AgentId], late: bool) -> Result<()> {
+pub async fn note_late(
+    db: &impl ConnectionTrait,
+    node: NodeId,
+    agents: &[AgentId],
+    late: bool,
+) -> Result<()> {
     let model = ActiveModel { late: Set(late), ..Default::default() };
     let which = here(node).add(Column::AgentId.is_in(ids(agents)));
     Entity::update_many().set(model).filter(which).exec(db).await?;
@@ -168,11 +173,18 @@ mod tests {
         let second = sit(&tx, agent, two, boot).await.unwrap();
         assert!(second > first);
         leave(&tx, agent, one, first).await.unwrap();
-        assert_eq!(find(&tx, agent).await.unwrap().unwrap().node, two, "the old session took the new one along");
+        assert_eq!(
+            find(&tx, agent).await.unwrap().unwrap().node,
+            two,
+            "the old session took the new one along"
+        );
         assert_eq!(renew(&tx, one, &[agent]).await.unwrap(), [], "where it is no more it gets no lease");
         assert_eq!(renew(&tx, two, &[agent]).await.unwrap(), [agent]);
         leave(&tx, agent, two, second).await.unwrap();
         assert_eq!(find(&tx, agent).await.unwrap(), None);
-        assert!(since_renewal_held(&tx, agent).await.unwrap().is_some(), "it may hold its devices for a while");
+        assert!(
+            since_renewal_held(&tx, agent).await.unwrap().is_some(),
+            "it may hold its devices for a while"
+        );
     }
 }

@@ -104,6 +104,17 @@ impl Db {
         Ok(tx)
     }
 
+    /// Keeps other servers from changing the database's shape while this value lives; SQLite has one server.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn lock_shape(&self) -> Result<Option<postgres::ShapeLock>> {
+        match self.shared() {
+            Some(url) => postgres::lock_shape(url).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Says whether the database answers.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What happened, for people.
 
+use chrono::{DateTime, Utc};
 use rackhand_wire::{
     api::{
         event::{Event, Severity},
@@ -8,8 +9,8 @@ use rackhand_wire::{
     id::{AgentId, EndpointId, EventId, JobId, ServerId, TenantId},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 
 use crate::{
@@ -85,6 +86,23 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
     }
     let rows = Entity::find().filter(which).order_by_desc(Column::Id).limit(limit + 1).all(db).await?;
     Ok(page::cut(rows, limit, |row| Cursor::encode("", row.id), event))
+}
+
+/// Counts the events of a kind about an agent since then.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count(
+    db: &impl ConnectionTrait,
+    kind: &str,
+    agent: AgentId,
+    since: DateTime<Utc>,
+) -> Result<u64> {
+    let which = Condition::all()
+        .add(Column::AgentId.eq(agent.0))
+        .add(Column::Kind.eq(kind))
+        .add(Column::At.gte(millis(since)));
+    Ok(Entity::find().filter(which).count(db).await?)
 }
 
 fn condition(term: &Term) -> Result<Condition> {

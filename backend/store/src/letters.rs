@@ -5,8 +5,8 @@ use rackhand_wire::{
     id::{AgentId, NodeId},
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Set,
+    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, Set,
 };
 use serde_json::Value;
 
@@ -41,7 +41,8 @@ pub struct Letter {
 /// # Errors
 /// When the database fails.
 pub async fn post(db: &Db, letter: Letter) -> Result<()> {
-    let sealed = letter.secrets.map(|secrets| db.keys().seal(letter.agent.0.as_bytes(), &secrets)).transpose()?;
+    let sealed =
+        letter.secrets.map(|secrets| db.keys().seal(letter.agent.0.as_bytes(), &secrets)).transpose()?;
     let model = ActiveModel {
         id: NotSet,
         to_node: Set(letter.to.0),
@@ -107,11 +108,10 @@ mod tests {
         }
         assert!(read(&db, here).await.unwrap().is_empty());
         let read_now = read(&db, there).await.unwrap();
-        assert_eq!(read_now.iter().map(|letter| letter.content["number"].as_i64()).collect::<Vec<_>>(), [
-            Some(0),
-            Some(1),
-            Some(2)
-        ]);
+        assert_eq!(
+            read_now.iter().map(|letter| letter.content["number"].as_i64()).collect::<Vec<_>>(),
+            [Some(0), Some(1), Some(2)]
+        );
         let secrets = read_now[0].secrets.as_ref().unwrap();
         assert_eq!(secrets.find("password"), Some("canary-in-a-letter"));
         burn(db.writer(), read_now.iter().map(|letter| letter.id)).await.unwrap();

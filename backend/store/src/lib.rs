@@ -40,6 +40,7 @@ pub mod users;
 
 pub use db::{Db, Tx, in_background};
 pub use error::Error;
+pub use postgres::ShapeLock;
 pub use rackhand_domain::access::Scope;
 pub use time::{from_millis, millis, now};
 

@@ -34,19 +34,19 @@ pub struct Node {
 ///
 /// # Errors
 /// [`Error::InUse`] while a living server of another folder has the name.
-pub async fn enter(tx: &Tx, home: Uuid, name: &str, dead_after: Duration, alone: bool) -> Result<Node> {
+pub async fn enter(tx: &Tx, home: NodeId, name: &str, dead_after: Duration, alone: bool) -> Result<Node> {
     let now = clock(tx).await?;
     let known = Entity::find().all(tx).await?;
-    for before in known.iter().filter(|row| alone || row.home == home) {
+    for before in known.iter().filter(|row| alone || row.home == home.0) {
         remove(tx, before.id).await?;
     }
-    let is_other = |row: &&Model| !alone && row.home != home && row.name == name;
+    let is_other = |row: &&Model| !alone && row.home != home.0 && row.name == name;
     if known.iter().find(is_other).is_some_and(|row| row.seen_at > now - long(dead_after)) {
         return Err(Error::InUse(format!(
             "another server on this database is called “{name}”; give this one a name of its own with --node"
         )));
     }
-    let model = Model { id: fresh_id(), home, name: name.to_owned(), seen_at: now };
+    let model = Model { id: fresh_id(), home: home.0, name: name.to_owned(), seen_at: now };
     let row = model.into_active_model().insert(tx).await?;
     Ok(Node { id: NodeId(row.id), name: row.name })
 }
@@ -144,10 +144,10 @@ mod tests {
     async fn what_a_dead_server_had_is_free() {
         let (db, _folder) = database().await;
         let tx = db.begin().await.unwrap();
-        let (one, two) = (fresh_id(), fresh_id());
+        let (one, two) = (NodeId(fresh_id()), NodeId(fresh_id()));
         let dead = enter(&tx, one, "a", LONG, false).await.unwrap();
         let alive = enter(&tx, two, "b", LONG, false).await.unwrap();
-        assert!(matches!(enter(&tx, fresh_id(), "a", LONG, false).await, Err(Error::InUse(_))));
+        assert!(matches!(enter(&tx, NodeId(fresh_id()), "a", LONG, false).await, Err(Error::InUse(_))));
         let agent = AgentId(fresh_id());
         agent_sessions::sit(&tx, agent, dead.id, BootId(fresh_id())).await.unwrap();
         let new = New {
@@ -181,7 +181,7 @@ mod tests {
     async fn a_server_that_begins_again_frees_what_it_had_at_once() {
         let (db, _folder) = database().await;
         let tx = db.begin().await.unwrap();
-        let home = fresh_id();
+        let home = NodeId(fresh_id());
         let before = enter(&tx, home, "a", LONG, false).await.unwrap();
         let after = enter(&tx, home, "a", LONG, false).await.unwrap();
         assert_eq!(list(&tx).await.unwrap(), [after]);

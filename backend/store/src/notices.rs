@@ -1,10 +1,7 @@
 //! Short notices between the servers on one PostgreSQL: `LISTEN` and `NOTIFY`. They carry ids alone and may be
 //! missed; whoever listens must look by itself from time to time.
 
-use sea_orm::{
-    ConnectionTrait, DbBackend, Statement,
-    sqlx::postgres::PgListener,
-};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, sqlx::postgres::PgListener};
 
 use crate::{Db, Error, Result};
 
@@ -23,7 +20,8 @@ impl Listener {
     /// When the database cannot be reached, or is not one that servers share.
     pub async fn open(db: &Db) -> Result<Self> {
         let url = db.shared().ok_or_else(|| Error::NoDatabase("only PostgreSQL is shared".into()))?;
-        let mut listener = PgListener::connect(url).await.map_err(|error| Error::NoDatabase(error.to_string()))?;
+        let mut listener =
+            PgListener::connect(url).await.map_err(|error| Error::NoDatabase(error.to_string()))?;
         listener.listen(CHANNEL).await.map_err(|error| Error::NoDatabase(error.to_string()))?;
         Ok(Self(listener))
     }

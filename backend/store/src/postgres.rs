@@ -1,6 +1,9 @@
 //! Whether PostgreSQL lets us in, and when it does not, what a person can do about it.
 
-use sea_orm::sqlx::{self, ConnectOptions, Connection, postgres::PgConnectOptions};
+use sea_orm::sqlx::{
+    self, ConnectOptions, Connection,
+    postgres::{PgConnectOptions, PgConnection},
+};
 use std::{str::FromStr, time::Duration};
 
 use crate::{Error, Result};
@@ -25,6 +28,26 @@ pub async fn knock(url: &str) -> Result<()> {
         Err(_) => silent(&options, "nothing came back in 10 s"),
     };
     Err(Error::NoDatabase(why))
+}
+
+/// Keeps every other server from changing the database's shape, until it is dropped.
+pub struct ShapeLock {
+    #[expect(dead_code, reason = "PostgreSQL gives the lock back when the connection ends")]
+    held: PgConnection,
+}
+
+/// The lock's name; any number that nobody else uses in the same database.
+const SHAPE: i64 = 0x7261_636b_7368_6170;
+
+/// Waits until no other server changes the database's shape.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn lock_shape(url: &str) -> Result<ShapeLock> {
+    let failed = |error: sqlx::Error| Error::NoDatabase(error.to_string());
+    let mut held = PgConnection::connect(url).await.map_err(failed)?;
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(SHAPE).execute(&mut held).await.map_err(failed)?;
+    Ok(ShapeLock { held })
 }
 
 fn explain(options: &PgConnectOptions, error: &sqlx::Error) -> String {

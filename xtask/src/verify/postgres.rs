@@ -16,6 +16,7 @@ use crate::{
 struct Cluster {
     binaries: PathBuf,
     folder: PathBuf,
+    port: u16,
 }
 
 /// What depends on how rows are read and written.
@@ -24,13 +25,29 @@ const TESTS: [&str; 8] = ["power", "feeds", "cancel", "kills", "no_fallback", "a
 /// Runs the tests that only need a database against a fresh cluster.
 pub fn run(root: &Path) -> Result<String, Problem> {
     build_programs(root)?;
-    let (cluster, url) = Cluster::start(root)?;
-    let mut test = cargo(root);
-    test.args(["test", "--quiet", "--package", "rackhand-tests"]);
-    test.args(TESTS.iter().flat_map(|name| ["--test", name]));
-    let counted = counted(test.env("RACKHAND_TEST_POSTGRES", url), root);
-    drop(cluster);
-    counted
+    let cluster = Cluster::start(root)?;
+    let tests = |names: &[&str]| {
+        let mut test = cargo(root);
+        test.args(["test", "--quiet", "--package", "rackhand-tests"]);
+        test.args(names.iter().flat_map(|name| ["--test", name]));
+        test.env("RACKHAND_TEST_POSTGRES", cluster.url());
+        test
+    };
+    let one_server = counted(&mut tests(&TESTS), root)?;
+    // One after the other: among them is one that stops the database.
+    let mut several = tests(&["replicas"]);
+    several.args(["--", "--test-threads=1"]);
+    several.env("RACKHAND_TEST_POSTGRES_STOP", words(&cluster.stop())?);
+    several.env("RACKHAND_TEST_POSTGRES_START", words(&cluster.start_again())?);
+    let several = counted(&mut several, root)?;
+    Ok(format!("{one_server} with one server, {several} with two"))
+}
+
+/// A command as a JSON list, for whoever runs it elsewhere.
+fn words(command: &Command) -> Result<String, Problem> {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let words: Option<Vec<&str>> = words.map(std::ffi::OsStr::to_str).collect();
+    Ok(serde_json::to_string(&words.ok_or("a folder's name is no text")?)?)
 }
 
 /// Finds the programs of the newest PostgreSQL; Debian keeps them out of the PATH.
@@ -43,30 +60,46 @@ pub fn binaries() -> Option<PathBuf> {
 }
 
 impl Cluster {
-    fn start(root: &Path) -> Result<(Self, String), Problem> {
+    fn start(root: &Path) -> Result<Self, Problem> {
         let binaries = binaries().ok_or("PostgreSQL is not installed")?;
         // Not below the target folder: PostgreSQL refuses to run as root, and another user may not read there.
         let folder = std::env::temp_dir().join(format!("rackhand-postgres-{}", std::process::id()));
         fs::create_dir(&folder)?;
-        let cluster = Self { binaries, folder };
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let cluster = Self { binaries, folder, port };
         if rustix::process::geteuid().is_root() {
             shell(Command::new("chown").arg("postgres").arg(&cluster.folder), root)?;
         }
-        let data = cluster.folder.join("data");
-        shell(
-            cluster.command("initdb").args(["--auth=trust", "--username=postgres", "-D"]).arg(&data),
-            root,
-        )?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut made = cluster.command("initdb");
+        shell(made.args(["--auth=trust", "--username=postgres", "-D"]).arg(cluster.data()), root)?;
+        shell(&mut cluster.start_again(), root)?;
+        Ok(cluster)
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}", self.port)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn start_again(&self) -> Command {
         let options = format!(
-            "-p {port} -k {} -c listen_addresses=127.0.0.1 -c max_connections=400",
-            cluster.folder.display()
+            "-p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=400",
+            self.port,
+            self.folder.display()
         );
-        let log = cluster.folder.join("log");
-        let mut start = cluster.command("pg_ctl");
-        start.args(["start", "-w", "-o", &options, "-D"]).arg(&data).arg("-l").arg(log);
-        shell(&mut start, root)?;
-        Ok((cluster, format!("postgres://postgres@127.0.0.1:{port}")))
+        let mut start = self.command("pg_ctl");
+        start.args(["start", "-w", "-o", &options, "-D"]).arg(self.data());
+        start.arg("-l").arg(self.folder.join("log"));
+        start
+    }
+
+    fn stop(&self) -> Command {
+        let mut stop = self.command("pg_ctl");
+        stop.args(["stop", "-m", "immediate", "-D"]).arg(self.data());
+        stop
     }
 
     /// A program of PostgreSQL, as its own user where we are root.
@@ -83,9 +116,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let mut stop = self.command("pg_ctl");
-        stop.args(["stop", "-m", "immediate", "-D"]).arg(self.folder.join("data"));
-        if let Err(error) = stop.current_dir(&self.folder).status() {
+        if let Err(error) = self.stop().current_dir(&self.folder).status() {
             eprintln!("PostgreSQL could not be stopped: {error}");
         }
         fs::remove_dir_all(&self.folder).ok();

@@ -3,7 +3,7 @@
 use actix_web::web;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason};
 use rackhand_agent::{Delivery, Link, proof, sealing};
-use rackhand_store::agents;
+use rackhand_store::{agents, events, now};
 use rackhand_wire::{
     agent::{Answer, Challenge, Packet, Protocols, Refusal, Signed, ToAgent, ToBackend, Unread, close, read},
     id::AgentId,
@@ -128,12 +128,27 @@ async fn seat(app: &App, admitted: Admitted) -> Result<Admitted, Refused> {
     }
     presence::copied(app, agent).await;
     app.roster.part(agent, close::REPLACED);
-    if app.roster.counts_as_fight(agent) {
+    if is_fight(app, agent).await {
         let why =
             "several processes with this identity evict one another; stop all but one and wait five minutes";
         return Err((Refusal::Copies, why.into()));
     }
     Ok(admitted)
+}
+
+/// So many evictions within this time are a fight, on whichever server they were.
+const EVICTIONS: u64 = 3;
+const FIGHT: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
+
+async fn is_fight(app: &App, agent: AgentId) -> bool {
+    let evictions = events::count(app.db.reader(), presence::COPIES, agent, now() - FIGHT).await;
+    evictions.map_or_else(
+        |error| {
+            tracing::error!(%error, %agent, "cannot tell how often copies of an agent evicted one another");
+            false
+        },
+        |evictions| evictions >= EVICTIONS,
+    )
 }
 
 /// Carries frames both ways; gives the code with which to close.
@@ -147,7 +162,13 @@ async fn converse(
     let (to_agent, mut deliveries) = mpsc::channel(64);
     let (out, from_agent) = mpsc::unbounded_channel();
     let link = Link { to_agent, from_agent };
-    let session = app.roster.join(admitted.hello, link, app.told.clone());
+    let session = match app.roster.join(admitted.hello, link, app.told.clone()).await {
+        Ok(session) => session,
+        Err(error) => {
+            tracing::error!(%error, %agent, "could not note that an agent is here");
+            return close::GOING_AWAY;
+        }
+    };
     // Whoever revoked it in this very moment found no session to end.
     if !admit::is_welcome(app, agent).await {
         session.close(close::REVOKED);

@@ -5,6 +5,7 @@
 
 mod admit;
 mod authority;
+mod lease;
 mod line;
 pub mod presence;
 mod roster;
@@ -15,6 +16,7 @@ pub use authority::Authority;
 pub use line::{TlsBinding, serve};
 pub use roster::{Done, Roster, Told};
 pub use route::{Route, Via, holder, members};
+pub use session::Session;
 
 use rackhand_agent::Delivery;
 use rackhand_store::{Scope, agents, connections, endpoints, steps};
@@ -139,10 +141,20 @@ pub async fn settle(app: &App, agent: AgentId, cuts: Vec<CommandId>) {
 #[cfg(test)]
 mod bench {
     use rackhand_migrations::Migrator;
-    use rackhand_store::{Db, sealed::Keyring};
+    use rackhand_store::{Db, nodes::Node, sealed::Keyring};
+    use rackhand_wire::id::NodeId;
     use sea_orm_migration::MigratorTrait as _;
+    use std::sync::Arc;
 
-    /// An empty database in a folder of its own.
+    use crate::{bus::Alone, peers::Peers};
+
+    /// A server that has an empty database for itself, in a folder of its own.
+    pub async fn alone() -> (Arc<Peers>, tempfile::TempDir) {
+        let (db, folder) = database().await;
+        let own = Node { id: NodeId(rackhand_store::fresh_id()), name: "a".into() };
+        (Arc::new(Peers { db, own, bus: Arc::new(Alone) }), folder)
+    }
+
     pub async fn database() -> (Db, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("db").display());

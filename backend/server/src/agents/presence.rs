@@ -85,10 +85,13 @@ pub async fn refused(app: &App, signed: &Signed, refusal: Refusal, message: &str
     }
 }
 
+/// The kind of event that tells of a copy.
+pub const COPIES: &str = "agent.copies";
+
 /// Notes that two processes have the identity of one agent.
 pub async fn copied(app: &App, agent: AgentId) {
     let text = "A second process with the same identity took its place.";
-    tell(app, agent, "agent.copies", Severity::Alarm, |_| text.to_owned()).await;
+    tell(app, agent, COPIES, Severity::Alarm, |_| text.to_owned()).await;
 }
 
 async fn turned(app: &App, agent: AgentId, online: bool) {

@@ -1,5 +1,8 @@
 use rackhand_agent::{Delivery, Link};
-use rackhand_store::{Db, fresh_id};
+use rackhand_store::{
+    agent_sessions::{self, Sitting},
+    fresh_id,
+};
 use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Reason, Secrets, Timings,
     agent::{Hello, ToAgent, ToBackend, close},
@@ -7,16 +10,18 @@ use rackhand_wire::{
     id::{AgentId, CommandId, EndpointId},
 };
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    route::{self, Leases, Route},
-    session::{Ended, Session},
+    lease::Leases,
+    route::{self, Route},
+    session::{Ended, Out, Session},
 };
+use crate::peers::{Address, Peers};
 
 /// What agents tell on their own account.
 pub enum Told {
@@ -56,10 +61,6 @@ pub enum Told {
     },
 }
 
-/// So many evictions within this time are a fight.
-const EVICTIONS: usize = 3;
-const FIGHT: Duration = Duration::from_mins(5);
-
 /// How a command ended.
 pub struct Done {
     /// The agent that had it last, when one may have begun it.
@@ -71,11 +72,12 @@ pub struct Done {
 /// The session of an agent, changing as it comes and goes.
 type Seat = watch::Sender<Option<Arc<Session>>>;
 
-/// The agents that are connected to this process.
+/// The agents that are connected, to this server or to another one on its database.
 pub struct Roster {
+    peers: Arc<Peers>,
+    /// Held while sessions are compared with the database or change there.
+    seating: tokio::sync::Mutex<()>,
     seats: Mutex<HashMap<AgentId, Arc<Seat>>>,
-    /// When a copy of an agent took the place of another that still answered.
-    fights: Mutex<HashMap<AgentId, VecDeque<Instant>>>,
     /// Cuts that agents undid by themselves, known before anything that they say afterwards.
     undone: Mutex<HashSet<CommandId>>,
     /// Who may write to what is shared.
@@ -86,23 +88,39 @@ pub struct Roster {
 
 impl Roster {
     /// Makes an empty one.
-    pub fn new(timings: &Timings) -> Self {
-        let leases = Leases::new(timings.lease, timings.lease_slack);
-        let patience = timings.agent_patience;
-        Self { seats: Mutex::default(), fights: Mutex::default(), undone: Mutex::default(), leases, patience }
+    pub fn new(timings: &Timings, peers: Arc<Peers>) -> Self {
+        Self {
+            leases: Leases::new(timings.lease, timings.lease_slack, Arc::clone(&peers)),
+            peers,
+            seating: tokio::sync::Mutex::default(),
+            seats: Mutex::default(),
+            undone: Mutex::default(),
+            patience: timings.agent_patience,
+        }
     }
 
     /// Begins a session; the one before it of the same agent is closed. What the agent tells on its own
     /// account goes to `told`.
-    pub fn join(self: &Arc<Self>, hello: Hello, link: Link, told: mpsc::Sender<Told>) -> Arc<Session> {
+    ///
+    /// # Errors
+    /// When it cannot be noted that the agent is here.
+    pub async fn join(
+        self: &Arc<Self>,
+        hello: Hello,
+        link: Link,
+        told: mpsc::Sender<Told>,
+    ) -> rackhand_store::Result<Arc<Session>> {
         let agent = hello.agent;
-        let session = Arc::new(Session::new(hello.boot, link.to_agent));
+        let seating = self.seating.lock().await;
+        let epoch = self.peers.sit(agent, hello.boot).await?;
+        let session = Arc::new(Session::new(hello.boot, epoch, Out::Line(link.to_agent)));
         // It asks for its lease at once; until then it may at most be thought to have one.
-        self.leases.renew(agent);
+        self.leases.note(agent);
         let seat = self.seat(agent);
         if let Some(before) = seat.send_replace(Some(Arc::clone(&session))) {
             before.close(close::SUPERSEDED);
         }
+        drop(seating);
         let (here, roster) = (Arc::clone(&session), Arc::clone(self));
         tokio::spawn(async move {
             told.send(Told::Hello(hello)).await.ok();
@@ -115,8 +133,7 @@ impl Roster {
                 let Some(frame) = frame else { break };
                 here.hear();
                 if let ToBackend::Hold { number } = frame {
-                    roster.leases.renew(agent);
-                    here.tell(ToAgent::Held { number }).await;
+                    roster.leases.renew(agent, number, Arc::clone(&here)).await;
                     continue;
                 }
                 if let ToBackend::Restored { cut, result: Ok(()) } = &frame {
@@ -133,11 +150,110 @@ impl Roster {
                 }
                 is_mine
             });
+            roster.peers.left(agent, epoch).await;
             if left {
                 told.send(Told::Gone(agent)).await.ok();
             }
         });
-        session
+        Ok(session)
+    }
+
+    /// Renews the lease of an agent that is part of this server, which shares devices with those of others.
+    pub fn keep_lease(self: &Arc<Self>, id: AgentId, agent: rackhand_agent::Agent) {
+        if !self.peers.may_be_many() {
+            return;
+        }
+        let roster = Arc::clone(self);
+        tokio::spawn(async move {
+            let length = roster.leases.length();
+            let mut ticks = tokio::time::interval(length / 3);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                // Counted from before it is noted, so that it ends here first.
+                let at = Instant::now();
+                match agent_sessions::renew(roster.peers.db.writer(), roster.peers.id(), &[id]).await {
+                    Ok(renewed) if renewed.contains(&id) => agent.hold_until(at + length),
+                    Ok(_) => tracing::warn!(agent = %id, "this server's own agent has no session"),
+                    Err(error) => {
+                        tracing::warn!(%error, "the lease of this server's own agent could not be renewed")
+                    }
+                }
+            }
+        });
+    }
+
+    /// Looks which server an agent is connected to.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn follow(self: &Arc<Self>, agent: AgentId) -> rackhand_store::Result<()> {
+        let _seating = self.seating.lock().await;
+        let found = agent_sessions::find(self.peers.db.reader(), agent).await?;
+        self.place(agent, found).await;
+        Ok(())
+    }
+
+    /// Looks which server each agent is connected to.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn follow_all(self: &Arc<Self>) -> rackhand_store::Result<()> {
+        let _seating = self.seating.lock().await;
+        let mut sittings: HashMap<AgentId, Sitting> = agent_sessions::all(self.peers.db.reader())
+            .await?
+            .into_iter()
+            .map(|sitting| (sitting.agent, sitting))
+            .collect();
+        let known: Vec<AgentId> = self.seats().keys().copied().collect();
+        for agent in known {
+            let found = sittings.remove(&agent);
+            self.place(agent, found).await;
+        }
+        for (agent, sitting) in sittings {
+            self.place(agent, Some(sitting)).await;
+        }
+        Ok(())
+    }
+
+    /// Puts an agent where the database says it is.
+    async fn place(&self, agent: AgentId, found: Option<Sitting>) {
+        let present = self.sitting(agent);
+        let known = present.as_ref().map(|session| (session.is_here(), session.epoch()));
+        let seat = self.seat(agent);
+        let next = match found {
+            Some(sitting) if sitting.node == self.peers.id() => {
+                if known != Some((true, sitting.epoch)) {
+                    // It ended here, and that could not be noted then.
+                    self.peers.left(agent, sitting.epoch).await;
+                }
+                // A session that ends at this moment takes itself away.
+                if known.is_none_or(|(here, _)| here) {
+                    return;
+                }
+                None
+            }
+            Some(sitting) if known == Some((false, sitting.epoch)) => {
+                if let Some(session) = present.filter(|_| !sitting.late) {
+                    session.hear();
+                }
+                return;
+            }
+            Some(sitting) => {
+                let address = Address::new(Arc::clone(&self.peers), agent, sitting.node, sitting.epoch);
+                Some(Arc::new(Session::new(sitting.boot, sitting.epoch, Out::Post(address))))
+            }
+            None => None,
+        };
+        if let Some(session) = present.filter(|session| next.is_none() && session.is_here()) {
+            // Nobody finds it here any more, so it begins anew.
+            session.close(close::GOING_AWAY);
+            return;
+        }
+        let code = if next.is_some() { close::SUPERSEDED } else { close::GOING_AWAY };
+        if let Some(before) = seat.send_replace(next) {
+            before.close(code);
+        }
     }
 
     /// Has a command executed and waits for its answer. A session that ends meanwhile is waited out: the agent
@@ -147,7 +263,7 @@ impl Roster {
     /// # Errors
     /// What the device or the agent reports; `Exec` when no agent came in time and nothing was sent, `Lost` when
     /// something was.
-    pub async fn execute(&self, db: &Db, route: &Route, mut command: Command, secrets: Secrets) -> Done {
+    pub async fn execute(&self, route: &Route, mut command: Command, secrets: Secrets) -> Done {
         let begun = Instant::now();
         let expiry = command.expires_in_ms.map(Duration::from_millis);
         let mut out: Option<AgentId> = None;
@@ -162,7 +278,7 @@ impl Roster {
                 by: out,
                 result: Err(if out.is_some() { interrupted() } else { fault }),
             };
-            let holder = match route::holder(db, self, &self.leases, route, wait).await {
+            let holder = match route::holder(&self.peers.db, self, route, wait).await {
                 Ok(holder) => holder,
                 Err(fault) => return late(fault),
             };
@@ -223,7 +339,7 @@ impl Roster {
 
     /// Lets an agent forget commands whose outcomes are stored. One that is not there keeps them.
     pub async fn acknowledge(&self, agent: AgentId, commands: Vec<CommandId>) {
-        self.undone().retain(|cut| !commands.contains(cut));
+        self.forget_undone(&commands);
         self.tell(agent, ToAgent::Acknowledge { commands }).await;
     }
 
@@ -247,19 +363,6 @@ impl Roster {
         self.sitting(agent).map(|session| session.silence())
     }
 
-    /// Counts that a copy took the place of another; says whether it went on for long enough to refuse both.
-    pub fn counts_as_fight(&self, agent: AgentId) -> bool {
-        let mut fights = self.fights.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        fights.retain(|_, times| {
-            times.retain(|at| now.duration_since(*at) < FIGHT);
-            !times.is_empty()
-        });
-        let times = fights.entry(agent).or_default();
-        times.push_back(now);
-        times.len() >= EVICTIONS
-    }
-
     /// Hands a frame with credentials to an agent.
     pub async fn deliver(&self, agent: AgentId, delivery: Delivery) {
         let Some(session) = self.sitting(agent) else { return };
@@ -276,20 +379,21 @@ impl Roster {
     /// Ends the session of an agent.
     pub fn part(&self, agent: AgentId, code: u16) {
         if let Some(session) = self.sitting(agent) {
-            session.close(code);
+            session.part(code);
         }
     }
 
-    /// Lists the agents that have a session.
+    /// Lists the agents that are connected to this server.
     pub fn present(&self) -> Vec<AgentId> {
         let seats = self.seats();
-        seats.iter().filter(|(_, seat)| seat.borrow().is_some()).map(|(agent, _)| *agent).collect()
+        let is_here = |seat: &Seat| seat.borrow().as_ref().is_some_and(|session| session.is_here());
+        seats.iter().filter(|(_, seat)| is_here(seat)).map(|(agent, _)| *agent).collect()
     }
 
     /// Lets every agent go: sessions close, agents finish what is under way.
     pub fn dismiss(&self) {
         for seat in self.seats().values() {
-            if let Some(session) = seat.borrow().as_ref() {
+            if let Some(session) = seat.borrow().as_ref().filter(|session| session.is_here()) {
                 session.close(close::GOING_AWAY);
             }
         }
@@ -307,6 +411,21 @@ impl Roster {
 
     fn seat(&self, agent: AgentId) -> Arc<Seat> {
         Arc::clone(self.seats().entry(agent).or_insert_with(|| Arc::new(watch::channel(None).0)))
+    }
+
+    /// Notes what another server heard that agents undid by themselves.
+    pub fn note_undone(&self, cuts: &[CommandId]) {
+        self.undone().extend(cuts);
+    }
+
+    /// Lists what agents undid by themselves and no job has dealt with.
+    pub fn all_undone(&self) -> Vec<CommandId> {
+        self.undone().iter().copied().collect()
+    }
+
+    /// Forgets what a job has dealt with.
+    pub fn forget_undone(&self, commands: &[CommandId]) {
+        self.undone().retain(|cut| !commands.contains(cut));
     }
 
     /// Says whether an agent undid one of these cuts by itself.
@@ -327,7 +446,7 @@ impl Roster {
 async fn hear(agent: AgentId, session: &Session, frame: ToBackend, told: &mpsc::Sender<Told>) {
     match frame {
         ToBackend::Started { command } => tracing::trace!(%command, "begun"),
-        ToBackend::Finished { command, result, .. } => session.answer(command, result),
+        ToBackend::Finished { command, result, .. } => session.answer(command, &result),
         ToBackend::Restored { cut, result } => {
             told.send(Told::Restored { agent, cut, result }).await.ok();
         }

@@ -18,13 +18,9 @@ use rackhand_wire::{
     },
     id::{AgentId, EndpointId, TenantId},
 };
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use super::roster::Roster;
+use super::{lease::Leases, roster::Roster};
 
 /// Whom a device or a connection names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -80,63 +76,11 @@ pub struct Holder {
     pub leased: bool,
 }
 
-/// When each agent last renewed its lease.
-pub struct Leases {
-    begun: Instant,
-    renewed: Mutex<HashMap<AgentId, Instant>>,
-    length: Duration,
-    slack: Duration,
-}
-
-impl Leases {
-    /// Knows nothing yet: whoever held a device before this process began may still write for a lease's length.
-    pub fn new(length: Duration, slack: Duration) -> Self {
-        Self { begun: Instant::now(), renewed: Mutex::default(), length, slack }
-    }
-
-    /// Notes that an agent asked for its lease just now.
-    pub fn renew(&self, agent: AgentId) {
-        self.renewed().insert(agent, Instant::now());
-    }
-
-    /// Returns once an agent cannot think any more that it holds its devices.
-    pub async fn lost(&self, agent: AgentId) {
-        loop {
-            let left = self.left(agent);
-            if left.is_zero() {
-                return;
-            }
-            tokio::time::sleep(left).await;
-        }
-    }
-
-    /// How long a lease lasts.
-    pub fn length(&self) -> Duration {
-        self.length
-    }
-
-    /// Says how long an agent may still think that it holds its devices; zero when it cannot.
-    fn left(&self, agent: AgentId) -> Duration {
-        let last = self.renewed().get(&agent).copied().unwrap_or(self.begun);
-        (self.length + self.slack).saturating_sub(last.elapsed())
-    }
-
-    fn renewed(&self) -> MutexGuard<'_, HashMap<AgentId, Instant>> {
-        self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Finds who may be asked, waiting at most for `patience`.
 ///
 /// # Errors
 /// `Exec` when nobody came in time, or the database fails.
-pub async fn holder(
-    db: &Db,
-    roster: &Roster,
-    leases: &Leases,
-    route: &Route,
-    patience: Duration,
-) -> Result<Holder, Fault> {
+pub async fn holder(db: &Db, roster: &Roster, route: &Route, patience: Duration) -> Result<Holder, Fault> {
     let (endpoint, members) = match route {
         Route::Agent(agent) => return Ok(Holder { agent: *agent, epoch: 1, leased: false }),
         Route::Group { members, .. } if members.is_empty() => {
@@ -144,26 +88,30 @@ pub async fn holder(
         }
         Route::Group { endpoint, members } => (*endpoint, members),
     };
-    let begun = Instant::now();
+    let (begun, leases) = (Instant::now(), roster.leases());
     loop {
         let held = agent_groups::lease(db.reader(), endpoint).await.map_err(|error| failed(&error))?;
-        let mut pause = Duration::from_millis(50);
+        let (mut pause, mut is_free) = (Duration::from_millis(50), true);
         if let Some(held) = held {
             let is_shared = members.len() > 1;
             // A session may stand for a while after its line went silent; the lease does not.
-            let holds = !is_shared || !leases.left(held.agent).is_zero();
-            if members.contains(&held.agent) && holds && roster.is_here(held.agent) {
-                return Ok(Holder { agent: held.agent, epoch: held.epoch, leased: is_shared });
+            let left = leases.left(held.agent).await;
+            let holds = members.contains(&held.agent) && roster.is_here(held.agent);
+            if holds && !is_shared {
+                return Ok(Holder { agent: held.agent, epoch: held.epoch, leased: false });
             }
-            pause = leases.left(held.agent).min(pause);
+            // While that was asked, the lease may have ended, gone to another agent, and been renewed.
+            if holds && !left.is_zero() && is_still(db, endpoint, held).await? {
+                return Ok(Holder { agent: held.agent, epoch: held.epoch, leased: true });
+            }
+            is_free = left.is_zero();
+            pause = left.min(pause);
         }
-        let is_free = held.is_none_or(|held| leases.left(held.agent).is_zero());
-        let may = |agent: &&AgentId| {
-            roster.is_here(**agent) && (members.len() == 1 || !leases.left(**agent).is_zero())
-        };
-        if is_free && let Some(next) = members.iter().find(may) {
+        if is_free && let Some(next) = next(roster, members).await {
             // Another command may have given it away since; whoever has it now is asked.
-            if let Some(taken) = take(db, endpoint, *next, held).await.map_err(|error| failed(&error))? {
+            if let Some(taken) =
+                take(db, leases, endpoint, next, held).await.map_err(|error| failed(&error))?
+            {
                 tracing::info!(%endpoint, agent = %taken.agent, epoch = taken.epoch, "an agent took a device over");
             }
             continue;
@@ -176,13 +124,36 @@ pub async fn holder(
     }
 }
 
+async fn is_still(db: &Db, endpoint: EndpointId, held: Lease) -> Result<bool, Fault> {
+    if !db.is_shared() {
+        return Ok(true);
+    }
+    Ok(agent_groups::lease(db.reader(), endpoint).await.map_err(|error| failed(&error))? == Some(held))
+}
+
+/// Finds the first member that may take a device over.
+async fn next(roster: &Roster, members: &[AgentId]) -> Option<AgentId> {
+    for member in members.iter().filter(|member| roster.is_here(**member)) {
+        if members.len() == 1 || !roster.leases().left(*member).await.is_zero() {
+            return Some(*member);
+        }
+    }
+    None
+}
+
 async fn take(
     db: &Db,
+    leases: &Leases,
     endpoint: EndpointId,
     agent: AgentId,
     seen: Option<Lease>,
 ) -> rackhand_store::Result<Option<Lease>> {
     let tx = db.begin().await?;
+    if let Some(before) = seen.filter(|seen| db.is_shared() && seen.agent != agent)
+        && !leases.is_over(&tx, before.agent).await?
+    {
+        return Ok(None);
+    }
     let taken = agent_groups::take(&tx, endpoint, agent, seen).await?;
     tx.commit().await.map_err(rackhand_store::Error::from)?;
     Ok(taken)
@@ -238,15 +209,6 @@ mod tests {
     use rackhand_store::fresh_id;
 
     use super::*;
-
-    #[test]
-    fn a_lease_outlasts_what_the_agent_counts() {
-        let leases = Leases::new(Duration::from_secs(6), Duration::from_secs(1));
-        let (agent, other) = (AgentId(fresh_id()), AgentId(fresh_id()));
-        leases.renew(agent);
-        assert!(leases.left(agent) > Duration::from_secs(6));
-        assert!(leases.left(other) > Duration::from_secs(5), "it may hold a lease of the process before");
-    }
 
     #[test]
     fn a_group_that_spreads_gives_each_member_a_share() {

@@ -6,10 +6,15 @@ use rackhand_wire::{
 };
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::peers::Address;
 
 type Outcome = Result<Answer, Fault>;
 
@@ -22,11 +27,26 @@ pub enum Ended {
     After,
 }
 
+/// Where the frames of a session go.
+pub enum Out {
+    /// To the agent, which is connected here.
+    Line(mpsc::Sender<Delivery>),
+    /// To the server that it is connected to.
+    Post(Address),
+}
+
+/// Who waits for what is answered under an id: this server, and others that asked the same.
+type Waiters = Vec<(u64, oneshot::Sender<Outcome>)>;
+
 /// One session of one agent.
 pub struct Session {
     boot: BootId,
-    to_agent: mpsc::Sender<Delivery>,
-    pending: Mutex<HashMap<CommandId, oneshot::Sender<Outcome>>>,
+    /// Its number, where several servers know of it.
+    epoch: i64,
+    out: Out,
+    pending: Mutex<HashMap<CommandId, Waiters>>,
+    /// How many have waited so far.
+    asked: AtomicU64,
     heard: watch::Sender<Instant>,
     probe: Notify,
     /// The code with which it is closed.
@@ -35,11 +55,13 @@ pub struct Session {
 
 impl Session {
     /// Begins one.
-    pub fn new(boot: BootId, to_agent: mpsc::Sender<Delivery>) -> Self {
+    pub fn new(boot: BootId, epoch: i64, out: Out) -> Self {
         Self {
             boot,
-            to_agent,
+            epoch,
+            out,
             pending: Mutex::default(),
+            asked: AtomicU64::new(0),
             heard: watch::channel(Instant::now()).0,
             probe: Notify::new(),
             closing: watch::channel(None).0,
@@ -52,12 +74,13 @@ impl Session {
     /// When the session ended first.
     pub async fn ask(&self, id: CommandId, delivery: Delivery) -> Result<Outcome, Ended> {
         let (sender, receiver) = oneshot::channel();
-        let _waiting = Waiting { session: self, id };
-        self.pending().insert(id, sender);
+        let number = self.asked.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting { session: self, id, number };
+        self.pending().entry(id).or_default().push((number, sender));
         tokio::select! {
             biased;
             _ = self.closed() => return Err(Ended::Before),
-            sent = self.to_agent.send(delivery) => sent.map_err(|_| Ended::Before)?,
+            sent = self.hand_over(delivery, Some(id)) => if !sent { return Err(self.not_sent()) },
         }
         tokio::select! {
             biased;
@@ -76,14 +99,29 @@ impl Session {
         tokio::select! {
             biased;
             _ = self.closed() => false,
-            sent = self.to_agent.send(delivery) => sent.is_ok(),
+            sent = self.hand_over(delivery, None) => sent,
+        }
+    }
+
+    async fn hand_over(&self, delivery: Delivery, awaited: Option<CommandId>) -> bool {
+        match &self.out {
+            Out::Line(line) => line.send(delivery).await.is_ok(),
+            Out::Post(address) => address.deliver(delivery, awaited).await,
+        }
+    }
+
+    /// A letter that could not be posted may be there all the same.
+    fn not_sent(&self) -> Ended {
+        match self.out {
+            Out::Line(_) => Ended::Before,
+            Out::Post(_) => Ended::After,
         }
     }
 
     /// Gives an outcome to whoever waits. They may have gone; the journal keeps it for a resumed job.
-    pub fn answer(&self, id: CommandId, outcome: Outcome) {
-        if let Some(waiting) = self.pending().remove(&id) {
-            waiting.send(outcome).ok();
+    pub fn answer(&self, id: CommandId, outcome: &Outcome) {
+        for (_, waiting) in self.pending().remove(&id).unwrap_or_default() {
+            waiting.send(outcome.clone()).ok();
         }
     }
 
@@ -101,7 +139,12 @@ impl Session {
     pub async fn answers(&self, within: Duration) -> bool {
         let asked = Instant::now();
         let mut heard = self.heard.subscribe();
-        self.probe.notify_one();
+        match &self.out {
+            Out::Line(_) => self.probe.notify_one(),
+            Out::Post(address) => {
+                address.probe(within).await;
+            }
+        }
         tokio::select! {
             biased;
             _ = self.closed() => false,
@@ -117,6 +160,24 @@ impl Session {
     /// Says which start of the agent it is.
     pub fn boot(&self) -> BootId {
         self.boot
+    }
+
+    /// Its number among the sessions of its agent.
+    pub fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    /// Says whether the agent is connected to this server.
+    pub fn is_here(&self) -> bool {
+        matches!(self.out, Out::Line(_))
+    }
+
+    /// Ends it, wherever the agent is connected.
+    pub fn part(&self, code: u16) {
+        if let Out::Post(address) = &self.out {
+            address.close(code);
+        }
+        self.close(code);
     }
 
     /// Counts what is waited for.
@@ -142,7 +203,7 @@ impl Session {
         code.unwrap_or_default()
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<CommandId, oneshot::Sender<Outcome>>> {
+    fn pending(&self) -> MutexGuard<'_, HashMap<CommandId, Waiters>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -151,10 +212,17 @@ impl Session {
 struct Waiting<'a> {
     session: &'a Session,
     id: CommandId,
+    number: u64,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.session.pending().remove(&self.id);
+        let mut pending = self.session.pending();
+        if let Some(waiters) = pending.get_mut(&self.id) {
+            waiters.retain(|(number, _)| *number != self.number);
+            if waiters.is_empty() {
+                pending.remove(&self.id);
+            }
+        }
     }
 }

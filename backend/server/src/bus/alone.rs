@@ -9,6 +9,8 @@ pub struct Alone;
 impl Bus for Alone {
     fn tell(&self, _: Notice) {}
 
+    async fn flush(&self) {}
+
     async fn hear(&self) -> Heard {
         std::future::pending().await
     }

@@ -50,6 +50,9 @@ pub trait Bus: Send + Sync + 'static {
     /// Tells the others. It goes out a moment later, in order.
     fn tell(&self, notice: Notice);
 
+    /// Returns when everything told before is out.
+    async fn flush(&self);
+
     /// Waits for what another one tells. One task may listen.
     async fn hear(&self) -> Heard;
 }

@@ -6,14 +6,21 @@ use rackhand_store::{
 use rackhand_wire::id::NodeId;
 use serde::{Deserialize, Serialize};
 use std::{collections::VecDeque, time::Duration};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{Bus, Heard, Notice};
 
 /// The bus of servers that share a PostgreSQL.
 pub struct Postgres {
-    out: mpsc::UnboundedSender<Notice>,
+    out: mpsc::UnboundedSender<Out>,
     heard: Mutex<mpsc::Receiver<Heard>>,
+}
+
+/// What goes out, in order.
+enum Out {
+    Notice(Notice),
+    /// Everything before it is out.
+    Flushed(oneshot::Sender<()>),
 }
 
 /// What is told at once; a notice alone is far smaller than PostgreSQL's limit.
@@ -47,7 +54,14 @@ impl Postgres {
 impl Bus for Postgres {
     fn tell(&self, notice: Notice) {
         // The speaker ends with this value alone.
-        self.out.send(notice).ok();
+        self.out.send(Out::Notice(notice)).ok();
+    }
+
+    async fn flush(&self) {
+        let (flushed, out) = oneshot::channel();
+        if self.out.send(Out::Flushed(flushed)).is_ok() {
+            out.await.ok();
+        }
     }
 
     async fn hear(&self) -> Heard {
@@ -58,21 +72,32 @@ impl Bus for Postgres {
     }
 }
 
-async fn speak(db: Db, from: NodeId, mut inbox: mpsc::UnboundedReceiver<Notice>) {
+async fn speak(db: Db, from: NodeId, mut inbox: mpsc::UnboundedReceiver<Out>) {
     let mut waiting = Vec::new();
     while inbox.recv_many(&mut waiting, AT_ONCE).await > 0 {
-        for text in envelopes(from, waiting.drain(..).collect()) {
+        let (mut notices, mut flushed) = (VecDeque::new(), Vec::new());
+        for out in waiting.drain(..) {
+            match out {
+                Out::Notice(notice) => notices.push_back(notice),
+                Out::Flushed(done) => flushed.push(done),
+            }
+        }
+        for text in envelopes(from, notices) {
             if let Err(error) = notices::tell(&db, &text).await {
                 // The sweep of the others finds what it was about.
                 tracing::warn!(%error, "other servers could not be told what happened");
             }
+        }
+        for done in flushed {
+            done.send(()).ok();
         }
     }
 }
 
 /// Packs notices so that each envelope may be sent.
 fn envelopes(from: NodeId, notices: VecDeque<Notice>) -> Vec<String> {
-    let mut open = vec![notices];
+    let mut open = Vec::from([notices]);
+    open.retain(|notices| !notices.is_empty());
     let mut packed = Vec::new();
     while let Some(notices) = open.pop() {
         let half = notices.len() / 2;
@@ -96,8 +121,8 @@ async fn listen(mut listener: Listener, own: NodeId, found: mpsc::Sender<Heard>)
                 Ok(envelope) if envelope.from == own => continue,
                 Ok(envelope) => envelope.notices.into_iter().map(Heard::Notice).collect(),
                 Err(error) => {
-                    tracing::debug!(%error, "passed over a notice of a newer server");
-                    continue;
+                    tracing::debug!(%error, "a newer server told something else");
+                    vec![Heard::Gap]
                 }
             },
             Ok(None) => vec![Heard::Gap],
@@ -127,10 +152,8 @@ mod tests {
             (0..500).map(|_| Notice::Cancel(JobId(rackhand_store::fresh_id()))).collect();
         let packed = envelopes(from, notices.clone());
         assert!(packed.len() > 1 && packed.iter().all(|text| text.len() <= LARGEST));
-        let opened: VecDeque<Notice> = packed
-            .iter()
-            .flat_map(|text| serde_json::from_str::<Envelope>(text).unwrap().notices)
-            .collect();
+        let opened: VecDeque<Notice> =
+            packed.iter().flat_map(|text| serde_json::from_str::<Envelope>(text).unwrap().notices).collect();
         assert_eq!(opened, notices);
     }
 }

@@ -263,6 +263,7 @@ pub async fn try_out(
         requested_by: caller.actor(),
         source_ip: caller.source_ip.clone(),
         request: json!({"kind": trial.kind, "params": trial.params, "target": trial.target}),
+        node: app.peers.id(),
     };
     let tx = app.db.begin().await?;
     if let Some(answer) = once.replay(&tx, &caller, &asked).await? {

@@ -130,6 +130,7 @@ pub async fn start(
         requested_by: caller.actor(),
         source_ip: caller.source_ip.clone(),
         request: serde_json::to_value(&asked)?,
+        node: app.peers.id(),
     };
     let job = jobs::add(&tx, new).await?;
     let detail =

@@ -151,7 +151,8 @@ impl From<store::Error> for Refused {
                 tracing::error!(error = %cause, request_id = request_id(), "database refused");
                 Self::Unavailable
             }
-            store::Error::Sealed
+            store::Error::Taken
+            | store::Error::Sealed
             | store::Error::Damaged(_)
             | store::Error::NoDatabase(_)
             | store::Error::Database(_) => {

@@ -18,7 +18,7 @@ use rackhand_wire::{
 use serde_json::json;
 
 use super::{body::Body, caller::Caller, check::Check, people::commit, problem::Refused, query::Query};
-use crate::{app::App, audit};
+use crate::{app::App, audit, bus::Notice};
 
 /// Lists jobs, newest first. Tokens of `q`: `server:ID`, `state:running`, `kind:power`, `action:off`.
 #[utoipa::path(tag = "jobs", params(ListQuery), responses((status = 200, body = Page<Job>), (status = 401, body = Problem), (status = 422, body = Problem)))]
@@ -59,7 +59,7 @@ pub async fn cancel_job(
     let job = jobs::get(&tx, &caller.scope, id).await?;
     audit::record(&tx, caller.tenant, &caller, "job.cancel", ("job", id, &job.title), json!({})).await?;
     commit(tx).await?;
-    app.engine.cancel(id);
+    app.engine.cancel_anywhere(id);
     app.live.tell(Object::Job, id);
     Ok(HttpResponse::Accepted().insert_header(("location", format!("/api/v1/jobs/{id}"))).json(job))
 }
@@ -141,6 +141,7 @@ pub async fn change_settings(
     commit(tx).await?;
     if let Some(installation) = change.installation {
         app.use_settings(installation);
+        app.peers.bus.tell(Notice::Settings);
     }
     app.live.tell(Object::Settings, caller.user.id);
     all(&app, &caller).await.map(web::Json)

@@ -72,7 +72,7 @@ async fn dispatch(
         leased: false,
         urgency,
     };
-    app.roster.execute(&app.db, &route, command, reach.secrets).await
+    app.roster.execute(&route, command, reach.secrets).await
 }
 
 /// Finds a device's settings and who reaches it.

@@ -33,7 +33,7 @@ pub async fn off(app: &App, blueprint: &Blueprint, cuts: &[CommandId], hands: &[
     for to in &places {
         let (_, route) = command::reached(app, to).await?;
         let patience = app.timings().agent_patience;
-        let holder = agents::holder(&app.db, &app.roster, app.roster.leases(), &route, patience).await?;
+        let holder = agents::holder(&app.db, &app.roster, &route, patience).await?;
         holders.entry(holder.agent).or_default().push(outlet(to));
     }
     for (agent, outlets) in &holders {

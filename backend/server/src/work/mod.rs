@@ -25,23 +25,44 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, task::AbortHandle};
 
-use crate::app::App;
+use crate::{
+    app::App,
+    bus::{Bus, Notice},
+};
 
 pub use plan::{Blueprint, blueprint};
 pub use test::Trial;
 pub use words::plan_of;
 
 /// The jobs that this process performs.
-#[derive(Default)]
 pub struct Engine {
+    bus: Arc<dyn Bus>,
     cancels: Mutex<HashMap<JobId, watch::Sender<bool>>>,
+    tasks: Mutex<HashMap<JobId, AbortHandle>>,
     trials: Mutex<HashMap<JobId, Trial>>,
     poll_now: Mutex<Vec<EndpointId>>,
 }
 
 impl Engine {
+    /// Performs nothing yet.
+    pub fn new(bus: Arc<dyn Bus>) -> Self {
+        Self {
+            bus,
+            cancels: Mutex::default(),
+            tasks: Mutex::default(),
+            trials: Mutex::default(),
+            poll_now: Mutex::default(),
+        }
+    }
+
+    /// Asks a job to stop, whichever server performs it.
+    pub fn cancel_anywhere(&self, job: JobId) {
+        self.cancel(job);
+        self.bus.tell(Notice::Cancel(job));
+    }
+
     /// Asks a job of this process to stop.
     pub fn cancel(&self, job: JobId) {
         if let Some(sender) = lock(&self.cancels).get(&job) {
@@ -54,8 +75,16 @@ impl Engine {
         lock(&self.trials).insert(job, trial);
     }
 
-    /// Asks for a poll of these endpoints right now.
+    /// Asks for a poll of these endpoints right now, by whichever server polls them.
     pub fn poll_now(&self, endpoints: impl IntoIterator<Item = EndpointId>) {
+        for endpoint in endpoints {
+            self.poll_here([endpoint]);
+            self.bus.tell(Notice::Look(endpoint));
+        }
+    }
+
+    /// Asks this process for a poll of these endpoints.
+    pub fn poll_here(&self, endpoints: impl IntoIterator<Item = EndpointId>) {
         lock(&self.poll_now).extend(endpoints);
     }
 
@@ -67,6 +96,14 @@ impl Engine {
 
     fn forget(&self, job: JobId) {
         lock(&self.cancels).remove(&job);
+        lock(&self.tasks).remove(&job);
+    }
+
+    /// Performs nothing any more: every job stands where it is stored.
+    pub fn halt(&self) {
+        for (_, task) in lock(&self.tasks).drain() {
+            task.abort();
+        }
     }
 }
 
@@ -82,33 +119,55 @@ pub async fn start(app: &Arc<App>) -> Result<(), crate::Failure> {
     let tx = app.db.begin().await?;
     jobs::wake(&tx).await?;
     tx.commit().await.map_err(rackhand_store::Error::from)?;
-    for job in jobs::due(app.db.reader()).await? {
-        tracing::info!(%job, "taking up a job that was interrupted");
-        launch(app, job);
-    }
+    take_up(app).await?;
     if app.embedded.is_some() {
         tokio::spawn(poll::run(Arc::clone(app)));
     }
     Ok(())
 }
 
-/// Performs a job from where it stands.
+/// Takes up the jobs that no living server performs.
+///
+/// # Errors
+/// When the database fails.
+pub async fn take_up(app: &Arc<App>) -> rackhand_store::Result<()> {
+    let tx = app.db.begin().await?;
+    let due = jobs::claim_due(&tx, app.peers.id()).await?;
+    tx.commit().await.map_err(rackhand_store::Error::from)?;
+    for job in due {
+        tracing::info!(%job, "taking up a job that was interrupted");
+        launch(app, job);
+    }
+    Ok(())
+}
+
+/// Performs a job from where it stands, unless another server does.
 pub fn launch(app: &Arc<App>, job: JobId) {
-    let app = Arc::clone(app);
     let cancel = app.engine.register(job);
-    tokio::spawn(async move {
-        let mut pause = std::time::Duration::from_millis(100);
-        // A database that is away for a moment must not strand a job with a feed cut.
-        while let Err(error) = perform(&app, job, cancel.clone()).await {
-            tracing::error!(%error, %job, "job interrupted; it will be taken up again");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(std::time::Duration::from_secs(5));
+    let mut tasks = lock(&app.engine.tasks);
+    let task = tokio::spawn(until_over(Arc::clone(app), job, cancel));
+    tasks.insert(job, task.abort_handle());
+}
+
+async fn until_over(app: Arc<App>, job: JobId, cancel: watch::Receiver<bool>) {
+    let mut pause = std::time::Duration::from_millis(100);
+    // A database that is away for a moment must not strand a job with a feed cut.
+    while let Err(error) = perform(&app, job, cancel.clone()).await {
+        if matches!(error, rackhand_store::Error::Taken) {
+            tracing::warn!(%job, "another server has taken the job up");
+            break;
         }
-        app.engine.forget(job);
-    });
+        tracing::error!(%error, %job, "job interrupted; it will be taken up again");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(std::time::Duration::from_secs(5));
+    }
+    app.engine.forget(job);
 }
 
 async fn perform(app: &Arc<App>, job: JobId, cancel: watch::Receiver<bool>) -> rackhand_store::Result<()> {
+    if !jobs::claim(app.db.writer(), job, app.peers.id()).await? {
+        return Ok(());
+    }
     let work = jobs::work(app.db.reader(), job).await?;
     if work.job.state.is_over() {
         return Ok(());

@@ -102,7 +102,7 @@ async fn end_without_server(app: &Arc<App>, job: JobId) -> Result<()> {
         alarm: false,
     };
     let tx = app.db.begin().await?;
-    let next = jobs::end(&tx, job, ending).await?;
+    let next = jobs::end(&tx, job, app.peers.id(), ending).await?;
     tx.commit().await?;
     if let Some(next) = next {
         super::launch(app, next);
@@ -119,7 +119,7 @@ impl Worker<'_> {
     async fn begin(&self) -> Result<()> {
         let run = Some(serde_json::to_value(&self.stored)?);
         let progress = jobs::Progress { state: Some(JobState::Running), run, begins: true };
-        jobs::progress(self.app.db.writer(), self.job, progress).await?;
+        jobs::progress(self.app.db.writer(), self.job, self.app.peers.id(), progress).await?;
         self.app.live.tell(Object::Job, self.job);
         self.app.live.tell(Object::Server, self.server);
         Ok(())
@@ -178,7 +178,8 @@ impl Worker<'_> {
         let tx = self.app.db.begin().await?;
         let id = steps::begin(&tx, intent).await?;
         let run = Some(serde_json::to_value(&self.stored)?);
-        jobs::progress(&tx, self.job, jobs::Progress { run, ..Default::default() }).await?;
+        let progress = jobs::Progress { run, ..Default::default() };
+        jobs::progress(&tx, self.job, self.app.peers.id(), progress).await?;
         tx.commit().await?;
         self.app.live.tell(Object::Job, self.job);
         Ok((id, command, 0))
@@ -337,7 +338,8 @@ impl Worker<'_> {
         let tx = self.app.db.begin().await?;
         steps::end(&tx, id, words::outcome(signal)).await?;
         let run = Some(serde_json::to_value(&self.stored)?);
-        jobs::progress(&tx, self.job, jobs::Progress { run, ..Default::default() }).await?;
+        let progress = jobs::Progress { run, ..Default::default() };
+        jobs::progress(&tx, self.job, self.app.peers.id(), progress).await?;
         tx.commit().await?;
         tracing::debug!(job = %self.job, effect = ?step.effect, "step done");
         self.app.live.tell(Object::Job, self.job);
@@ -383,7 +385,7 @@ impl Worker<'_> {
             alarm: verdict.alarm,
         };
         let tx = self.app.db.begin().await?;
-        let next = jobs::end(&tx, self.job, ending).await?;
+        let next = jobs::end(&tx, self.job, self.app.peers.id(), ending).await?;
         locks::release(&tx, self.job).await?;
         if self.stored.cuts.is_empty() {
             jobs::give_cut_up(&tx, self.job).await?;

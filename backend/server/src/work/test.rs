@@ -47,7 +47,7 @@ pub async fn perform(app: &App, work: &jobs::Work) -> Result<()> {
         return end(app, job, Err((fault, Heard::Nothing)), 0).await;
     };
     let progress = jobs::Progress { state: Some(JobState::Running), begins: true, ..Default::default() };
-    jobs::progress(app.db.writer(), job, progress).await?;
+    jobs::progress(app.db.writer(), job, app.peers.id(), progress).await?;
     app.live.tell(Object::Job, job);
     let begun = Instant::now();
     let found = look(app, job, (work.tenant, &trial)).await?;
@@ -148,7 +148,7 @@ async fn ask(
         route => route,
     };
     let answer = match route {
-        Some(route) => app.roster.execute(&app.db, &route, command, trial.secrets.clone()).await.result,
+        Some(route) => app.roster.execute(&route, command, trial.secrets.clone()).await.result,
         None => Err(Fault::new(FaultCode::Exec, Reason::AgentOffline, "no agent serves this")),
     };
     let outcome = match &answer {
@@ -197,7 +197,7 @@ async fn end(app: &App, job: JobId, found: std::result::Result<Found, Missed>, t
         alarm: false,
     };
     let tx = app.db.begin().await?;
-    jobs::end(&tx, job, ending).await?;
+    jobs::end(&tx, job, app.peers.id(), ending).await?;
     tx.commit().await?;
     app.live.tell(Object::Job, job);
     Ok(())

@@ -6,13 +6,12 @@ use rackhand_wire::{
 };
 
 use super::*;
-use crate::agents::bench::database;
+use crate::agents::bench::alone;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An agent's end of a session.
 struct Bench {
-    db: Db,
     #[expect(dead_code, reason = "the database lives in it")]
     folder: tempfile::TempDir,
     roster: Arc<Roster>,
@@ -23,13 +22,14 @@ struct Bench {
 
 impl Bench {
     async fn new(patience: Duration) -> Self {
-        let (db, folder) = database().await;
+        let (peers, folder) = alone().await;
         let (told, heard) = mpsc::channel(64);
-        let roster = Arc::new(Roster::new(&Timings { agent_patience: patience, ..Timings::default() }));
-        Self { db, folder, roster, agent: AgentId(fresh_id()), told, heard }
+        let timings = Timings { agent_patience: patience, ..Timings::default() };
+        let roster = Arc::new(Roster::new(&timings, peers));
+        Self { folder, roster, agent: AgentId(fresh_id()), told, heard }
     }
 
-    fn join(&self) -> (mpsc::Receiver<Delivery>, mpsc::UnboundedSender<ToBackend>) {
+    async fn join(&self) -> (mpsc::Receiver<Delivery>, mpsc::UnboundedSender<ToBackend>) {
         let (to_agent, inbox) = mpsc::channel(4);
         let (out, from_agent) = mpsc::unbounded_channel();
         let hello = Hello {
@@ -40,14 +40,14 @@ impl Bench {
             host: String::new(),
             kinds: std::collections::BTreeMap::default(),
         };
-        self.roster.join(hello, Link { to_agent, from_agent }, self.told.clone());
+        self.roster.join(hello, Link { to_agent, from_agent }, self.told.clone()).await.unwrap();
         (inbox, out)
     }
 
     /// Has a command executed.
     fn execute(&self, command: Command) -> impl Future<Output = Result<Answer, Fault>> + use<> {
-        let (db, roster, route) = (self.db.clone(), Arc::clone(&self.roster), Route::Agent(self.agent));
-        async move { roster.execute(&db, &route, command, Secrets::default()).await.result }
+        let (roster, route) = (Arc::clone(&self.roster), Route::Agent(self.agent));
+        async move { roster.execute(&route, command, Secrets::default()).await.result }
     }
 
     async fn gone(&mut self) {
@@ -79,7 +79,7 @@ fn asked(delivery: Option<Delivery>) -> Command {
 #[tokio::test]
 async fn whether_outlets_stay_off_is_what_the_agent_says() {
     let bench = Bench::new(PATIENCE).await;
-    let (mut inbox, out) = bench.join();
+    let (mut inbox, out) = bench.join().await;
     let expired = Fault::new(FaultCode::Exec, Reason::Expired, "");
     for said in [Ok(()), Err(expired)] {
         let agent = async {
@@ -97,7 +97,7 @@ async fn whether_outlets_stay_off_is_what_the_agent_says() {
 #[tokio::test]
 async fn a_command_survives_its_session_and_keeps_its_id() {
     let mut bench = Bench::new(PATIENCE).await;
-    let (mut inbox, out) = bench.join();
+    let (mut inbox, out) = bench.join().await;
     let sent = command(Operation::SetOutlet { to: Switch::Off }, Some(30_000));
     let (id, agent) = (sent.id, bench.agent);
     let waiting = tokio::spawn(bench.execute(sent));
@@ -105,7 +105,7 @@ async fn a_command_survives_its_session_and_keeps_its_id() {
     drop((inbox, out));
     bench.gone().await;
     assert!(bench.roster.silence(agent).is_none());
-    let (mut inbox, out) = bench.join();
+    let (mut inbox, out) = bench.join().await;
     let again = asked(inbox.recv().await);
     assert_eq!(again.id, id);
     assert!(again.expires_in_ms < Some(30_000), "the time that passed is not given again");
@@ -119,7 +119,7 @@ async fn what_was_never_sent_expires_and_what_was_sent_is_lost() {
     let write = |expires| command(Operation::SetOutlet { to: Switch::Off }, Some(expires));
     let never = bench.execute(write(50)).await.unwrap_err();
     assert_eq!((never.code, never.reason), (FaultCode::Exec, Reason::AgentOffline));
-    let (mut inbox, out) = bench.join();
+    let (mut inbox, out) = bench.join().await;
     let waiting = tokio::spawn(bench.execute(write(50)));
     asked(inbox.recv().await);
     drop((inbox, out));
@@ -142,9 +142,9 @@ async fn a_look_does_not_wait_for_an_agent_that_is_away() {
 #[tokio::test]
 async fn a_newer_session_ends_the_older() {
     let bench = Bench::new(PATIENCE).await;
-    let (_inbox, _out) = bench.join();
+    let (_inbox, _out) = bench.join().await;
     let first = bench.roster.sitting(bench.agent).unwrap();
-    let (_inbox2, _out2) = bench.join();
+    let (_inbox2, _out2) = bench.join().await;
     assert_eq!(first.closed().await, close::SUPERSEDED);
     let second = bench.roster.sitting(bench.agent).unwrap();
     assert!(!second.is_closed() && !Arc::ptr_eq(&first, &second));

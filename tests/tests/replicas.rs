@@ -1,0 +1,273 @@
+//! Two servers on one PostgreSQL: whichever a person, an agent or a job is at, the work is done, and once.
+//!
+//! `cargo xtask verify --only postgres` runs these tests beside a PostgreSQL that they may stop and start.
+
+#![expect(clippy::unwrap_used, reason = "a broken bench stops the test")]
+#![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
+
+use rackhand_simulators::world::{EffectKind, Machine};
+use rackhand_tests::{Backend, Lab, PASSWORD, Relay, agent::Agent, state};
+use serde_json::{Value, json};
+use std::{
+    net::SocketAddr,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// A rack behind an agent whose line leads to one server, while people are at the other.
+struct Pair {
+    /// Talks to the server of people.
+    lab: Lab,
+    /// The server of the agent.
+    other: Backend,
+    agent: Agent,
+    line: Relay,
+}
+
+fn address(backend: &Backend) -> SocketAddr {
+    ([127, 0, 0, 1], backend.port()).into()
+}
+
+impl Pair {
+    async fn new(servers: u16) -> Self {
+        let mut lab = Lab::bare(servers).await;
+        let other = lab.backend.beside("node2");
+        let line = Relay::start(address(&other), Duration::ZERO).await;
+        let agent = Agent::start(&lab, "site-a", line.port).await;
+        lab.wire(&json!({"agent_id": agent.id})).await;
+        Self { lab, other, agent, line }
+    }
+
+    /// Lets people go to the other server.
+    fn change_sides(&mut self) {
+        std::mem::swap(&mut self.lab.backend, &mut self.other);
+    }
+
+    /// Waits until a machine has felt something.
+    async fn felt(&self, server: &str, what: impl Fn(&Machine) -> bool) {
+        let machine = self.lab.machine(server);
+        self.lab.wait_until("the machine has felt it", async |_: &Lab| what(&machine)).await;
+    }
+}
+
+fn transitions(machine: &Machine) -> (usize, usize, usize) {
+    let count = |what| machine.count(&what);
+    (count(EffectKind::PoweredOff), count(EffectKind::PoweredOn), count(EffectKind::Reset))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_at_one_server_switches_through_an_agent_at_the_other() {
+    let mut pair = Pair::new(1).await;
+    let machine = pair.lab.machine("srv-01");
+    for round in 0..2 {
+        let before = transitions(&machine);
+        let cycled = pair.lab.power("srv-01", json!({"action": "cycle"})).await;
+        assert_eq!(state(&cycled), ("succeeded", "done"), "{cycled:#}");
+        let reset = pair.lab.power("srv-01", json!({"action": "reset"})).await;
+        assert_eq!(state(&reset).0, "succeeded", "{reset:#}");
+        assert_eq!(transitions(&machine), (before.0 + 1, before.1 + 1, before.2 + 1), "round {round}");
+        // Both servers know where the agent is.
+        for _ in 0..2 {
+            let agents = pair.lab.get("/agents").await.ok();
+            let shown =
+                agents["items"].as_array().unwrap().iter().find(|one| one["name"] == "site-a").unwrap();
+            assert_eq!(shown["state"], "online", "{shown:#}");
+            pair.change_sides();
+        }
+        // From outlets that an agent cut at the other side nothing comes back by itself.
+        let body = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01", "password": PASSWORD});
+        let off = pair.lab.power("srv-01", body).await;
+        assert_eq!(state(&off).0, "succeeded", "{off:#}");
+        let body = json!({"action": "on", "via": "outlets", "confirm_name": "srv-01", "password": PASSWORD});
+        let on = pair.lab.power("srv-01", body).await;
+        assert_eq!(state(&on).0, "succeeded", "{on:#}");
+        pair.lab.wait_until("it runs", async |lab: &Lab| lab.machine("srv-01").is_on()).await;
+        pair.change_sides();
+        pair.line.lead(address(&pair.other));
+        pair.agent.kill();
+        pair.agent.run();
+        pair.agent.online(&pair.lab).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_that_performs_a_job_is_killed() {
+    let mut pair = Pair::new(1).await;
+    let machine = pair.lab.machine("srv-01");
+    for round in 0..3 {
+        let before = transitions(&machine);
+        let job = pair.lab.start_power("srv-01", json!({"action": "cycle"})).await;
+        pair.felt("srv-01", |machine| transitions(machine).0 > before.0).await;
+        // Its agent is at the other server, and so are people from now on.
+        pair.lab.backend.kill();
+        pair.change_sides();
+        let begun = Instant::now();
+        let done = pair.lab.finish(job["id"].as_str().unwrap()).await;
+        assert_eq!(state(&done), ("succeeded", "done"), "round {round}: {done:#}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+        assert_eq!(transitions(&machine), (before.0 + 1, before.1 + 1, before.2), "round {round}");
+        pair.other.restart();
+        pair.change_sides();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_that_holds_the_agent_is_killed() {
+    let mut pair = Pair::new(1).await;
+    let machine = pair.lab.machine("srv-01");
+    for round in 0..3 {
+        let before = transitions(&machine);
+        let job = pair.lab.start_power("srv-01", json!({"action": "cycle"})).await;
+        pair.felt("srv-01", |machine| transitions(machine).0 > before.0).await;
+        pair.other.kill();
+        // The load balancer leads the agent to the one that is left.
+        pair.line.lead(address(&pair.lab.backend));
+        let done = pair.lab.finish(job["id"].as_str().unwrap()).await;
+        assert_eq!(state(&done), ("succeeded", "done"), "round {round}: {done:#}");
+        assert_eq!(transitions(&machine), (before.0 + 1, before.1 + 1, before.2), "round {round}");
+        pair.other.restart();
+        pair.line.lead(address(&pair.other));
+        pair.agent.kill();
+        pair.agent.run();
+        pair.agent.online(&pair.lab).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_stopped_hands_its_jobs_over_at_once() {
+    let mut pair = Pair::new(4).await;
+    let mut jobs = Vec::new();
+    for server in ["srv-01", "srv-02", "srv-03", "srv-04"] {
+        let job = pair.lab.start_power(server, json!({"action": "cycle"})).await;
+        jobs.push((server, job["id"].as_str().unwrap().to_owned()));
+    }
+    pair.felt("srv-01", |machine| transitions(machine).0 > 0).await;
+    pair.lab.backend.stop();
+    pair.change_sides();
+    for (server, job) in jobs {
+        let done = pair.lab.finish(&job).await;
+        assert_eq!(state(&done), ("succeeded", "done"), "{done:#}");
+        assert_eq!(transitions(&pair.lab.machine(server)), (1, 1, 0), "{server}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_server_changes_the_other_knows() {
+    let mut pair = Pair::new(1).await;
+    let mut settings = pair.lab.get("/settings").await.ok()["installation"].clone();
+    let patience = settings["soft_deadline_s"].as_u64().unwrap() + 1;
+    settings["soft_deadline_s"] = patience.into();
+    pair.lab.patch("/settings", &json!({ "installation": settings })).await.ok();
+    // A shutdown that the machine does not hear of is cancelled at the other server.
+    pair.lab.machine("srv-01").change_bmc_faults(|faults| faults.ignore_soft = true);
+    let job = pair.lab.start_power("srv-01", json!({"action": "shutdown"})).await;
+    let job = job["id"].as_str().unwrap().to_owned();
+    pair.change_sides();
+    pair.lab
+        .wait_until("the other one knows the settings", async |lab: &Lab| {
+            lab.get("/settings").await.ok()["installation"]["soft_deadline_s"] == patience
+        })
+        .await;
+    pair.lab.post(&format!("/jobs/{job}/cancel"), &Value::Null).await.ok();
+    let done = pair.lab.finish(&job).await;
+    assert_eq!(state(&done).0, "cancelled", "{done:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_press_at_both_servers_at_once_one_is_first() {
+    let pair = Pair::new(1).await;
+    let path = format!("/servers/{}/power", pair.lab.id("srv-01"));
+    let machine = pair.lab.machine("srv-01");
+    let before = transitions(&machine);
+    let ports = [pair.lab.backend.port(), pair.other.port()];
+    let bodies = [json!({"action": "cycle"}), json!({"action": "reset"})];
+    let asks =
+        (0..50).map(|at| pair.lab.send_to(ports[at % 4 / 2], "POST", &path, Some(&bodies[at % 2]), &[]));
+    let replies = futures::future::join_all(asks).await;
+    let mut jobs: Vec<&str> = replies
+        .iter()
+        .filter(|reply| reply.status == 202)
+        .map(|reply| reply.body["id"].as_str().unwrap())
+        .collect();
+    let refused =
+        replies.iter().filter(|reply| (reply.status, reply.code()) == (409, "power_conflict")).count();
+    assert_eq!(jobs.len() + refused, 50, "{replies:#?}");
+    jobs.sort_unstable();
+    jobs.dedup();
+    assert_eq!(jobs.len(), 1, "who asks for the same gets the same job");
+    let done = pair.lab.finish(jobs[0]).await;
+    assert_eq!(state(&done).0, "succeeded", "{done:#}");
+    let (off, on, resets) = transitions(&machine);
+    let expected = if done["action"] == "cycle" { (1, 1, 0) } else { (0, 0, 1) };
+    assert_eq!((off - before.0, on - before.1, resets - before.2), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_own_agents_of_two_servers_stand_in_for_one_another() {
+    let mut lab = Lab::bare(1).await;
+    let mut other = lab.backend.beside("node2");
+    lab.wire(&json!({})).await;
+    let machine = lab.machine("srv-01");
+    for round in 0..3 {
+        let before = transitions(&machine);
+        let job = lab.start_power("srv-01", json!({"action": "cycle"})).await;
+        lab.wait_until("it is off", async |_: &Lab| transitions(&machine).0 > before.0).await;
+        lab.backend.kill();
+        std::mem::swap(&mut lab.backend, &mut other);
+        let done = lab.finish(job["id"].as_str().unwrap()).await;
+        assert_eq!(state(&done), ("succeeded", "done"), "round {round}: {done:#}");
+        assert_eq!(transitions(&machine), (before.0 + 1, before.1 + 1, before.2), "round {round}");
+        other.restart();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_one_servers_alone() {
+    let lab = Lab::bare(1).await;
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::copy(lab.backend.folder().join("master.key"), folder.path().join("master.key")).unwrap();
+    let mut second = Command::new(rackhand_tests::binary("rackhand"));
+    second.args(["serve", "--listen", "127.0.0.1:0", "--node", "node1", "--data-dir"]).arg(folder.path());
+    let refused = second.args(["--database-url", &lab.backend.database()]).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("--node"), "{said}");
+}
+
+/// Runs a command of the stage that runs these tests.
+fn control(variable: &str) {
+    let words = std::env::var(variable).expect("run these tests by: cargo xtask verify --only postgres");
+    let words: Vec<String> = serde_json::from_str(&words).unwrap();
+    let status = Command::new(&words[0]).args(&words[1..]).status().unwrap();
+    assert!(status.success(), "{words:?}: {status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_away_loses_nothing_that_was_accepted() {
+    let pair = Pair::new(2).await;
+    let machine = pair.lab.machine("srv-01");
+    let job = pair.lab.start_power("srv-01", json!({"action": "cycle"})).await;
+    pair.felt("srv-01", |machine| transitions(machine).0 > 0).await;
+    control("RACKHAND_TEST_POSTGRES_STOP");
+    let stopped = Instant::now();
+    let path = format!("/servers/{}/power", pair.lab.id("srv-02"));
+    let mut refused = 0;
+    while stopped.elapsed() < Duration::from_secs(20) {
+        let reply = pair.lab.post(&path, &json!({"action": "reset"})).await;
+        assert_eq!(reply.status, 503, "{}", reply.body);
+        refused += 1;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(refused > 0);
+    control("RACKHAND_TEST_POSTGRES_START");
+    let back = Instant::now();
+    while pair.lab.get("/servers").await.status != 200 {
+        assert!(back.elapsed() < Duration::from_secs(10), "it does not come back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let done = pair.lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!(state(&done), ("succeeded", "done"), "{done:#}");
+    assert_eq!(transitions(&machine), (1, 1, 0));
+    assert_eq!(transitions(&pair.lab.machine("srv-02")), (0, 0, 0), "what was refused was done all the same");
+    let again = pair.lab.power("srv-02", json!({"action": "reset"})).await;
+    assert_eq!(state(&again).0, "succeeded", "{again:#}");
+}
