@@ -220,7 +220,8 @@ impl Drop for Backend {
 
 /// Makes a database on the PostgreSQL that `RACKHAND_TEST_POSTGRES` names; without it each server has its own
 /// SQLite file.
-fn database() -> Option<String> {
+#[must_use]
+pub fn database() -> Option<String> {
     let server = std::env::var("RACKHAND_TEST_POSTGRES").ok()?;
     let name = format!("lab_{}", uuid::Uuid::now_v7().simple());
     let made = Command::new("createdb")

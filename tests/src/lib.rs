@@ -14,7 +14,7 @@ pub mod chrome;
 pub mod ipmi_sim;
 pub mod relay;
 
-pub use backend::{Backend, PASSWORD, USER};
+pub use backend::{Backend, PASSWORD, USER, database};
 pub use relay::{Line, Relay};
 
 use rackhand_simulators::{

@@ -233,6 +233,45 @@ async fn a_name_is_one_servers_alone() {
     assert!(!refused.status.success() && said.contains("--node"), "{said}");
 }
 
+/// Runs `rackhand`; gives what it printed, or what it said instead.
+fn rackhand(words: &[&str], input: &str) -> Result<String, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), input).unwrap();
+    let mut command = Command::new(rackhand_tests::binary("rackhand"));
+    command.args(words).stdin(std::fs::File::open(file.path()).unwrap());
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_moves_from_sqlite_to_postgresql() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let data = folder.path().to_str().unwrap();
+    rackhand(&["user", "add", "--name", "ada", "--data-dir", data], PASSWORD).unwrap();
+    rackhand(&["token", "add", "--user", "ada", "--data-dir", data], "").unwrap();
+    let (from, to) = (format!("sqlite://{data}/rackhand.db"), rackhand_tests::database().unwrap());
+    let copied = rackhand(&["db", "copy", &from, &to, "--json"], "").unwrap();
+    let copied: Value = serde_json::from_str(&copied).unwrap();
+    let rows = |name: &str| {
+        let tables = copied["tables"].as_array().unwrap();
+        tables.iter().find(|table| table["name"] == name).unwrap()["rows"].clone()
+    };
+    assert_eq!((rows("user"), rows("token"), rows("server")), (1.into(), 1.into(), 0.into()));
+    let there = ["--data-dir", data, "--database-url", &to];
+    let users = rackhand(&[&["user", "list", "--json"], &there[..]].concat(), "").unwrap();
+    assert!(users.contains("ada"), "{users}");
+    rackhand(&[&["audit", "verify"], &there[..]].concat(), "").unwrap();
+    let again = rackhand(&["db", "copy", &from, &to], "").unwrap_err();
+    assert!(again.contains("already"), "{again}");
+    let missing = rackhand(&["db", "copy", "sqlite:///no/such/file.db", &to], "").unwrap_err();
+    assert!(missing.contains("there is none"), "{missing}");
+    // What is served may change while it is copied.
+    let lab = Lab::bare(1).await;
+    let served = rackhand(&["db", "copy", &lab.backend.database(), &rackhand_tests::database().unwrap()], "");
+    assert!(served.unwrap_err().contains("stop that"), "a database in use was copied");
+}
+
 /// Runs a command of the stage that runs these tests.
 fn control(variable: &str) {
     let words = std::env::var(variable).expect("run these tests by: cargo xtask verify --only postgres");

@@ -253,8 +253,7 @@ impl Config {
     /// The database's file, when it is SQLite.
     #[must_use]
     pub fn database_file(&self) -> Option<&Path> {
-        let file = self.database_url.strip_prefix("sqlite://")?;
-        Some(Path::new(file.split('?').next().unwrap_or(file)))
+        database_file(&self.database_url)
     }
 
     /// The name or address under which people reach this server.
@@ -348,6 +347,13 @@ fn warn_unknown_variables() {
             tracing::warn!(variable = name, "this environment variable means nothing to rackhand");
         }
     }
+}
+
+/// The file of a database, when it is SQLite.
+#[must_use]
+pub fn database_file(url: &str) -> Option<&Path> {
+    let file = url.strip_prefix("sqlite://")?;
+    Some(Path::new(file.split('?').next().unwrap_or(file)))
 }
 
 /// The first part of the host's name.

@@ -68,11 +68,17 @@ pub async fn open_existing(config: &Config) -> Result<Db, Failure> {
     open_current(config).await
 }
 
+/// The file in a data folder that a running server holds.
+pub const LOCK: &str = "serve.lock";
+
 /// Keeps a second server away from the same data: their agents would both switch the same outlets.
-fn lock(config: &Config) -> Result<fs::File, Failure> {
-    data_dir(&config.data_dir)?;
-    let path = config.data_dir.join("serve.lock");
-    let what = format!("use the data folder {}", config.data_dir.display());
+///
+/// # Errors
+/// When one runs.
+pub fn lock(folder: &Path) -> Result<fs::File, Failure> {
+    data_dir(folder)?;
+    let path = folder.join(LOCK);
+    let what = format!("use the data folder {}", folder.display());
     let file = fs::File::create(path).map_err(|error| Failure::new(&what, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -83,14 +89,23 @@ fn lock(config: &Config) -> Result<fs::File, Failure> {
     }
 }
 
+/// Lists the steps that a database lacks.
+///
+/// # Errors
+/// When the database fails.
+pub async fn pending(db: &Db) -> Result<Vec<String>, Failure> {
+    let failed = |error| Failure::new("look at the database's shape", error);
+    let pending = Migrator::get_pending_migrations(db.writer()).await.map_err(failed)?;
+    Ok(pending.iter().map(|step| step.name().to_owned()).collect())
+}
+
 /// Brings the database to this version's shape; gives the names of the steps taken.
 ///
 /// # Errors
 /// When a step fails.
 pub async fn migrate(db: &Db) -> Result<Vec<String>, Failure> {
+    let names = pending(db).await?;
     let failed = |error| Failure::new("migrate the database", error);
-    let pending = Migrator::get_pending_migrations(db.writer()).await.map_err(failed)?;
-    let names = pending.iter().map(|step| step.name().to_owned()).collect();
     Migrator::up(db.writer(), None).await.map_err(failed)?;
     Ok(names)
 }
@@ -106,7 +121,7 @@ const HANDSHAKE: Duration = Duration::from_secs(15);
 /// # Errors
 /// When it cannot begin.
 pub async fn run(config: Config) -> Result<(), Failure> {
-    let lock = lock(&config)?;
+    let lock = lock(&config.data_dir)?;
     let files = rackhand_agent::files::allow_many();
     let db = open_current(&config).await?;
     let listen = config.listen;

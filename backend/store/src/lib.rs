@@ -18,6 +18,7 @@ pub mod agent_tokens;
 pub mod agents;
 pub mod audit;
 pub mod connections;
+pub mod copy;
 mod db;
 pub mod endpoints;
 pub mod events;

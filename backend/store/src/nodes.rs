@@ -82,12 +82,13 @@ pub async fn leave(tx: &Tx, id: NodeId) -> Result<()> {
     remove(tx, id.0).await
 }
 
-/// Lists the living servers.
+/// Lists the servers that said within this time that they live.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Node>> {
-    let rows = Entity::find().all(db).await?;
+pub async fn living_since(db: &impl ConnectionTrait, within: Duration) -> Result<Vec<Node>> {
+    let after = Column::SeenAt.gt(clock(db).await? - long(within));
+    let rows = Entity::find().filter(after).all(db).await?;
     Ok(rows.into_iter().map(|row| Node { id: NodeId(row.id), name: row.name }).collect())
 }
 
@@ -184,7 +185,7 @@ mod tests {
         let home = NodeId(fresh_id());
         let before = enter(&tx, home, "a", LONG, false).await.unwrap();
         let after = enter(&tx, home, "a", LONG, false).await.unwrap();
-        assert_eq!(list(&tx).await.unwrap(), [after]);
+        assert_eq!(living_since(&tx, LONG).await.unwrap(), [after]);
         assert!(!beat(&tx, before.id).await.unwrap());
     }
 }

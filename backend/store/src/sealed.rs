@@ -33,6 +33,16 @@ impl Keyring {
         Self { master: Zeroizing::new(master) }
     }
 
+    /// A key that opens nothing: for whoever moves sealed values without reading them.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn none() -> Result<Self> {
+        let mut master = [0; KEY];
+        getrandom::fill(&mut master).map_err(|_| Error::Sealed)?;
+        Ok(Self::new(master))
+    }
+
     /// A name for the key that tells nothing about it; a database remembers which key seals it.
     #[must_use]
     pub fn fingerprint(&self) -> String {

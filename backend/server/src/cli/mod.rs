@@ -1,5 +1,6 @@
 //! The command line.
 
+mod database;
 mod people;
 mod print;
 
@@ -13,6 +14,7 @@ use std::{
 };
 
 use self::{
+    database::{DbCommand, database},
     people::{TokenCommand, UserCommand},
     print::{Printed, write},
 };
@@ -36,6 +38,9 @@ enum Command {
     Serve(Box<Options>),
     /// Bring the database to this version's shape; `serve` does it by itself
     Migrate(Printed),
+    /// The database as a whole
+    #[command(subcommand)]
+    Db(DbCommand),
     /// People
     #[command(subcommand)]
     User(UserCommand),
@@ -94,6 +99,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
             let text = if taken.is_empty() { "nothing to do".to_owned() } else { taken.join("\n") };
             printed.print(&json!({"steps": steps}), &text)?;
         }
+        Command::Db(command) => database(command).await?,
         Command::User(command) => people::user(command).await?,
         Command::Token(command) => people::token(command).await?,
         Command::Audit(AuditCommand::Verify(printed)) => {
