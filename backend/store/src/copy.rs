@@ -150,7 +150,7 @@ fn hash<M: ModelTrait>(row: &M) -> [u8; 32] {
     let mut words = String::new();
     for column in <M::Entity as EntityTrait>::Column::iter() {
         // A string takes everything.
-        write!(words, "{:?}\n", row.get(column)).ok();
+        writeln!(words, "{:?}", row.get(column)).ok();
     }
     Sha256::digest(words.as_bytes()).into()
 }
