@@ -418,6 +418,7 @@ impl Feeds {
                 return Some(Next::Do(step(Phase::RestoreFeeds, reason, effect)));
             }
             Outcome::There => {}
+            Outcome::Untouched(_) if self.stop && !self.written => return Some(Next::End(End::Stopped)),
             Outcome::Untouched(_) | Outcome::Undone(_) | Outcome::Stuck | Outcome::Unknown(_) => {
                 dead.push(outlet);
             }

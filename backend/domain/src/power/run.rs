@@ -121,6 +121,19 @@ impl Run {
         }
     }
 
+    /// Says whether nothing depends on what is done now, so that a person may stop waiting for it.
+    #[must_use]
+    pub fn may_stop_waiting(&self) -> bool {
+        match &self.state {
+            State::Feeding { feeds, .. } => !feeds.has_written(),
+            State::Over => false,
+            State::Controlling(_)
+            | State::Holding { .. }
+            | State::Gating { .. }
+            | State::WarmingUp { .. } => true,
+        }
+    }
+
     /// The time in which it had to begin is over, and nothing was sent: it ends.
     pub fn expire(&mut self, limit_ms: u64) {
         if !self.written && !matches!(self.state, State::Over) {

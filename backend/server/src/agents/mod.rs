@@ -13,7 +13,7 @@ mod session;
 
 pub use authority::Authority;
 pub use line::{TlsBinding, serve};
-pub use roster::{Done, Roster, Told};
+pub use roster::{Done, Roster, Stage, Told};
 pub use route::{Route, Via, holder, members};
 
 use rackhand_agent::Delivery;

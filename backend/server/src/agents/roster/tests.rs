@@ -47,7 +47,8 @@ impl Bench {
     /// Has a command executed.
     fn execute(&self, command: Command) -> impl Future<Output = Result<Answer, Fault>> + use<> {
         let (db, roster, route) = (self.db.clone(), Arc::clone(&self.roster), Route::Agent(self.agent));
-        async move { roster.execute(&db, &route, command, Secrets::default()).await.result }
+        let stage = watch::channel(Stage::Waiting).0;
+        async move { roster.execute(&db, &route, command, Secrets::default(), &stage).await.result }
     }
 
     async fn gone(&mut self) {
