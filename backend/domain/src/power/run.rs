@@ -271,7 +271,9 @@ impl Run {
         use controller::{End, Goal};
         let goal = control.goal();
         match end {
-            End::Failed(fault) if self.cancelled && fault.never_begun() => self.stopped(Some(control)),
+            End::Failed(fault) | End::Unclear(fault) if self.cancelled && fault.never_begun() => {
+                self.stopped(Some(control))
+            }
             End::Reached if goal == Goal::Off && self.action == PowerAction::Cycle => {
                 self.off_proven = self.written;
                 if self.cancelled {

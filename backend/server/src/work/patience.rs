@@ -81,7 +81,7 @@ impl Wait<'_> {
             tokio::select! {
                 // The sender lives as long as the step is performed.
                 changed = stage.changed() => { changed.ok(); }
-                () = stopped(&mut cancel), if may_leave => return left(now),
+                () = stopped(&mut cancel), if may_leave && is_told => return left(now),
                 () = tokio::time::sleep(moment), if now != Stage::Handed && !is_told => {
                     let whom = self.whom().await;
                     self.note(&whom).await;

@@ -327,6 +327,24 @@ fn a_person_who_stops_what_waits_for_an_agent_is_heard_and_told_how_far_it_came(
     begun.step(&Signal::Commanded(Err(Fault::new(FaultCode::Lost, Reason::Interrupted, ""))), 20);
     assert!(verdict(&begun).summary.contains("“off” was sent"), "{:?}", verdict(&begun));
 
+    let mut at_last_look = Run::start(plan(PowerAction::Shutdown, 0), 0);
+    let (mut now, deadline) = (0, at_last_look.plan().rhythm.soft_deadline);
+    while now < deadline || !matches!(at_last_look.pending().effect, Effect::Read { .. }) {
+        let signal = match at_last_look.pending().effect.clone() {
+            Effect::Wait { ms } => {
+                now += ms;
+                Signal::Waited
+            }
+            Effect::Command { .. } => Signal::Commanded(Ok(())),
+            _ => reading(Switch::On, None),
+        };
+        at_last_look.step(&signal, now);
+    }
+    at_last_look.cancel();
+    at_last_look.step(&Signal::Read(Err(away())), now);
+    let told = verdict(&at_last_look);
+    assert!(told.state == JobState::Cancelled && told.summary.contains("“shut down” was sent"), "{told:?}");
+
     let mut off = cycle_after_off(2);
     off.cancel();
     off.step(&Signal::Read(Err(away())), 6040);
