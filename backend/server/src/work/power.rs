@@ -108,7 +108,7 @@ pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<b
     let mut worker =
         Worker { app, job, server, blueprint, stored, seq, before, since: Instant::now(), limit, cancel };
     if work.job.cancel_requested {
-        worker.stored.run.cancel();
+        app.engine.cancel(job);
     }
     if work.job.state == JobState::Queued {
         worker.begin().await?;
