@@ -1,6 +1,5 @@
 //! The end of a process exactly between an intent, its effect and its outcome.
 
-#![expect(clippy::unwrap_used, reason = "a broken bench stops the test")]
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
 use rackhand_simulators::world::{EffectKind, Machine};
