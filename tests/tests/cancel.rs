@@ -4,7 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
 use chrono::DateTime;
-use rackhand_simulators::world::{ChassisCommand, EffectKind, Machine};
+use rackhand_simulators::world::{ChassisCommand, EffectKind, Machine, OutletCommand, WorldTimings};
 use rackhand_tests::{Lab, SCALE, mute, rack_of, state, unmute};
 use rackhand_wire::Timings;
 use serde_json::{Value, json};
@@ -18,6 +18,9 @@ const SILENT: usize = 2;
 const SERVERS: u16 = 8;
 /// A step may be over before the wish to stop arrives; then it is tried again.
 const TRIES: usize = 20;
+
+/// What is said when nothing happened.
+const UNTOUCHED: &str = "Stopped before anything was sent.";
 
 /// More than any run has.
 const MOST_STEPS: usize = 60;
@@ -34,6 +37,10 @@ enum Way {
     /// The BMC falls silent once off is proven, until the first feed is cut.
     LateFallback,
     Forced,
+    /// So many feeds are off when it is switched on: they come before the controller.
+    Missing(usize),
+    /// The operating system ignores the soft button, and is forced off in the end.
+    Ignored,
 }
 
 /// Where the wish to stop was heard.
@@ -48,11 +55,13 @@ enum Heard {
 }
 
 /// What physically happened to a machine so far.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Happened {
     off: usize,
     on: usize,
     cuts: usize,
+    resets: usize,
+    presses: usize,
 }
 
 impl Happened {
@@ -64,11 +73,19 @@ impl Happened {
             off: count(|what| *what == EffectKind::PoweredOff),
             on: count(|what| *what == EffectKind::PoweredOn),
             cuts: count(|what| matches!(what, EffectKind::FeedCut { .. })),
+            resets: count(|what| *what == EffectKind::Reset),
+            presses: count(|what| *what == EffectKind::SoftPressed),
         }
     }
 
     fn since(self, before: Self) -> Self {
-        Self { off: self.off - before.off, on: self.on - before.on, cuts: self.cuts - before.cuts }
+        Self {
+            off: self.off - before.off,
+            on: self.on - before.on,
+            cuts: self.cuts - before.cuts,
+            resets: self.resets - before.resets,
+            presses: self.presses - before.presses,
+        }
     }
 }
 
@@ -91,7 +108,7 @@ impl Case<'_> {
     /// Cancels after a step, and compares what the job says with what happened.
     async fn cancel_after(&self, step: usize) -> Heard {
         self.prepare().await;
-        let before = Happened::to(&self.machine());
+        let before = (Happened::to(&self.machine()), self.dark());
         let (heard, job) = self.run(step).await;
         let slow = was_too_slow(&job);
         self.check(&job, before).await;
@@ -108,9 +125,41 @@ impl Case<'_> {
             // A rack of its own, so that the limit per rack does not come first.
             self.lab.patch(&self.path(), &json!({"rack": self.server})).await.ok();
         }
-        if self.way == Way::Fallback {
-            mute(&self.machine());
+        match self.way {
+            Way::Fallback => mute(&self.machine()),
+            Way::Missing(feeds) => self.switch_off(feeds).await,
+            Way::Ignored => self.machine().change_bmc_faults(|faults| faults.ignore_soft = true),
+            Way::Controller | Way::LateFallback | Way::Forced => {}
         }
+        if self.action == "shutdown" {
+            self.booted().await;
+        }
+    }
+
+    /// Somebody switches feeds off at the PDUs, and the server notices.
+    async fn switch_off(&self, feeds: usize) {
+        for feed in self.machine().feeds().iter().take(feeds) {
+            let pdu = self.lab.farm.world().pdu(feed.pdu()).unwrap();
+            pdu.switch(feed.number(), OutletCommand::Off(Duration::ZERO)).unwrap();
+        }
+        self.lab
+            .wait_until("the dark feeds were noticed", async |lab: &Lab| {
+                lab.post(&format!("{}/power/refresh", self.path()), &json!({})).await.ok();
+                let power = lab.get(&format!("{}/power", self.path())).await.ok();
+                let paths = power["paths"].as_array().unwrap();
+                paths.iter().filter(|path| path["state"] == "feed_off").count() == feeds
+            })
+            .await;
+    }
+
+    /// A press during boot is lost.
+    async fn booted(&self) {
+        let effects = self.machine().effects();
+        let mut started =
+            effects.iter().rev().filter(|e| matches!(e.what, EffectKind::PoweredOn | EffectKind::Reset));
+        let Some(at) = started.next().map(|effect| effect.at) else { return };
+        let booted = async |_: &Lab| at.elapsed() > WorldTimings::quick().os_boot;
+        self.lab.wait_until("the operating system has started", booted).await;
     }
 
     async fn run(&self, step: usize) -> (Heard, Value) {
@@ -118,6 +167,10 @@ impl Case<'_> {
         if self.way == Way::Forced {
             body["via"] = "outlets".into();
             body["confirm_name"] = self.server.as_str().into();
+        }
+        if self.way == Way::Ignored {
+            body["escalate"] = true.into();
+            body["deadline_s"] = 30.into();
         }
         let cuts = Happened::to(&self.machine()).cuts;
         let job = self.lab.start_power(&self.server, body).await;
@@ -158,17 +211,28 @@ impl Case<'_> {
         if steps.len() == step + 1 { Heard::There } else { Heard::Later }
     }
 
+    /// Counts the feeds that are off.
+    fn dark(&self) -> usize {
+        self.machine().feeds().len() - self.lab.feeds_on(&self.server)
+    }
+
     /// The job is over: what it says is what happened.
-    async fn check(&self, job: &Value, before: Happened) {
-        let dark = self.machine().feeds().len() - self.lab.feeds_on(&self.server);
+    async fn check(&self, job: &Value, (before, dark_before): (Happened, usize)) {
         let off_by_feeds = state(job) == ("succeeded", "done_by_outlets") && self.action == "off";
-        let wanted = if off_by_feeds { self.machine().feeds().len() } else { 0 };
-        assert_eq!(dark, wanted, "{} {:?}: feeds that are off: {job:#}", self.action, self.way);
+        let wanted = match job["summary"].as_str().unwrap() {
+            _ if off_by_feeds => self.machine().feeds().len(),
+            UNTOUCHED => dark_before,
+            _ => 0,
+        };
+        assert_eq!(self.dark(), wanted, "{} {:?}: feeds that are off: {job:#}", self.action, self.way);
 
         let machine = self.machine();
+        let is_dark = wanted == machine.feeds().len();
+        let obeys = self.action == "shutdown" && self.way != Way::Ignored;
         self.lab
             .wait_until("the machine has settled", async |_: &Lab| {
-                if off_by_feeds { !machine.is_on() } else { machine.bmc_answers() }
+                let is_shutting_down = obeys && Happened::to(&machine).presses > before.presses;
+                if is_dark || is_shutting_down { !machine.is_on() } else { machine.bmc_answers() }
             })
             .await;
         let found = (Happened::to(&machine).since(before), machine.is_on());
@@ -184,15 +248,35 @@ impl Case<'_> {
 
     /// Compares the words with what happened: how often it went off and on, and whether it runs.
     fn judge(&self, job: &Value, (happened, runs): (Happened, bool)) {
-        let Happened { off, on, cuts } = happened;
+        let Happened { off, on, cuts, resets, presses } = happened;
         let summary = job["summary"].as_str().unwrap();
         let began_on = self.action != "on";
+        let once = match self.action {
+            "reset" => resets <= 1 && presses == 0,
+            "shutdown" => presses <= 1 && resets == 0,
+            _ => presses + resets == 0,
+        };
         let fits = match (job["state"].as_str().unwrap(), self.action) {
-            ("succeeded", "off") => (off, on, runs) == (1, 0, false),
+            ("succeeded", "off" | "shutdown") => (off, on, runs) == (1, 0, false),
             ("succeeded", "on") => (off, on, runs) == (0, 1, true),
+            ("succeeded", "reset") => (off, on, resets, runs) == (0, 0, 1, true),
             ("succeeded", _) => (off, on, runs) == (1, 1, true) && job["proof"] == "controller",
             ("cancelled", _) => match summary {
-                "Stopped before anything was sent." => (off, on, cuts, runs) == (0, 0, 0, began_on),
+                UNTOUCHED => happened == Happened::default() && runs == began_on,
+                "Stopped after “reset” was sent; its effect was not awaited." => {
+                    (off, on, resets, runs) == (0, 0, 1, true)
+                }
+                "Stopped after “shut down” was sent; its effect was not awaited."
+                | "Stopped after “Shut down” was sent; its effect was not awaited." => {
+                    let obeyed = self.way != Way::Ignored;
+                    (presses, off, on, runs) == (1, usize::from(obeyed), 0, !obeyed)
+                }
+                "Stopped after missing feeds were switched on; the controller was sent nothing." => {
+                    (off, on, cuts, runs) == (0, 0, 0, false)
+                }
+                _ if summary.starts_with("Stopped by a person. Both feeds were switched on.") => {
+                    (off, on, cuts, runs) == (0, 0, 0, false) && self.way == Way::Missing(2)
+                }
                 "Stopped after off was proven; the server is off."
                 | "Stopped by a person after off was proven; the server is off. Every feed is on again."
                 | "Stopped after “off” was sent; its effect was not awaited." => {
@@ -221,7 +305,7 @@ impl Case<'_> {
             _ if was_too_slow(job) => off == on && runs,
             _ => false,
         };
-        assert!(fits, "{} {:?}: {happened:?}, it runs: {runs}: {job:#}", self.action, self.way);
+        assert!(fits && once, "{} {:?}: {happened:?}, it runs: {runs}: {job:#}", self.action, self.way);
     }
 
     /// Everything as it was before.
@@ -231,8 +315,15 @@ impl Case<'_> {
             let job = self.lab.power(&self.server, json!({"action": "on"})).await;
             assert_eq!(state(&job).0, "succeeded", "{job:#}");
         }
+        for feed in machine.feeds() {
+            let pdu = self.lab.farm.world().pdu(feed.pdu()).unwrap();
+            pdu.switch(feed.number(), OutletCommand::On(Duration::ZERO)).unwrap();
+        }
         machine.chassis(ChassisCommand::Up).unwrap();
-        machine.change_bmc_faults(|faults| faults.link.delay = Duration::ZERO);
+        machine.change_bmc_faults(|faults| {
+            faults.link.delay = Duration::ZERO;
+            faults.ignore_soft = false;
+        });
         assert!(self.lab.fully_fed(&self.server));
     }
 }
@@ -353,4 +444,24 @@ async fn a_forced_run_leaves_no_mixed_feeds() {
 async fn a_fallback_after_off_was_proven_says_that_it_was() {
     let steps = sweep_fallback("cycle", Way::LateFallback).await;
     assert!(steps >= 18, "a cycle has more steps than {steps}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_or_a_shutdown_that_is_stopped_says_whether_it_was_sent() {
+    let lab = lab().await;
+    for (action, way, least) in
+        [("reset", Way::Controller, 4), ("shutdown", Way::Controller, 4), ("shutdown", Way::Ignored, 12)]
+    {
+        let steps = sweep(&lab, action, way).await;
+        assert!(steps >= least, "{action} {way:?} has more steps than {steps}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn feeds_that_come_before_the_controller_are_all_on_or_as_they_were() {
+    let lab = lab().await;
+    for (feeds, least) in [(1, 8), (2, 10)] {
+        let steps = sweep(&lab, "on", Way::Missing(feeds)).await;
+        assert!(steps >= least, "{feeds} missing: there are more steps than {steps}");
+    }
 }

@@ -4,6 +4,7 @@
 
 use rackhand_simulators::world::{EffectKind, Machine};
 use rackhand_tests::{Lab, rack_of, state};
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 
 /// What was asked, and how often the machine went off, came on and was reset since.
@@ -103,4 +104,26 @@ async fn a_server_that_ends_between_intent_and_outcome_does_nothing_twice() {
             lab.wait_until("the BMC is up", async |lab: &Lab| lab.machine("srv-01").bmc_answers()).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_cut_of_a_server_that_ended_counts_though_it_was_undone_before_the_job_went_on() {
+    let (mut lab, agent, _line) = Lab::behind_an_agent(rack_of(1)).await;
+    lab.backend.restart_until("server-cut-performed:2");
+    agent.online(&lab).await;
+    let (body, _) = wishes("srv-01")[2].clone();
+    let job = lab.start_power("srv-01", body).await;
+    lab.backend.wait_ended();
+    assert_eq!(lab.feeds_on("srv-01"), 0, "both are cut, and the outcome of the second is not stored");
+    lab.wait_until("the agent has restored them", async |lab: &Lab| lab.fully_fed("srv-01")).await;
+    // As after a restart that heard of it and ended before it took the job up.
+    let database = sea_orm::Database::connect(lab.backend.database()).await.unwrap();
+    let heard = "UPDATE step SET restored = 'restored' WHERE title LIKE 'Switch off%'";
+    assert_eq!(database.execute_unprepared(heard).await.unwrap().rows_affected(), 2);
+    database.close().await.unwrap();
+    lab.backend.kill_and_restart();
+    let job = lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!(state(&job), ("failed_partial", "feeds_restored"), "{job:#}");
+    assert!(job["summary"].as_str().unwrap().contains("may have lost power"), "{job:#}");
+    assert!(lab.fully_fed("srv-01"));
 }

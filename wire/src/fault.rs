@@ -48,6 +48,12 @@ impl Fault {
         Self::new(FaultCode::Config, reason, detail)
     }
 
+    /// Says whether no agent began it, so that nothing reached the device.
+    #[must_use]
+    pub fn never_begun(&self) -> bool {
+        self.code == FaultCode::Exec && matches!(self.reason, Reason::AgentOffline | Reason::Expired)
+    }
+
     /// The identity was refused.
     #[must_use]
     pub fn auth(reason: Reason, detail: impl Into<String>) -> Self {

@@ -93,6 +93,17 @@ pub async fn end(db: &impl ConnectionTrait, id: StepId, outcome: Outcome) -> Res
     Ok(())
 }
 
+/// Notes what keeps an open step, in words.
+///
+/// # Errors
+/// When the database fails.
+pub async fn note(db: &impl ConnectionTrait, id: StepId, detail: &str) -> Result<()> {
+    let model = ActiveModel { detail: Set(detail.to_owned()), ..Default::default() };
+    let open = Column::FinishedAt.is_null();
+    Entity::update_many().set(model).filter(Column::Id.eq(id.0)).filter(open).exec(db).await?;
+    Ok(())
+}
+
 /// An open step of a job that was interrupted.
 pub struct Open {
     /// Id.

@@ -23,6 +23,10 @@ pub struct StartPower {
     /// With `shutdown`: seconds until the deadline, at most 600; 180 when absent.
     #[serde(default)]
     pub deadline_s: Option<u32>,
+    /// Expires when no device was asked anything within so many milliseconds, 1000 to 86400000, counted from now:
+    /// its turn may not come, or its agent may be offline. As long as commands usually wait when absent.
+    #[serde(default)]
+    pub expires_in_ms: Option<u64>,
     /// Waits until the present job ends instead of being refused.
     #[serde(default)]
     pub queue: bool,

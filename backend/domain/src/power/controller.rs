@@ -256,8 +256,11 @@ impl Control {
                 self.written = self.sends > 1;
                 Next::End(End::Failed(fault.clone()))
             }
-            // The agent cannot say whether it got as far as the device.
-            FaultCode::Exec => Next::End(End::Failed(fault.clone())),
+            FaultCode::Exec => {
+                // An agent that began it cannot say whether it got as far as the device.
+                self.written = !fault.never_begun() || self.sends > 1 || self.lost.is_some();
+                Next::End(End::Failed(fault.clone()))
+            }
         }
     }
 

@@ -50,6 +50,8 @@ pub enum End {
         /// The last failure.
         fault: Option<Fault>,
     },
+    /// A person asked to stop before anything was written.
+    Stopped,
     /// Nothing was written, because an outlet could not be read or must not be switched.
     Refused {
         /// Which.
@@ -120,6 +122,9 @@ pub struct Feeds {
     cut: Vec<usize>,
     /// How many of `on_before` were read off, or could not be read any more.
     gone: usize,
+    /// How many could not be asked because their agent is away.
+    #[serde(default)]
+    away: usize,
     written: bool,
     stop: bool,
 }
@@ -136,6 +141,7 @@ impl Feeds {
             on_before: Vec::new(),
             cut: Vec::new(),
             gone: 0,
+            away: 0,
             written: false,
             stop: false,
         };
@@ -184,9 +190,15 @@ impl Feeds {
     }
 
     fn looked(&mut self, at: usize, answer: &Result<OutletSeen, Fault>, now: u64, rhythm: &Rhythm) -> Next {
+        if self.stop && self.goal != Goal::Look {
+            return Next::End(End::Stopped);
+        }
         match (answer, self.goal) {
             (Ok(seen), _) => self.seen.push(Some(seen.clone())),
-            (Err(_), Goal::On | Goal::Look) => self.seen.push(None),
+            (Err(fault), Goal::On | Goal::Look) => {
+                self.away += usize::from(fault.never_begun());
+                self.seen.push(None);
+            }
             (Err(fault), Goal::Off | Goal::Cycle) => {
                 return Next::End(End::Refused {
                     outlet: at,
@@ -208,10 +220,11 @@ impl Feeds {
                 self.keep()
             }
             Goal::On => {
-                let off: Vec<usize> = (0..self.count).filter(|&o| !self.is(o, OutletState::On)).collect();
-                if self.stop {
-                    return Next::End(stopped(None));
+                if let (Err(fault), true) = (answer, self.away == self.count) {
+                    let why = "nobody is there to switch it".into();
+                    return Next::End(End::Refused { outlet: at, why, fault: Some(fault.clone()) });
                 }
+                let off: Vec<usize> = (0..self.count).filter(|&o| !self.is(o, OutletState::On)).collect();
                 if off.is_empty() {
                     return Next::End(End::Fed { dead: Vec::new(), switched: false, was_dark: false });
                 }
@@ -236,9 +249,6 @@ impl Feeds {
             return Next::End(End::Refused { outlet, why, fault: None });
         }
         self.on_before = (0..self.count).filter(|&o| self.is(o, OutletState::On)).collect();
-        if self.stop {
-            return Next::End(stopped(None));
-        }
         self.cut_next(0, now, rhythm)
     }
 
@@ -256,7 +266,6 @@ impl Feeds {
             ));
         };
         self.at = At::Cut { at, attempt: Attempt::start(now) };
-        self.written = true;
         Next::Do(step(Phase::CutFeeds, "all feeds must be off at once", cut_effect(outlet, rhythm)))
     }
 
@@ -271,6 +280,7 @@ impl Feeds {
         let outlet = self.on_before.get(at).copied()?;
         let resend = cut_effect(outlet, rhythm);
         let outcome = advance(&mut attempt, outlet, Switch::Off, &resend, signal, now, rhythm)?;
+        self.written |= !matches!(outcome, Outcome::Untouched(_));
         Some(match outcome {
             Outcome::Continue(effect, why) => {
                 self.at = At::Cut { at, attempt };
@@ -281,6 +291,7 @@ impl Feeds {
                 self.gone += 1;
                 self.cut_next(at + 1, now, rhythm)
             }
+            Outcome::Untouched(_) if self.stop => self.undo(None, "stopped by a person", true, now),
             Outcome::Untouched(fault) => {
                 let why = fault.map_or_else(|| "it refused".to_owned(), |f| f.to_string());
                 self.undo(Some(outlet), &why, false, now)
@@ -362,6 +373,9 @@ impl Feeds {
     fn undo(&mut self, culprit: Option<usize>, why: &str, cancelled: bool, now: u64) -> Next {
         let list = std::mem::take(&mut self.cut);
         let why = why.to_owned();
+        if list.is_empty() && cancelled {
+            return Next::End(End::Stopped);
+        }
         if list.is_empty() {
             return Next::End(End::Restored {
                 culprit,
@@ -382,7 +396,6 @@ impl Feeds {
             Why::Goal => "every feed must be on again",
             Why::Undo { .. } => "what was cut is put back",
         };
-        self.written = true;
         self.at = At::Feed { list, at, attempt: Attempt::start(now), dead, why };
         Next::Do(step(Phase::RestoreFeeds, reason, feed_effect(outlet)))
     }
@@ -397,12 +410,15 @@ impl Feeds {
     ) -> Option<Next> {
         let outlet = list.get(at).copied()?;
         let resend = feed_effect(outlet);
-        match advance(&mut attempt, outlet, Switch::On, &resend, signal, now, rhythm)? {
+        let outcome = advance(&mut attempt, outlet, Switch::On, &resend, signal, now, rhythm)?;
+        self.written |= !matches!(outcome, Outcome::Untouched(_));
+        match outcome {
             Outcome::Continue(effect, reason) => {
                 self.at = At::Feed { list, at, attempt, dead, why };
                 return Some(Next::Do(step(Phase::RestoreFeeds, reason, effect)));
             }
             Outcome::There => {}
+            Outcome::Untouched(_) if self.stop && !self.written => return Some(Next::End(End::Stopped)),
             Outcome::Untouched(_) | Outcome::Undone(_) | Outcome::Stuck | Outcome::Unknown(_) => {
                 dead.push(outlet);
             }
@@ -440,11 +456,6 @@ fn cut_effect(outlet: usize, rhythm: &Rhythm) -> Effect {
 
 fn feed_effect(outlet: usize) -> Effect {
     Effect::SwitchOutlet { outlet, to: Switch::On, restore_after_ms: None }
-}
-
-fn stopped(culprit: Option<usize>) -> End {
-    let why = "stopped by a person".into();
-    End::Restored { culprit, why, stranded: Vec::new(), cancelled: true, lost_power: false }
 }
 
 fn step(phase: Phase, reason: &str, effect: Effect) -> Step {

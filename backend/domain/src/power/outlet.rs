@@ -77,6 +77,7 @@ fn sent(attempt: &mut Attempt, outlet: usize, answer: &Result<(), Fault>) -> Out
             | FaultCode::State
             | FaultCode::Unsupported
             | FaultCode::Updating => true,
+            FaultCode::Exec if fault.never_begun() => true,
             // An answer that never came may still have switched it: only a read can tell.
             FaultCode::Busy
             | FaultCode::Unreach

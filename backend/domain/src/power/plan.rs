@@ -4,6 +4,7 @@ use rackhand_wire::{
     PowerAction, Timings,
     api::power::Via,
     id::{ConnectionId, EndpointId},
+    power::RestorePolicy,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -52,6 +53,12 @@ pub struct Plan {
     pub feeds_missing: bool,
     /// All outlets were read off at the last look: they are asked before a BMC that has no power.
     pub feeds_dark: bool,
+    /// What the server does when its feeds return, where its controller has said so.
+    #[serde(default)]
+    pub restore_policy: Option<RestorePolicy>,
+    /// Its outlets are metered and what it draws while it runs is known.
+    #[serde(default)]
+    pub draw_known: bool,
     /// Durations.
     pub rhythm: Rhythm,
 }

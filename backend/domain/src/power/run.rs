@@ -10,6 +10,9 @@ use super::{
     plan::{Cuts, Path, Plan, Refusal},
     verdict,
 };
+use starting::Warm;
+
+mod starting;
 
 /// What the run is doing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,12 +40,6 @@ enum Purpose {
     Prelude,
     /// The controller is unreachable, or a person forced it.
     Action { goal: feeds::Goal },
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-enum Warm {
-    Pausing,
-    Controlling(Control),
 }
 
 /// A run. Store it after every step; [`Run::pending`] is what must be performed next.
@@ -121,6 +118,26 @@ impl Run {
         self.cancelled = true;
         if let State::Feeding { feeds, .. } = &mut self.state {
             feeds.stop();
+        }
+    }
+
+    /// Says whether nothing depends on what is done now, so that a person may stop waiting for it.
+    #[must_use]
+    pub fn may_stop_waiting(&self) -> bool {
+        match &self.state {
+            State::Feeding { feeds, .. } => !feeds.has_written(),
+            State::Over => false,
+            State::Controlling(_)
+            | State::Holding { .. }
+            | State::Gating { .. }
+            | State::WarmingUp { .. } => true,
+        }
+    }
+
+    /// The time in which it had to begin is over, and nothing was sent: it ends.
+    pub fn expire(&mut self, limit_ms: u64) {
+        if !self.written && !matches!(self.state, State::Over) {
+            self.pending = self.finish(verdict::overdue(limit_ms));
         }
     }
 
@@ -254,6 +271,9 @@ impl Run {
         use controller::{End, Goal};
         let goal = control.goal();
         match end {
+            End::Failed(fault) | End::Unclear(fault) if self.cancelled && fault.never_begun() => {
+                self.stopped(Some(control))
+            }
             End::Reached if goal == Goal::Off && self.action == PowerAction::Cycle => {
                 self.off_proven = self.written;
                 if self.cancelled {
@@ -399,6 +419,11 @@ impl Run {
             (feeds::End::NothingFeeds { .. }, Purpose::Action { goal }) => {
                 self.finish(verdict::nothing_feeds(*goal))
             }
+            (feeds::End::Stopped, _) => self.stopped(None),
+            (feeds::End::Refused { .. }, Purpose::Prelude) if !self.plan.controllers.is_empty() => {
+                self.dead_feeds = (0..self.plan.outlets.len()).collect();
+                self.control(0, "no outlet could be asked", now)
+            }
             (feeds::End::Refused { outlet, why, fault }, _) => {
                 let verdict = verdict::feeds_refused(&self.plan, outlet, &why, fault.as_ref());
                 self.finish(verdict)
@@ -408,66 +433,6 @@ impl Run {
                 let verdict = verdict::restored(&self.plan, culprit, &why, &stranded, cancelled, is_off);
                 self.finish(if lost_power { verdict::after_darkness(verdict) } else { verdict })
             }
-        }
-    }
-
-    fn warm_up(&mut self, dead: Vec<usize>, now: u64) -> Step {
-        self.await_start(now, dead, "the controller lost its standby power and starts again")
-    }
-
-    fn await_start(&mut self, since: u64, dead: Vec<usize>, why: &str) -> Step {
-        self.state = State::WarmingUp { since, dead, at: Warm::Pausing };
-        let effect = Effect::Wait { ms: self.plan.rhythm.warm_up_poll };
-        Step { phase: Phase::Verify, reason: why.into(), effect }
-    }
-
-    fn warmed(&mut self, since: u64, dead: Vec<usize>, at: Warm, signal: &Signal, now: u64) -> Option<Step> {
-        match (at, signal) {
-            (Warm::Pausing, Signal::Waited) => {
-                if self.cancelled {
-                    return Some(self.finish(verdict::stopped_starting(&self.plan, self.action, &dead)));
-                }
-                let label = self.plan.controllers.first().map_or("", |path| path.label.as_str());
-                let why = "the controller may be up by now";
-                let (control, step) = Control::start(0, label, controller::Goal::On, now, why);
-                self.state = State::WarmingUp { since, dead, at: Warm::Controlling(control) };
-                Some(step)
-            }
-            (Warm::Controlling(mut control), signal) => {
-                let rhythm = self.plan.rhythm;
-                match control.step(signal, now, &rhythm) {
-                    None => {
-                        self.state = State::WarmingUp { since, dead, at: Warm::Controlling(control) };
-                        None
-                    }
-                    Some(controller::Next::Do(step)) => {
-                        self.state = State::WarmingUp { since, dead, at: Warm::Controlling(control) };
-                        Some(step)
-                    }
-                    Some(controller::Next::End(end)) => Some(self.warm_ended(since, dead, &end, now)),
-                }
-            }
-            (Warm::Pausing, _) => {
-                self.state = State::WarmingUp { since, dead, at: Warm::Pausing };
-                None
-            }
-        }
-    }
-
-    fn warm_ended(&mut self, since: u64, dead: Vec<usize>, end: &controller::End, now: u64) -> Step {
-        match end {
-            controller::End::Reached => self.finish(verdict::fed_and_on(&self.plan, self.action, &dead)),
-            _ if now.saturating_sub(since) < self.plan.rhythm.warm_up => {
-                self.await_start(since, dead, "the controller is not up yet")
-            }
-            controller::End::Acknowledged
-            | controller::End::Unreachable(_)
-            | controller::End::Unsupported(_)
-            | controller::End::IsOff
-            | controller::End::SoftTimeout
-            | controller::End::Failed(_)
-            | controller::End::NoEffect
-            | controller::End::Unclear(_) => self.finish(verdict::by_feeds(&self.plan, self.action, &dead)),
         }
     }
 

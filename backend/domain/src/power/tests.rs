@@ -120,7 +120,13 @@ impl World {
         }
     }
 
+    fn away(&mut self) -> Result<(), Fault> {
+        let is_away = self.nasty && self.dice.one_in(12);
+        if is_away { Err(Fault::new(FaultCode::Exec, Reason::AgentOffline, "")) } else { Ok(()) }
+    }
+
     fn read(&mut self) -> Result<PowerReading, Fault> {
+        self.away()?;
         if self.bmc_silent || !self.fed() {
             return Err(Fault::unreachable(""));
         }
@@ -135,6 +141,7 @@ impl World {
     }
 
     fn command(&mut self, command: Native) -> Result<(), Fault> {
+        self.away()?;
         if self.bmc_silent || !self.fed() {
             return Err(Fault::unreachable(""));
         }
@@ -181,6 +188,7 @@ impl World {
     }
 
     fn read_outlet(&mut self, outlet: usize) -> Result<OutletSeen, Fault> {
+        self.away()?;
         if self.dead_pdu[outlet] || self.loses() {
             return Err(Fault::unreachable(""));
         }
@@ -191,6 +199,7 @@ impl World {
 
     fn switch(&mut self, outlet: usize, to: Switch) -> Result<(), Fault> {
         self.wrote_outlet = true;
+        self.away()?;
         self.read_since_write = false;
         if self.dead_pdu[outlet] {
             return Err(Fault::lost(""));
@@ -229,6 +238,8 @@ fn plan(what: PowerAction, outlets: usize) -> Plan {
         cut_refusal: None,
         feeds_missing: false,
         feeds_dark: false,
+        restore_policy: None,
+        draw_known: false,
         rhythm: Rhythm::from(&Timings::default()),
     }
 }
@@ -296,6 +307,13 @@ fn no_script_makes_the_machine_lie_or_leave_mixed_feeds() {
                 "seed {seed}: “failed”, and the server has changed: {verdict:?}"
             );
             assert_eq!(world.resets, 0, "seed {seed}: “failed”, and it was reset: {verdict:?}");
+        }
+        if verdict.state == JobState::Expired || verdict.summary.contains("before anything was sent") {
+            let changed = (world.on, world.resets, &world.outlets) != (world.ran, 0, &world.began);
+            assert!(!changed, "seed {seed}: it has changed: {verdict:?}");
+        }
+        if verdict.summary.contains("Every feed is on again") {
+            assert!(all_on, "seed {seed}: {verdict:?} {:?}", world.outlets);
         }
         if verdict.state == JobState::Succeeded && what == PowerAction::Reset {
             assert_eq!(world.resets, 1, "seed {seed}: {verdict:?}");

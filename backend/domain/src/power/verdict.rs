@@ -1,8 +1,9 @@
 //! The sentences in which a run ends.
 
 use rackhand_wire::{
-    Fault, FaultCode, PowerAction, PowerValue, Reason,
+    Fault, FaultCode, PowerAction, PowerValue,
     api::job::{JobState, Proof},
+    power::RestorePolicy,
 };
 
 use super::{
@@ -183,14 +184,82 @@ pub(super) fn already_fed(plan: &Plan) -> Verdict {
     if state == JobState::Succeeded { verdict.proof(Proof::Feeds, PowerValue::Fed) } else { verdict }
 }
 
+/// A server that nothing but its outlets can tell of.
 pub(super) fn by_feeds(plan: &Plan, action: PowerAction, dead: &[usize]) -> Verdict {
-    let tail = if plan.controllers.is_empty() {
-        "The server is fed; whether it runs cannot be asked."
-    } else {
-        "The controller is still silent: the server is fed, whether it runs is not known."
-    };
     let head = done_by_outlets(plan, action, dead);
-    degraded_or(dead, format!("{head} {tail}")).proof(Proof::Feeds, PowerValue::Fed)
+    let summary = format!("{head} The server is fed; whether it runs cannot be asked.");
+    degraded_or(dead, summary).proof(Proof::Feeds, PowerValue::Fed)
+}
+
+/// What is known of the server at the moment when its outlets were cut.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Was {
+    /// The controller had read off.
+    Off,
+    NotKnown,
+}
+
+/// The outlets did it and the controller does not tell what became of the server.
+pub(super) fn fed_alone(
+    plan: &Plan,
+    action: PowerAction,
+    dead: &[usize],
+    was: Was,
+    fault: Option<&Fault>,
+) -> Verdict {
+    let head = done_by_outlets(plan, action, dead);
+    let silence = match fault {
+        None => "The controller is still silent".to_owned(),
+        Some(fault) => format!("The controller cannot be asked ({fault})"),
+    };
+    let remains = remains(plan, was);
+    let proven = if was == Was::Off { "Off was proven. " } else { "" };
+    let summary = format!(
+        "{proven}{head} {silence}: the server is fed, whether it runs is not known.{}",
+        remains.sentence
+    );
+    let verdict = degraded_or(dead, summary).proof(Proof::Feeds, PowerValue::Fed);
+    if remains.likely_off { verdict.alarm() } else { verdict }
+}
+
+/// What is left for a person when feeds returned and the controller does not tell what came of it.
+struct Remains {
+    sentence: String,
+    /// Nothing is known to start the server.
+    likely_off: bool,
+}
+
+fn remains(plan: &Plan, was: Was) -> Remains {
+    let (likely_off, what) = match (plan.restore_policy, was) {
+        (Some(RestorePolicy::AlwaysOn), _) => (false, "Its restore policy starts it."),
+        (Some(RestorePolicy::AlwaysOff), _) => {
+            (true, "Its restore policy keeps it off when its feeds return: press its power button.")
+        }
+        (Some(RestorePolicy::Previous), Was::Off) => {
+            (true, "It was off before, and its restore policy leaves it so: press its power button.")
+        }
+        (None, Was::Off) => {
+            (true, "It was off before: unless its restore policy starts it, press its power button.")
+        }
+        (Some(RestorePolicy::Previous), Was::NotKnown) => {
+            (false, "If it was off before, its restore policy leaves it so: press its power button.")
+        }
+        (None, Was::NotKnown) => (false, "If its restore policy is to stay off, press its power button."),
+    };
+    let metered = if plan.draw_known {
+        " Its outlets are metered: it shows on once it draws what it draws while it runs."
+    } else {
+        ""
+    };
+    Remains { sentence: format!(" {what}{metered}"), likely_off }
+}
+
+/// The controller is back and could not bring the server on.
+pub(super) fn fed_and_off(plan: &Plan, action: PowerAction, dead: &[usize]) -> Verdict {
+    let head = done_by_outlets(plan, action, dead);
+    let summary = format!("{head} The controller is back and was told “on”, but the server stays off.");
+    let state = if action == PowerAction::On { JobState::Failed } else { JobState::FailedPartial };
+    Verdict { value: Some(PowerValue::Off), ..Verdict::new(state, "no_effect", summary).alarm() }
 }
 
 pub(super) fn fed_and_on(plan: &Plan, action: PowerAction, dead: &[usize]) -> Verdict {
@@ -199,10 +268,12 @@ pub(super) fn fed_and_on(plan: &Plan, action: PowerAction, dead: &[usize]) -> Ve
 }
 
 /// A person did not want to wait for the controller; the feeds are on again as far as they can be.
-pub(super) fn stopped_starting(plan: &Plan, action: PowerAction, dead: &[usize]) -> Verdict {
+pub(super) fn stopped_starting(plan: &Plan, action: PowerAction, dead: &[usize], was: Was) -> Verdict {
     let head = done_by_outlets(plan, action, dead);
-    let summary =
-        format!("Stopped by a person. {head} The controller was not awaited: whether it runs is not known.");
+    let remains = remains(plan, was).sentence;
+    let summary = format!(
+        "Stopped by a person. {head} The controller was not awaited: whether it runs is not known.{remains}"
+    );
     let verdict = match dead {
         [] => Verdict::new(JobState::Cancelled, "cancelled", summary),
         _ => Verdict::new(JobState::SucceededDegraded, "feed_missing", summary).alarm(),
@@ -259,7 +330,7 @@ pub(super) fn nothing_feeds(goal: feeds::Goal) -> Verdict {
 pub(super) fn feeds_refused(plan: &Plan, outlet: usize, why: &str, fault: Option<&Fault>) -> Verdict {
     let label = labels(plan, &[outlet]);
     let summary = match fault {
-        Some(fault) => format!("{label} was not cut because {why} ({fault}). Nothing was switched."),
+        Some(fault) => format!("{label} was not switched because {why} ({fault}). Nothing was switched."),
         None => format!("{label} cannot be switched: {why}. Nothing was switched."),
     };
     let verdict = Verdict::new(fault.map_or(JobState::Failed, unsent), "outlet_not_ready", summary);
@@ -307,8 +378,18 @@ pub(super) fn after_darkness(verdict: Verdict) -> Verdict {
 
 /// How a job ends of which nothing was sent: what waited too long for its agent has expired.
 fn unsent(fault: &Fault) -> JobState {
-    let waited = matches!(fault.reason, Reason::AgentOffline | Reason::Expired);
-    if fault.code == FaultCode::Exec && waited { JobState::Expired } else { JobState::Failed }
+    if fault.never_begun() { JobState::Expired } else { JobState::Failed }
+}
+
+/// It had to begin within a time.
+pub(super) fn overdue(limit_ms: u64) -> Verdict {
+    let limit = match limit_ms {
+        ms if ms < 10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        ms => format!("{} s", ms / 1000),
+    };
+    let summary = format!("It had to begin within {limit} and could not. Nothing was sent.");
+    Verdict::new(JobState::Expired, "expired", summary)
 }
 
 fn labels(plan: &Plan, outlets: &[usize]) -> String {

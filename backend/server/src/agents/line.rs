@@ -174,6 +174,7 @@ async fn converse(
         session.close(close::REVOKED);
     }
     let timings = app.timings();
+    let mut probed = 0;
     let mut heartbeat = tokio::time::interval(timings.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -190,7 +191,10 @@ async fn converse(
                     Ok(false) | Err(_) => Some(close::SILENT),
                 }
             }
-            () = session.probed() => socket.ping(b"").await.err().map(|_| close::SILENT),
+            number = session.probed(probed) => {
+                probed = number;
+                socket.ping(&number.to_be_bytes()).await.err().map(|_| close::SILENT)
+            }
             _ = heartbeat.tick() => socket.ping(b"").await.err().map(|_| close::SILENT),
             () = tokio::time::sleep(left) => Some(close::SILENT),
         };
@@ -222,7 +226,12 @@ async fn receive(
             }
         },
         Some(Ok(AggregatedMessage::Ping(bytes))) => socket.pong(&bytes).await.err().map(|_| close::SILENT),
-        Some(Ok(AggregatedMessage::Pong(_))) => None,
+        Some(Ok(AggregatedMessage::Pong(bytes))) => {
+            if let Ok(number) = bytes.as_ref().try_into() {
+                session.is_alive(u64::from_be_bytes(number));
+            }
+            None
+        }
         Some(Ok(AggregatedMessage::Binary(_)) | Err(_)) => Some(close::MALFORMED),
         Some(Ok(AggregatedMessage::Close(_))) | None => Some(close::GOING_AWAY),
     }

@@ -14,7 +14,7 @@ mod session;
 
 pub use authority::Authority;
 pub use line::{TlsBinding, serve};
-pub use roster::{Done, Roster, Told};
+pub use roster::{Done, Roster, Stage, Told};
 pub use route::{Route, Via, holder, members};
 pub use session::Session;
 

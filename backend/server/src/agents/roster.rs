@@ -61,6 +61,17 @@ pub enum Told {
     },
 }
 
+/// How far a command has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// No agent is there to take it: nothing was handed over.
+    Waiting,
+    /// An agent has it.
+    Handed,
+    /// This agent had it and went away before it answered.
+    Left(AgentId),
+}
+
 /// How a command ended.
 pub struct Done {
     /// The agent that had it last, when one may have begun it.
@@ -263,13 +274,20 @@ impl Roster {
     /// # Errors
     /// What the device or the agent reports; `Exec` when no agent came in time and nothing was sent, `Lost` when
     /// something was.
-    pub async fn execute(&self, route: &Route, mut command: Command, secrets: Secrets) -> Done {
+    pub async fn execute(
+        &self,
+        route: &Route,
+        mut command: Command,
+        secrets: Secrets,
+        stage: &watch::Sender<Stage>,
+    ) -> Done {
         let begun = Instant::now();
         let expiry = command.expires_in_ms.map(Duration::from_millis);
         let mut out: Option<AgentId> = None;
         loop {
-            let left = expiry.map(|limit| limit.saturating_sub(begun.elapsed()));
-            let wait = match (command.urgency, left) {
+            stage.send_replace(out.map_or(Stage::Waiting, Stage::Left));
+            let left = || expiry.map(|limit| limit.saturating_sub(begun.elapsed()));
+            let wait = match (command.urgency, left()) {
                 (Urgency::Background, _) => Duration::ZERO,
                 (Urgency::Awaited, Some(left)) if out.is_none() => left,
                 (Urgency::Awaited, _) => self.patience.saturating_sub(begun.elapsed()),
@@ -286,8 +304,9 @@ impl Roster {
                 return late(interrupted());
             }
             let Some(session) = self.session(holder.agent, wait).await else { return late(offline(expiry)) };
-            command.expires_in_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            command.expires_in_ms = left().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
             (command.fence, command.leased) = (holder.epoch, holder.leased);
+            stage.send_replace(Stage::Handed);
             let frame = ToAgent::Execute(command.clone());
             let asked = session.ask(command.id, Delivery { frame, secrets: secrets.clone() });
             let outcome = tokio::select! {

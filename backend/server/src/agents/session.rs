@@ -12,7 +12,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::peers::Address;
 
@@ -48,7 +48,9 @@ pub struct Session {
     /// How many have waited so far.
     asked: AtomicU64,
     heard: watch::Sender<Instant>,
-    probe: Notify,
+    /// The last sign of life that was asked for, and the last that came.
+    asked_for: watch::Sender<u64>,
+    given: watch::Sender<u64>,
     /// The code with which it is closed.
     closing: watch::Sender<Option<u16>>,
 }
@@ -63,7 +65,8 @@ impl Session {
             pending: Mutex::default(),
             asked: AtomicU64::new(0),
             heard: watch::channel(Instant::now()).0,
-            probe: Notify::new(),
+            asked_for: watch::channel(0).0,
+            given: watch::channel(0).0,
             closing: watch::channel(None).0,
         }
     }
@@ -137,24 +140,32 @@ impl Session {
 
     /// Asks the agent for a sign of life and says whether one came in time.
     pub async fn answers(&self, within: Duration) -> bool {
-        let asked = Instant::now();
-        let mut heard = self.heard.subscribe();
-        match &self.out {
-            Out::Line(_) => self.probe.notify_one(),
-            Out::Post(address) => {
-                address.probe(within).await;
-            }
+        let mut given = self.given.subscribe();
+        let mut number = 0;
+        self.asked_for.send_modify(|last| {
+            *last += 1;
+            number = *last;
+        });
+        if let Out::Post(address) = &self.out {
+            address.probe(within, number).await;
         }
         tokio::select! {
             biased;
             _ = self.closed() => false,
-            sign = tokio::time::timeout(within, heard.wait_for(|at| *at > asked)) => sign.is_ok(),
+            sign = tokio::time::timeout(within, given.wait_for(|last| *last >= number)) => sign.is_ok(),
         }
     }
 
-    /// Returns when a sign of life is asked for.
-    pub async fn probed(&self) {
-        self.probe.notified().await;
+    /// Returns the number of a sign of life once one is asked for after `last`.
+    pub async fn probed(&self, last: u64) -> u64 {
+        let mut asked = self.asked_for.subscribe();
+        // The sender lives in this very session.
+        asked.wait_for(|number| *number > last).await.map_or(last, |number| *number)
+    }
+
+    /// Notes that the agent answered a sign of life: what it had sent before it died does not count as one.
+    pub fn is_alive(&self, number: u64) {
+        self.given.send_modify(|last| *last = number.max(*last));
     }
 
     /// Says which start of the agent it is.

@@ -59,6 +59,7 @@ pub async fn plan(
         on_if_off: false,
         escalate: false,
         deadline_s: None,
+        expires_in_ms: None,
         queue: false,
         confirm_name: None,
         password: None,
@@ -97,9 +98,7 @@ pub async fn start(
 ) -> Result<HttpResponse, Refused> {
     let (id, Body(mut asked)) = (id.into_inner(), body);
     let server = servers::get(app.db.reader(), &caller.scope, id).await?;
-    if let Some(seconds) = asked.deadline_s {
-        Check::default().range("deadline_s", seconds, 30, 600).done()?;
-    }
+    times(&asked)?;
     confirmed(&app, &caller, &server, &asked).await?;
     // What was typed to confirm is no part of the job.
     (asked.password, asked.confirm_name) = (None, None);
@@ -168,6 +167,17 @@ pub async fn start(
     app.live.tell(Object::Job, id);
     app.live.tell(Object::Server, server.id);
     Ok(answer)
+}
+
+fn times(asked: &StartPower) -> Result<(), Refused> {
+    let mut check = Check::default();
+    if let Some(seconds) = asked.deadline_s {
+        check.range("deadline_s", seconds, 30, 600);
+    }
+    if let Some(ms) = asked.expires_in_ms {
+        check.range("expires_in_ms", u32::try_from(ms).unwrap_or(u32::MAX), 1000, 24 * 3_600_000);
+    }
+    check.done()
 }
 
 /// Refuses what cannot begin as things stand; what needs a look at the devices is up to the job.

@@ -23,9 +23,9 @@ enum Content {
     /// A frame for the agent; what is answered under the id is awaited.
     Frame { frame: ToAgent, awaited: Option<CommandId> },
     /// Does the agent answer?
-    Probe { within_ms: u64 },
+    Probe { within_ms: u64, number: u64 },
     /// It does.
-    Alive,
+    Alive { number: u64 },
     /// Its session ends.
     Close { code: u16 },
     /// What the agent answered, and what it had undone by itself before.
@@ -56,9 +56,9 @@ impl Address {
     }
 
     /// Asks whether the agent answers.
-    pub async fn probe(&self, within: Duration) -> bool {
+    pub async fn probe(&self, within: Duration, number: u64) -> bool {
         let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        self.post(&Content::Probe { within_ms }, None).await
+        self.post(&Content::Probe { within_ms, number }, None).await
     }
 
     /// Ends the session there.
@@ -126,14 +126,14 @@ fn one(roster: &Arc<Roster>, back: Address, content: Content, secrets: Secrets) 
             let roster = Arc::clone(roster);
             tokio::spawn(carry(roster, session, back, Delivery { frame, secrets }, awaited));
         }
-        Content::Probe { within_ms } => {
+        Content::Probe { within_ms, number } => {
             tokio::spawn(async move {
                 if session.answers(Duration::from_millis(within_ms)).await {
-                    back.post(&Content::Alive, None).await;
+                    back.post(&Content::Alive { number }, None).await;
                 }
             });
         }
-        Content::Alive => session.hear(),
+        Content::Alive { number } => session.is_alive(number),
         Content::Close { code } => session.close(code),
         Content::Outcome { command, result, undone } => {
             roster.note_undone(&undone);

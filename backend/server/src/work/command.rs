@@ -8,9 +8,11 @@ use rackhand_wire::{
     power::Switch,
 };
 use serde_json::Value;
+use std::time::Duration;
+use tokio::sync::watch;
 
 use crate::{
-    agents::{Done, Route, Via},
+    agents::{Done, Route, Stage, Via},
     app::App,
 };
 
@@ -25,39 +27,51 @@ pub struct Destination {
     pub via: Via,
 }
 
+/// What is to be executed. Repeating it with the same id never repeats its effect.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Known ids are answered, not repeated.
+    pub id: CommandId,
+    /// What.
+    pub operation: Operation,
+    /// The agent restores by itself what it cuts, after so long.
+    pub restore_after_ms: Option<u64>,
+    /// How long it may wait before it is begun; for ever when absent.
+    pub expiry: Option<Duration>,
+    /// Whether somebody waits for it.
+    pub urgency: Urgency,
+}
+
 /// Asks something that nobody waits for.
 pub async fn look(app: &App, to: &Destination, operation: Operation) -> Result<Answer, Fault> {
-    dispatch(app, CommandId(fresh_id()), to, operation, None, Urgency::Background).await.result
+    let order = Order { urgency: Urgency::Background, ..Order::new(app, operation) };
+    send(app, order, to, &watch::channel(Stage::Waiting).0).await.result
 }
 
-/// Has an operation executed. Repeating it with the same id never repeats its effect.
-pub async fn send(
-    app: &App,
-    id: CommandId,
-    to: &Destination,
-    operation: Operation,
-    restore_after_ms: Option<u64>,
-) -> Done {
-    dispatch(app, id, to, operation, restore_after_ms, Urgency::Awaited).await
+impl Order {
+    /// Somebody waits for it, and it may wait as long as commands usually may.
+    pub fn new(app: &App, operation: Operation) -> Self {
+        // What finishes to a safe state never expires.
+        let safe = matches!(operation, Operation::SetOutlet { to: Switch::On });
+        Self {
+            id: CommandId(fresh_id()),
+            operation,
+            restore_after_ms: None,
+            expiry: (!safe).then(|| app.timings().command_expiry),
+            urgency: Urgency::Awaited,
+        }
+    }
 }
 
-async fn dispatch(
-    app: &App,
-    id: CommandId,
-    to: &Destination,
-    operation: Operation,
-    restore_after_ms: Option<u64>,
-    urgency: Urgency,
-) -> Done {
+/// Has an operation executed; `stage` tells how far it has come.
+pub async fn send(app: &App, order: Order, to: &Destination, stage: &watch::Sender<Stage>) -> Done {
     let (reach, route) = match reached(app, to).await {
         Ok(reached) => reached,
         Err(fault) => return Done { by: None, result: Err(fault) },
     };
-    // What finishes to a safe state never expires.
-    let safe = matches!(operation, Operation::SetOutlet { to: Switch::On });
-    let expiry = u64::try_from(app.timings().command_expiry.as_millis()).unwrap_or(u64::MAX);
+    let expiry = order.expiry.map(|expiry| u64::try_from(expiry.as_millis()).unwrap_or(u64::MAX));
     let command = Command {
-        id,
+        id: order.id,
         endpoint: EndpointSpec {
             id: Some(to.endpoint),
             kind: reach.endpoint.kind,
@@ -65,14 +79,14 @@ async fn dispatch(
             pinned: reach.pinned,
         },
         target: to.target.clone(),
-        operation,
-        expires_in_ms: (!safe).then_some(expiry),
-        restore_after_ms,
+        operation: order.operation,
+        expires_in_ms: expiry,
+        restore_after_ms: order.restore_after_ms,
         fence: 1,
         leased: false,
-        urgency,
+        urgency: order.urgency,
     };
-    app.roster.execute(&route, command, reach.secrets).await
+    app.roster.execute(&route, command, reach.secrets, stage).await
 }
 
 /// Finds a device's settings and who reaches it.

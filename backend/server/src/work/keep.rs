@@ -12,10 +12,14 @@ use std::{
 };
 
 use super::{
-    command::{self, Destination},
+    command::{self, Destination, Order},
     plan::Blueprint,
 };
-use crate::{agents, app::App};
+use crate::{
+    agents::{self, Stage},
+    app::App,
+};
+use tokio::sync::watch;
 
 /// Which agent may have begun a write.
 pub type Hand = (CommandId, AgentId);
@@ -83,8 +87,8 @@ fn longest_cut(app: &App) -> Duration {
 
 async fn still_off(app: &App, places: &[&Destination]) -> Result<(), Fault> {
     for to in places {
-        let id = CommandId(rackhand_store::fresh_id());
-        match command::send(app, id, to, Operation::ReadOutlet, None).await.result? {
+        let order = Order::new(app, Operation::ReadOutlet);
+        match command::send(app, order, to, &watch::channel(Stage::Waiting).0).await.result? {
             Answer::Outlet(reading) if reading.state == OutletState::Off => {}
             Answer::Outlet(_) => return Err(Fault::new(FaultCode::Exec, Reason::Undone, "")),
             other @ (Answer::Done

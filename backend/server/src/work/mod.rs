@@ -7,9 +7,11 @@ mod command;
 mod gates;
 mod keep;
 mod neighbours;
+mod patience;
 mod plan;
 mod poll;
 mod power;
+mod reading;
 mod test;
 mod words;
 

@@ -62,6 +62,8 @@ pub async fn blueprint(app: &App, scope: &Scope, id: ServerId, request: &StartPo
         cut_refusal: cut_refusal(&server),
         feeds_missing: feeds().any(|path| path.state == Some(PathState::FeedOff)),
         feeds_dark: feeds().all(|path| path.state == Some(PathState::FeedOff)),
+        restore_policy: server.power.paths.iter().find_map(|path| path.restore_policy),
+        draw_known: server.power.idle_watts.is_some() && feeds().any(|path| path.watts.is_some()),
         rhythm: Rhythm::from(&timings),
     };
     let destinations = powered.iter().map(|connection| (connection.id, destination(connection))).collect();

@@ -21,7 +21,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{
     command::{self, Destination},
     lock,
-    power::{controller_reading, feed_state, power},
+    reading::{controller_reading, feed_state, power},
     weigh,
 };
 use crate::{agents::Via, app::App};

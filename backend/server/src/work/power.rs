@@ -1,33 +1,30 @@
 //! Performs a power job: asks the machine, stores the step, does it, stores what came of it.
 
-use chrono::{DateTime, Utc};
-use rackhand_domain::power::{
-    Effect, Path, Run, Signal, Step, Verdict,
-    effect::{OutletSeen, Phase},
-    plan::Refusal,
-};
+use rackhand_domain::power::{Effect, Path, Run, Signal, Step, Verdict, effect::Phase};
 use rackhand_store::{Result, Scope, connections, events, jobs, locks, now, steps};
 use rackhand_wire::{
-    Answer, Fault, FaultCode, OutletState, Reason,
-    api::{
-        event::Severity,
-        job::{JobState, StepOutcome},
-        live::Object,
-        power::StartPower,
-    },
+    Answer, Fault, FaultCode, Reason,
+    api::{event::Severity, job::JobState, live::Object, power::StartPower},
     id::{AgentId, CommandId, EndpointId, JobId, ServerId, StepId},
     operation::Operation,
-    power::{PathState, PowerReading, Switch},
+    power::{Native, Switch},
 };
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    command::{self, Destination},
-    gates, keep, plan, weigh, words,
+    command::{self, Order},
+    gates, keep,
+    patience::{self, Asked, Leave, Wait},
+    plan,
+    reading::{controller_reading, outlet_reading, outlet_seen, power},
+    weigh, words,
 };
-use crate::{agents::Done, app::App};
+use crate::{
+    agents::{Done, Stage},
+    app::App,
+};
 
 /// The machine with what the worker must remember beside it.
 #[derive(Serialize, Deserialize)]
@@ -38,6 +35,9 @@ struct Stored {
     /// Which agent may have begun a write.
     #[serde(default)]
     hands: Vec<(CommandId, AgentId)>,
+    /// An agent has begun a command: the job cannot expire any more.
+    #[serde(default)]
+    begun: bool,
     locked: bool,
 }
 
@@ -51,7 +51,26 @@ struct Worker<'a> {
     /// Milliseconds of the run that passed before this process took it up.
     before: u64,
     since: Instant,
+    limit: Option<Limit>,
     cancel: watch::Receiver<bool>,
+}
+
+/// The time within which a job must begin.
+#[derive(Clone, Copy)]
+struct Limit {
+    whole: Duration,
+    /// What had passed when this process took the job up.
+    passed: Duration,
+}
+
+/// A step that is done now.
+#[derive(Clone, Copy)]
+struct Doing {
+    step: StepId,
+    command: CommandId,
+    asked: Asked,
+    /// How long ago it was begun, in milliseconds.
+    passed: u64,
 }
 
 /// Performs a power job from where it stands.
@@ -74,6 +93,7 @@ pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<b
                 run: Run::start(blueprint.plan.clone(), 0),
                 cuts: Vec::new(),
                 hands: Vec::new(),
+                begun: false,
                 locked: false,
             },
             0,
@@ -81,10 +101,14 @@ pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<b
     };
     let job = work.job.id;
     let seq = steps::last_seq(app.db.reader(), job).await?;
+    let limit = request.expires_in_ms.map(|ms| Limit {
+        whole: Duration::from_millis(ms).mul_f64(app.config.time_scale),
+        passed: (now() - work.job.created_at).to_std().unwrap_or_default(),
+    });
     let mut worker =
-        Worker { app, job, server, blueprint, stored, seq, before, since: Instant::now(), cancel };
+        Worker { app, job, server, blueprint, stored, seq, before, since: Instant::now(), limit, cancel };
     if work.job.cancel_requested {
-        worker.stored.run.cancel();
+        app.engine.cancel(job);
     }
     if work.job.state == JobState::Queued {
         worker.begin().await?;
@@ -130,25 +154,38 @@ impl Worker<'_> {
         let mut open = steps::find_open(self.app.db.reader(), self.job).await?;
         loop {
             self.hear_cancel();
+            if let (Some(limit), Some(Duration::ZERO), None) = (self.limit, self.left(), &open) {
+                self.stored.run.expire(u64::try_from(limit.whole.as_millis()).unwrap_or(u64::MAX));
+            }
             let step = self.stored.run.pending().clone();
             if let Effect::Finish(verdict) = &step.effect {
                 return self.finish(verdict).await;
             }
-            let (id, command, passed) = match open.take() {
-                Some(open) => {
-                    let passed = (rackhand_store::millis(now()) - open.started_at).max(0);
-                    (open.id, open.command.unwrap_or_else(fresh_command), u64::try_from(passed).unwrap_or(0))
-                }
+            let doing = match open.take() {
+                Some(open) => Doing {
+                    step: open.id,
+                    command: open.command.unwrap_or_else(fresh_command),
+                    asked: Asked::BeforeRestart,
+                    passed: u64::try_from(rackhand_store::millis(now()) - open.started_at).unwrap_or(0),
+                },
                 None => self.intend(&step).await?,
             };
             reached("intended", &step);
-            let signal = self.act(&step, command, passed).await?;
+            let signal = self.act(&step, doing).await?;
             reached("performed", &step);
+            self.hear_cancel();
+            self.stored.begun |= words::has_begun(&signal);
             let now = self.elapsed();
             self.stored.run.step(&signal, now);
-            self.record(id, &step, &signal).await?;
+            self.record(doing.step, &step, &signal).await?;
             reached("recorded", &step);
         }
+    }
+
+    /// How long it may still wait before it begins; nothing when it has begun or may wait for ever.
+    fn left(&self) -> Option<Duration> {
+        let limit = self.limit.filter(|_| !self.stored.begun)?;
+        Some(limit.whole.saturating_sub(limit.passed + self.since.elapsed()))
     }
 
     fn hear_cancel(&mut self) {
@@ -158,7 +195,7 @@ impl Worker<'_> {
     }
 
     /// Stores what is about to be done, and the machine as it asked for it.
-    async fn intend(&mut self, step: &Step) -> Result<(StepId, CommandId, u64)> {
+    async fn intend(&mut self, step: &Step) -> Result<Doing> {
         self.seq += 1;
         let command = fresh_command();
         if matches!(step.effect, Effect::SwitchOutlet { to: Switch::Off, .. }) {
@@ -182,19 +219,16 @@ impl Worker<'_> {
         jobs::progress(&tx, self.job, self.app.peers.id(), progress).await?;
         tx.commit().await?;
         self.app.live.tell(Object::Job, self.job);
-        Ok((id, command, 0))
+        Ok(Doing { step: id, command, asked: Asked::Now, passed: 0 })
     }
 
-    async fn act(&mut self, step: &Step, id: CommandId, passed: u64) -> Result<Signal> {
+    async fn act(&mut self, step: &Step, doing: Doing) -> Result<Signal> {
         let asked = now(); // An answer may be long under way: what it tells is as old as the question.
         Ok(match &step.effect {
             Effect::Read { controller } => {
-                let answer = self
-                    .send(id, self.stored.run.controller(*controller), Operation::ReadPower, None)
-                    .await
-                    .result;
-                let answer = answer.and_then(power);
                 let path = self.stored.run.controller(*controller).cloned();
+                let answer = self.send(doing, path.as_ref(), Operation::ReadPower, None).await.result;
+                let answer = answer.and_then(power);
                 if let Some(path) = &path {
                     // The device's own state counts in the gates of other jobs, and is shown beside this one.
                     super::poll::answered(self.app, &path.label, path.endpoint, answer.as_ref().err())
@@ -206,8 +240,8 @@ impl Worker<'_> {
             Effect::Command { controller, command } => {
                 let operation = Operation::SetPower { command: *command };
                 let path = self.stored.run.controller(*controller);
-                let done = self.send(id, path, operation, None).await;
-                Signal::Commanded(self.took(id, done).map(|_| ()))
+                let done = self.send(doing, path, operation, None).await;
+                Signal::Commanded(self.took(doing.command, done).map(|_| ()))
             }
             Effect::ReadOutlet { outlet } => {
                 // Nobody else switches what was read until the job is over.
@@ -215,7 +249,7 @@ impl Worker<'_> {
                     return Ok(Signal::Outlet(Err(fault)));
                 }
                 let path = self.stored.run.outlet(*outlet).cloned();
-                let answer = self.send(id, path.as_ref(), Operation::ReadOutlet, None).await.result;
+                let answer = self.send(doing, path.as_ref(), Operation::ReadOutlet, None).await.result;
                 self.note(path, outlet_reading(&answer, asked)).await?;
                 Signal::Outlet(answer.and_then(outlet_seen))
             }
@@ -223,13 +257,13 @@ impl Worker<'_> {
                 if let Err(fault) = self.lock().await? {
                     return Ok(Signal::Switched(Err(fault)));
                 }
-                if *to == Switch::Off && self.is_undone(id).await? {
-                    return Ok(Signal::Switched(Err(Fault::new(FaultCode::State, Reason::Undone, ""))));
+                if *to == Switch::Off && self.is_undone(doing.command).await? {
+                    return Ok(Signal::Switched(Err(undone(doing.asked))));
                 }
                 let operation = Operation::SetOutlet { to: *to };
                 let path = self.stored.run.outlet(*outlet);
-                let done = self.send(id, path, operation, *restore_after_ms).await;
-                Signal::Switched(self.took(id, done).map(|_| ()))
+                let done = self.send(doing, path, operation, *restore_after_ms).await;
+                Signal::Switched(self.took(doing.command, done).map(|_| ()))
             }
             Effect::KeepOff => {
                 let Stored { cuts, hands, .. } = &self.stored;
@@ -237,7 +271,7 @@ impl Worker<'_> {
             }
             Effect::CheckGates => Signal::Gates(gates::check(self.app, self.job, &self.blueprint).await?),
             Effect::Wait { ms } => {
-                self.wait(step.phase, ms.saturating_sub(passed)).await;
+                self.wait(step.phase, ms.saturating_sub(doing.passed)).await;
                 Signal::Waited
             }
             Effect::Finish(_) => Signal::Waited,
@@ -256,18 +290,40 @@ impl Worker<'_> {
 
     async fn send(
         &self,
-        id: CommandId,
+        doing: Doing,
         path: Option<&Path>,
         operation: Operation,
         restore_after_ms: Option<u64>,
     ) -> Done {
-        let destination: Option<&Destination> =
-            path.and_then(|path| self.blueprint.destinations.get(&path.connection));
-        let Some(destination) = destination else {
+        let Some(to) = path.and_then(|path| self.blueprint.destinations.get(&path.connection)) else {
             let fault = Fault::config(Reason::NoSuchTarget, "the connection was removed during the job");
             return Done { by: None, result: Err(fault) };
         };
-        command::send(self.app, id, destination, operation, restore_after_ms).await
+        let usual = Order::new(self.app, operation.clone());
+        let expiry = self.left().or(usual.expiry).map(|expiry| expiry.max(self.patience(&operation)));
+        let order = Order { id: doing.command, restore_after_ms, expiry, ..usual };
+        let stage = watch::channel(Stage::Waiting).0;
+        let asked = doing.asked;
+        let leave = Leave::at(&self.stored.run, &operation, asked);
+        let wait = Wait { app: self.app, job: self.job, step: doing.step, to, leave };
+        let done = tokio::select! {
+            biased;
+            done = command::send(self.app, order, to, &stage) => done,
+            done = wait.given_up(self.cancel.clone(), stage.subscribe()) => done,
+        };
+        if asked == Asked::BeforeRestart && operation.is_write() { patience::begun(done) } else { done }
+    }
+
+    /// What a run has begun must be brought to an end: a look at what was written, and the way back on, wait for
+    /// an agent that starts anew in the middle of it.
+    fn patience(&self, operation: &Operation) -> Duration {
+        let back = matches!(operation, Operation::SetPower { command: Native::On });
+        let has_begun = !self.stored.hands.is_empty();
+        if has_begun && (back || !operation.is_write()) {
+            self.app.timings().agent_patience
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// Remembers who may have begun a write.
@@ -428,75 +484,16 @@ fn reached(place: &str, step: &Step) {
     }
 }
 
+/// Nothing more is cut once a cut was undone. One that was asked for before a restart may have been made as well,
+/// and undone with the others.
+fn undone(asked: Asked) -> Fault {
+    let code = match asked {
+        Asked::Now => FaultCode::State,
+        Asked::BeforeRestart => FaultCode::Exec,
+    };
+    Fault::new(code, Reason::Undone, "")
+}
+
 fn fresh_command() -> CommandId {
     CommandId(rackhand_store::fresh_id())
-}
-
-/// Takes a power reading out of an answer.
-pub fn power(answer: Answer) -> std::result::Result<PowerReading, Fault> {
-    if let Answer::Power(reading) = answer { Ok(reading) } else { Err(strange(&answer)) }
-}
-
-fn outlet_seen(answer: Answer) -> std::result::Result<OutletSeen, Fault> {
-    if let Answer::Outlet(reading) = answer {
-        return Ok(OutletSeen { state: reading.state, locked: reading.locked });
-    }
-    Err(strange(&answer))
-}
-
-fn strange(answer: &Answer) -> Fault {
-    Fault::new(FaultCode::Proto, Reason::Malformed, format!("another question was answered: {answer:?}"))
-}
-
-/// What a controller's answer means for the state that is shown.
-pub fn controller_reading(
-    answer: &std::result::Result<PowerReading, Fault>,
-    asked: DateTime<Utc>,
-) -> connections::Reading {
-    let mut reading = connections::Reading { at: asked, ..Default::default() };
-    match answer {
-        Ok(power) => {
-            reading.state = Some(match power.power {
-                Switch::On => PathState::On,
-                Switch::Off => PathState::Off,
-            });
-            reading.restore_policy = power.restore_policy;
-        }
-        Err(fault) => reading.fault = Some(fault.clone()),
-    }
-    reading
-}
-
-/// What an outlet's answer means for the state that is shown.
-pub fn outlet_reading(
-    answer: &std::result::Result<Answer, Fault>,
-    asked: DateTime<Utc>,
-) -> connections::Reading {
-    let mut reading = connections::Reading { at: asked, ..Default::default() };
-    match answer {
-        Ok(Answer::Outlet(outlet)) => {
-            reading.state = Some(feed_state(outlet.state));
-            reading.watts = outlet.watts;
-        }
-        Ok(other) => reading.fault = Some(strange(other)),
-        Err(fault) => reading.fault = Some(fault.clone()),
-    }
-    reading
-}
-
-/// Sorts an outlet's state by what it proves.
-pub fn feed_state(state: OutletState) -> PathState {
-    match state {
-        OutletState::On => PathState::FeedOn,
-        OutletState::Off => PathState::FeedOff,
-        OutletState::PendingOn | OutletState::PendingOff | OutletState::Unknown => PathState::Unclear,
-    }
-}
-
-/// How it is told whether the outlets may be used.
-pub fn gate_words(answer: &std::result::Result<(), Refusal>) -> (StepOutcome, String) {
-    match answer {
-        Ok(()) => (StepOutcome::Ok, "nothing speaks against it".into()),
-        Err(refusal) => (StepOutcome::Failed, refusal.sentence.clone()),
-    }
 }

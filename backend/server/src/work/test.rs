@@ -15,10 +15,11 @@ use rackhand_wire::{
 };
 use serde_json::Value;
 use std::time::Instant;
+use tokio::sync::watch;
 
 use super::lock;
 use crate::{
-    agents::{Route, Via},
+    agents::{Route, Stage, Via},
     app::App,
 };
 
@@ -148,7 +149,10 @@ async fn ask(
         route => route,
     };
     let answer = match route {
-        Some(route) => app.roster.execute(&route, command, trial.secrets.clone()).await.result,
+        Some(route) => {
+            let stage = watch::channel(Stage::Waiting).0;
+            app.roster.execute(&route, command, trial.secrets.clone(), &stage).await.result
+        }
         None => Err(Fault::new(FaultCode::Exec, Reason::AgentOffline, "no agent serves this")),
     };
     let outcome = match &answer {

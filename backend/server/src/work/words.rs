@@ -1,6 +1,9 @@
 //! The words of steps and plans.
 
-use rackhand_domain::power::{Effect, Run, Signal, plan::Cuts};
+use rackhand_domain::power::{
+    Effect, Run, Signal,
+    plan::{Cuts, Refusal},
+};
 use rackhand_store::steps::Outcome;
 use rackhand_wire::{
     Fault, FaultCode, OutletState, PowerAction, PowerValue,
@@ -11,7 +14,7 @@ use rackhand_wire::{
     power::{Native, Switch},
 };
 
-use super::{plan::Blueprint, power::gate_words};
+use super::plan::Blueprint;
 
 /// What is told of a step while it runs.
 pub struct Told {
@@ -122,6 +125,31 @@ pub fn outcome(signal: &Signal) -> Outcome {
         | Signal::Commanded(Err(fault))
         | Signal::Switched(Err(fault))
         | Signal::Kept(Err(fault)) => failed(fault),
+    }
+}
+
+/// How it is told whether the outlets may be used.
+fn gate_words(answer: &std::result::Result<(), Refusal>) -> (StepOutcome, String) {
+    match answer {
+        Ok(()) => (StepOutcome::Ok, "nothing speaks against it".into()),
+        Err(refusal) => (StepOutcome::Failed, refusal.sentence.clone()),
+    }
+}
+
+/// Says whether an agent has begun what this answers.
+pub fn has_begun(signal: &Signal) -> bool {
+    match signal {
+        Signal::Read(Ok(_))
+        | Signal::Outlet(Ok(_))
+        | Signal::Commanded(Ok(()))
+        | Signal::Switched(Ok(()))
+        | Signal::Kept(Ok(())) => true,
+        Signal::Read(Err(fault))
+        | Signal::Outlet(Err(fault))
+        | Signal::Commanded(Err(fault))
+        | Signal::Switched(Err(fault))
+        | Signal::Kept(Err(fault)) => !fault.never_begun(),
+        Signal::Gates(_) | Signal::Waited => false,
     }
 }
 

@@ -162,7 +162,10 @@ fn Outcome(job: Held<Job>) -> impl IntoView {
                 <Callout title=title("Done, but one feed is missing") text="The server runs without redundancy: look at the outlet before the next cut." tone icon="state-degraded"/>
             }
             .into_any(),
-            JobState::Failed | JobState::Cancelled | JobState::Expired => {
+            JobState::Cancelled => {
+                view! { <Callout title=title(outcome(state).2) text="No further step was begun." tone/> }.into_any()
+            }
+            JobState::Failed | JobState::Expired => {
                 view! { <Callout title=title(outcome(state).2) text="Everything is as it was." tone/> }.into_any()
             }
             JobState::FailedPartial => view! {

@@ -2,7 +2,7 @@
 
 use leptos::{prelude::*, task::spawn_local};
 use rackhand_wire::{
-    Role,
+    PowerValue, Role,
     api::server::{ChangeServer, Server},
     power::{PathState, PowerFlag},
 };
@@ -24,6 +24,8 @@ use crate::{
 enum Matter {
     Flag(PowerFlag),
     Maintenance,
+    /// The outlets feed it and the controller is silent.
+    Fed,
     NoPath,
     FeedsOpen,
 }
@@ -51,6 +53,9 @@ fn matters(server: &Server) -> Vec<Matter> {
         found.push(Matter::NoPath);
     }
     let has = |role| server.power.paths.iter().any(|path| path.role == role);
+    if server.power.value == PowerValue::Fed && has(Role::Controller) {
+        found.push(Matter::Fed);
+    }
     if has(Role::Feed) && has(Role::Controller) && !server.feeds_complete {
         found.push(Matter::FeedsOpen);
     }
@@ -109,6 +114,14 @@ fn draw(matter: Matter, scene: Scene) -> AnyView {
             <Callout title="Under maintenance" text="Someone works on this server: power actions are refused.">
                 {change("End maintenance", || ChangeServer { maintenance: Some(false), ..nothing() })}
             </Callout>
+        }
+        .into_any(),
+        Matter::Fed => view! {
+            <Callout
+                tone=Tone::Fed
+                title="Its outlets feed it; whether it runs is not known"
+                text="Its controller is silent. If it was off when its feeds returned, its restore policy may keep it off: then press its power button on site, or switch it on once the controller answers."
+            />
         }
         .into_any(),
         Matter::NoPath => no_path(scene),

@@ -67,6 +67,7 @@ pub fn request(ask: Ask) -> StartPower {
         on_if_off: false,
         escalate: false,
         deadline_s: None,
+        expires_in_ms: None,
         queue: false,
         confirm_name: None,
         password: None,

@@ -235,6 +235,7 @@ fn run_all(action: PowerAction, ids: Vec<ServerId>, report: Report, running: RwS
                 on_if_off: false,
                 escalate: false,
                 deadline_s: None,
+                expires_in_ms: None,
                 queue: false,
                 confirm_name: None,
                 password: None,

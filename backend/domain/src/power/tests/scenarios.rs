@@ -17,7 +17,11 @@ fn refused(code: FaultCode) -> Signal {
 
 /// A cycle that has proven off and begins its second half.
 fn cycle_after_off(outlets: usize) -> Run {
-    let mut run = Run::start(plan(PowerAction::Cycle, outlets), 0);
+    after_off(plan(PowerAction::Cycle, outlets))
+}
+
+fn after_off(cycle: Plan) -> Run {
+    let mut run = Run::start(cycle, 0);
     run.step(&reading(Switch::On, None), 10);
     run.step(&Signal::Commanded(Ok(())), 20);
     run.step(&Signal::Waited, 1020);
@@ -130,7 +134,11 @@ fn a_run_cancelled_before_its_first_write_writes_nothing() {
     run.step(&off(), 10);
     run.cancel();
     run.step(&off(), 20);
-    assert_eq!(verdict(&run).state, JobState::Cancelled);
+    let told = verdict(&run);
+    assert_eq!(
+        (told.state, told.summary.as_str()),
+        (JobState::Cancelled, "Stopped before anything was sent.")
+    );
 }
 
 #[test]
@@ -220,8 +228,8 @@ fn an_agent_that_leaves_after_off_was_proven_leaves_the_server_off_and_it_is_sai
     sent.step(&reading(Switch::Off, None), 6040);
     sent.step(&Signal::Commanded(Err(away())), 6050);
     let told = verdict(&sent);
-    assert_eq!(told.state, JobState::Indeterminate, "{told:?}");
-    assert!(told.alarm && told.summary.contains("Off was proven"), "{told:?}");
+    assert_eq!((told.state, told.value), (JobState::FailedPartial, Some(PowerValue::Off)), "{told:?}");
+    assert!(told.alarm && told.summary.contains("“on” was not sent"), "{told:?}");
 }
 
 #[test]
@@ -261,4 +269,189 @@ fn what_was_switched_on_before_the_controller_is_not_said_to_be_its_command() {
     let told = verdict(&left);
     assert_eq!(told.state, JobState::Failed, "not expired: something was switched: {told:?}");
     assert!(!told.summary.contains("Nothing was sent"), "{told:?}");
+}
+
+#[test]
+fn what_no_agent_began_in_time_expires_and_was_not_sent() {
+    for what in PowerAction::ALL {
+        let mut run = Run::start(plan(what, 2), 0);
+        run.step(&Signal::Read(Err(away())), 30_000);
+        assert_eq!(verdict(&run).state, JobState::Expired, "{what:?}: {:?}", verdict(&run));
+    }
+    let mut at_once = Run::start(plan(PowerAction::Off, 0), 0);
+    at_once.step(&reading(Switch::On, None), 10);
+    at_once.step(&Signal::Commanded(Err(away())), 30_010);
+    let told = verdict(&at_once);
+    assert!(told.state == JobState::Expired && told.summary.contains("Nothing was sent"), "{told:?}");
+
+    let mut dark = plan(PowerAction::On, 2);
+    dark.controllers.clear();
+    let mut run = Run::start(dark, 0);
+    run.step(&Signal::Outlet(Err(away())), 30_000);
+    run.step(&Signal::Outlet(Err(away())), 60_000);
+    assert_eq!(verdict(&run).state, JobState::Expired, "nothing is switched on long after");
+}
+
+#[test]
+fn a_cut_that_no_agent_began_has_not_cost_the_server_its_power() {
+    let mut forced = plan(PowerAction::Off, 1);
+    forced.action.via = Via::Outlets;
+    let mut run = Run::start(forced, 0);
+    run.step(&outlet(OutletState::On), 10);
+    let mut stopped = run.clone();
+    run.step(&Signal::Switched(Err(away())), 30_010);
+    let told = verdict(&run);
+    assert!(told.state == JobState::Failed && !told.summary.contains("lost power"), "{told:?}");
+    stopped.cancel();
+    stopped.step(&Signal::Switched(Err(away())), 30_010);
+    let told = verdict(&stopped);
+    assert_eq!(
+        (told.state, told.summary.as_str()),
+        (JobState::Cancelled, "Stopped before anything was sent.")
+    );
+}
+
+#[test]
+fn a_person_who_stops_what_waits_for_an_agent_is_heard_and_told_how_far_it_came() {
+    let mut run = Run::start(plan(PowerAction::Off, 2), 0);
+    let mut at_command = run.clone();
+    run.cancel();
+    run.step(&Signal::Read(Err(away())), 10);
+    assert_eq!(verdict(&run).summary, "Stopped before anything was sent.");
+    at_command.step(&reading(Switch::On, None), 10);
+    let mut begun = at_command.clone();
+    at_command.cancel();
+    at_command.step(&Signal::Commanded(Err(away())), 20);
+    assert_eq!(verdict(&at_command).summary, "Stopped before anything was sent.");
+    begun.cancel();
+    begun.step(&Signal::Commanded(Err(Fault::new(FaultCode::Lost, Reason::Interrupted, ""))), 20);
+    assert!(verdict(&begun).summary.contains("“off” was sent"), "{:?}", verdict(&begun));
+
+    let mut at_last_look = Run::start(plan(PowerAction::Shutdown, 0), 0);
+    let (mut now, deadline) = (0, at_last_look.plan().rhythm.soft_deadline);
+    while now < deadline || !matches!(at_last_look.pending().effect, Effect::Read { .. }) {
+        let signal = match at_last_look.pending().effect.clone() {
+            Effect::Wait { ms } => {
+                now += ms;
+                Signal::Waited
+            }
+            Effect::Command { .. } => Signal::Commanded(Ok(())),
+            _ => reading(Switch::On, None),
+        };
+        at_last_look.step(&signal, now);
+    }
+    at_last_look.cancel();
+    at_last_look.step(&Signal::Read(Err(away())), now);
+    let told = verdict(&at_last_look);
+    assert!(told.state == JobState::Cancelled && told.summary.contains("“shut down” was sent"), "{told:?}");
+
+    let mut off = cycle_after_off(2);
+    off.cancel();
+    off.step(&Signal::Read(Err(away())), 6040);
+    let told = verdict(&off);
+    assert_eq!((told.state, told.value), (JobState::Cancelled, Some(PowerValue::Off)), "{told:?}");
+}
+
+#[test]
+fn a_job_that_did_not_begin_in_time_ends_unless_it_has_written() {
+    let mut run = Run::start(plan(PowerAction::Off, 2), 0);
+    let mut written = run.clone();
+    run.expire(300_000);
+    let told = verdict(&run);
+    assert!(told.state == JobState::Expired && told.summary.contains("5 min"), "{told:?}");
+    written.step(&reading(Switch::On, None), 10);
+    written.step(&Signal::Commanded(Ok(())), 20);
+    let before = written.pending().clone();
+    written.expire(300_000);
+    assert_eq!(*written.pending(), before);
+}
+
+/// Plays a group of two outlets until the controller has had its time to start; it says that to every question.
+fn fallback_until_the_end(mut run: Run, controller: &Signal) -> crate::power::Verdict {
+    let (mut feeds, mut now) = ([true; 2], 100_000);
+    loop {
+        now += 10;
+        let signal = match run.pending().effect.clone() {
+            Effect::Finish(verdict) => return verdict,
+            Effect::Read { .. } => controller.clone(),
+            Effect::Command { .. } => Signal::Commanded(Ok(())),
+            Effect::CheckGates => Signal::Gates(Ok(())),
+            Effect::KeepOff => Signal::Kept(Ok(())),
+            Effect::Wait { ms } => {
+                now += ms;
+                Signal::Waited
+            }
+            Effect::ReadOutlet { outlet: at } => {
+                outlet(if feeds[at] { OutletState::On } else { OutletState::Off })
+            }
+            Effect::SwitchOutlet { outlet: at, to, .. } => {
+                feeds[at] = to == Switch::On;
+                Signal::Switched(Ok(()))
+            }
+        };
+        run.step(&signal, now);
+    }
+}
+
+#[test]
+fn feeds_that_return_to_a_silent_server_come_with_what_may_keep_it_off() {
+    use rackhand_wire::power::RestorePolicy::{AlwaysOff, AlwaysOn, Previous};
+    let silent = Signal::Read(Err(Fault::unreachable("")));
+    for (policy, off_before, button, alarm) in [
+        (Some(AlwaysOn), true, false, false),
+        (Some(Previous), true, true, true),
+        (Some(AlwaysOff), true, true, true),
+        (None, true, true, true),
+        (Some(AlwaysOn), false, false, false),
+        (Some(Previous), false, true, false),
+        (Some(AlwaysOff), false, true, true),
+        (None, false, true, false),
+    ] {
+        let begin = |draw_known| {
+            let cycle = Plan { restore_policy: policy, draw_known, ..plan(PowerAction::Cycle, 2) };
+            if off_before { after_off(cycle) } else { Run::start(cycle, 0) }
+        };
+        let told = fallback_until_the_end(begin(false), &silent);
+        let shown = (told.state, told.proof, told.value);
+        let fed = (JobState::Succeeded, Some(Proof::Feeds), Some(PowerValue::Fed));
+        assert_eq!(shown, fed, "{policy:?} {off_before}: {told:?}");
+        assert_eq!(told.summary.contains("power button"), button, "{policy:?} {off_before}: {told:?}");
+        assert_eq!(told.summary.contains("Off was proven"), off_before, "{told:?}");
+        assert_eq!(told.alarm, alarm, "somebody must go there: {policy:?} {off_before}: {told:?}");
+        assert!(!told.summary.contains("metered"), "{told:?}");
+        assert!(fallback_until_the_end(begin(true), &silent).summary.contains("metered"));
+    }
+}
+
+#[test]
+fn a_controller_that_is_back_and_reads_off_is_not_said_to_be_silent() {
+    let mut forced = plan(PowerAction::Cycle, 2);
+    forced.action.via = Via::Outlets;
+    let told = fallback_until_the_end(Run::start(forced.clone(), 0), &reading(Switch::Off, None));
+    let shown = (told.state, told.value, told.alarm);
+    assert_eq!(shown, (JobState::FailedPartial, Some(PowerValue::Off), true), "{told:?}");
+    assert!(told.summary.contains("stays off") && !told.summary.contains("silent"), "{told:?}");
+
+    let refused = Signal::Read(Err(Fault::auth(Reason::WrongPassword, "")));
+    let told = fallback_until_the_end(Run::start(forced, 0), &refused);
+    assert!(told.summary.contains("password") && !told.summary.contains("silent"), "{told:?}");
+}
+
+#[test]
+fn a_last_cut_that_may_have_been_made_before_a_restart_may_have_cost_the_server_its_power() {
+    let undone = |code| Signal::Switched(Err(Fault::new(code, Reason::Undone, "")));
+    // `State`: it was not sent. `Exec`: it was, and is undone by now.
+    for (code, state) in [(FaultCode::State, JobState::Failed), (FaultCode::Exec, JobState::FailedPartial)] {
+        let mut forced = plan(PowerAction::Cycle, 2);
+        forced.action.via = Via::Outlets;
+        let mut run = Run::start(forced, 0);
+        run.step(&outlet(OutletState::On), 10);
+        run.step(&outlet(OutletState::On), 20);
+        run.step(&Signal::Switched(Ok(())), 30);
+        run.step(&outlet(OutletState::Off), 40);
+        run.step(&undone(code), 70_000);
+        let told = fallback_until_the_end(run, &reading(Switch::On, None));
+        assert_eq!(told.state, state, "{told:?}");
+        assert_eq!(told.summary.contains("may have lost power"), code == FaultCode::Exec, "{told:?}");
+    }
 }

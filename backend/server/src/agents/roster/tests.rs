@@ -47,7 +47,8 @@ impl Bench {
     /// Has a command executed.
     fn execute(&self, command: Command) -> impl Future<Output = Result<Answer, Fault>> + use<> {
         let (roster, route) = (Arc::clone(&self.roster), Route::Agent(self.agent));
-        async move { roster.execute(&route, command, Secrets::default()).await.result }
+        let stage = watch::channel(Stage::Waiting).0;
+        async move { roster.execute(&route, command, Secrets::default(), &stage).await.result }
     }
 
     async fn gone(&mut self) {
@@ -148,4 +149,16 @@ async fn a_newer_session_ends_the_older() {
     assert_eq!(first.closed().await, close::SUPERSEDED);
     let second = bench.roster.sitting(bench.agent).unwrap();
     assert!(!second.is_closed() && !Arc::ptr_eq(&first, &second));
+}
+
+#[tokio::test]
+async fn what_waited_for_its_agent_has_only_what_is_left_of_its_time() {
+    let bench = Bench::new(PATIENCE).await;
+    let waiting = tokio::spawn(bench.execute(command(Operation::ReadPower, Some(30_000))));
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    let (mut inbox, out) = bench.join().await;
+    let sent = asked(inbox.recv().await);
+    assert!(sent.expires_in_ms.unwrap() <= 30_000 - 60, "{:?}", sent.expires_in_ms);
+    out.send(ToBackend::Finished { command: sent.id, result: Ok(Answer::Done), took_ms: 1 }).unwrap();
+    assert_eq!(waiting.await.unwrap(), Ok(Answer::Done));
 }

@@ -1,0 +1,143 @@
+//! Waiting for an agent that is away: whom a job waits for is told, and a person need not wait to the end.
+
+use rackhand_domain::power::Run;
+use rackhand_store::{Scope, agents, steps};
+use rackhand_wire::{
+    Fault, FaultCode, Operation, Reason,
+    api::live::Object,
+    id::{JobId, StepId},
+};
+use tokio::sync::watch;
+
+use super::command::{self, Destination};
+use crate::{
+    agents::{Done, Route, Stage},
+    app::App,
+};
+
+/// What may be left alone when a person does not want to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// Nothing: feeds depend on it.
+    Nothing,
+    /// What no agent has got.
+    Unsent,
+    /// Also what an agent may have begun: the job says so.
+    Anything,
+}
+
+impl Leave {
+    /// Decides by where the run stands. What was asked for before a restart may have been begun.
+    pub fn at(run: &Run, operation: &Operation, asked: Asked) -> Self {
+        let switches = matches!(operation, Operation::SetOutlet { .. });
+        match (switches, asked) {
+            _ if !run.may_stop_waiting() => Self::Nothing,
+            (true, Asked::BeforeRestart) => Self::Nothing,
+            (true, Asked::Now) => Self::Unsent,
+            (false, _) => Self::Anything,
+        }
+    }
+}
+
+/// When a step was first tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Just now.
+    Now,
+    /// By a process that ended before it stored what came of it.
+    BeforeRestart,
+}
+
+/// A step that may have to wait for its agent.
+pub struct Wait<'a> {
+    pub app: &'a App,
+    pub job: JobId,
+    pub step: StepId,
+    pub to: &'a Destination,
+    pub leave: Leave,
+}
+
+impl Wait<'_> {
+    /// Tells whom the step waits for while it does; returns when a person does not want to wait any more.
+    pub async fn given_up(
+        self,
+        mut cancel: watch::Receiver<bool>,
+        mut stage: watch::Receiver<Stage>,
+    ) -> Done {
+        // Agents that are there take a command at once.
+        let moment = self.app.timings().outlet_poll / 4;
+        let mut is_told = false;
+        loop {
+            let now = *stage.borrow_and_update();
+            let may_leave = match now {
+                Stage::Waiting => self.leave != Leave::Nothing,
+                Stage::Left(_) => self.leave == Leave::Anything,
+                Stage::Handed => false,
+            };
+            if now == Stage::Handed && is_told {
+                self.note("").await;
+                is_told = false;
+            }
+            tokio::select! {
+                // The sender lives as long as the step is performed.
+                changed = stage.changed() => { changed.ok(); }
+                () = stopped(&mut cancel), if may_leave && is_told => return left(now),
+                () = tokio::time::sleep(moment), if now != Stage::Handed && !is_told => {
+                    let whom = self.whom().await;
+                    self.note(&whom).await;
+                    is_told = true;
+                }
+            }
+        }
+    }
+
+    async fn whom(&self) -> String {
+        let Ok((_, route)) = command::reached(self.app, self.to).await else { return String::new() };
+        let ids = match route {
+            Route::Agent(agent) => vec![agent],
+            Route::Group { members, .. } => members,
+        };
+        let mut names = Vec::new();
+        for id in ids {
+            match agents::get(self.app.db.reader(), &Scope::provider(), id).await {
+                Ok(agent) => names.push(agent.name),
+                Err(error) => tracing::warn!(%error, agent = %id, "an agent that is waited for is not known"),
+            }
+        }
+        format!("waiting for agent {}, which is offline", names.join(" or "))
+    }
+
+    async fn note(&self, detail: &str) {
+        match steps::note(self.app.db.writer(), self.step, detail).await {
+            Ok(()) => self.app.live.tell(Object::Job, self.job),
+            Err(error) => tracing::warn!(%error, step = %self.step, "cannot tell whom a step waits for"),
+        }
+    }
+}
+
+async fn stopped(cancel: &mut watch::Receiver<bool>) {
+    if cancel.wait_for(|stop| *stop).await.is_err() {
+        // Nobody can stop it any more.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What is known of a command that a person does not want to wait for.
+fn left(stage: Stage) -> Done {
+    let fault = Fault::new(FaultCode::Exec, Reason::AgentOffline, "nobody waits for it any more");
+    match stage {
+        Stage::Waiting | Stage::Handed => Done { by: None, result: Err(fault) },
+        Stage::Left(agent) => begun(Done { by: Some(agent), result: Err(fault) }),
+    }
+}
+
+/// An agent that does not come proves nothing of what it was asked before: it may have begun that.
+pub fn begun(done: Done) -> Done {
+    let result = done.result.map_err(|fault| {
+        if fault.reason == Reason::AgentOffline {
+            return Fault::new(FaultCode::Lost, Reason::Interrupted, fault.detail);
+        }
+        fault
+    });
+    Done { result, ..done }
+}
