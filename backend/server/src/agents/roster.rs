@@ -187,7 +187,7 @@ impl Roster {
                     Ok(renewed) if renewed.contains(&id) => agent.hold_until(at + length),
                     Ok(_) => tracing::warn!(agent = %id, "this server's own agent has no session"),
                     Err(error) => {
-                        tracing::warn!(%error, "the lease of this server's own agent could not be renewed")
+                        tracing::warn!(%error, "the lease of this server's own agent could not be renewed");
                     }
                 }
             }

@@ -23,7 +23,7 @@ pub enum DbCommand {
     ///
     /// Stop `rackhand serve` first; then serve the copy with the same master key file. What is sealed stays sealed.
     Copy {
-        /// Where it is: sqlite://FILE or postgres://USER@HOST/NAME
+        /// Where it is: `sqlite://FILE` or `postgres://USER@HOST/NAME`
         from: String,
         /// Where it shall be; made when it is SQLite, and must hold nothing yet
         to: String,

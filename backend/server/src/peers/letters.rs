@@ -105,7 +105,7 @@ pub async fn deal(peers: &Arc<Peers>, roster: &Arc<Roster>) -> rackhand_store::R
             match serde_json::from_value(letter.content) {
                 Ok(content) => one(roster, back, content, letter.secrets.unwrap_or_default()),
                 Err(error) => {
-                    tracing::warn!(%error, "another server wrote what this one does not understand")
+                    tracing::warn!(%error, "another server wrote what this one does not understand");
                 }
             }
         }
