@@ -55,6 +55,7 @@ impl Peer {
             version: "9.9.9".into(),
             host: "peer".into(),
             kinds: BTreeMap::default(),
+            watching: None,
         }
     }
 

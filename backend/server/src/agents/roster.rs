@@ -1,5 +1,5 @@
 use rackhand_agent::{Delivery, Link};
-use rackhand_store::{Db, fresh_id};
+use rackhand_store::{Db, fresh_id, now};
 use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Reason, Secrets, Timings,
     agent::{Hello, ToAgent, ToBackend, close},
@@ -17,11 +17,12 @@ use super::{
     route::{self, Leases, Route},
     session::{Ended, Session},
 };
+use crate::work::watch::Batch;
 
 /// What agents tell on their own account.
 pub enum Told {
     /// An agent begins a session.
-    Hello(Hello),
+    Hello(Hello, Arc<Session>),
     /// An agent went away.
     Gone(AgentId),
     /// An agent restored what a command had cut, or failed to.
@@ -46,6 +47,13 @@ pub enum Told {
         agent: AgentId,
         /// The device.
         endpoint: EndpointId,
+    },
+    /// An agent tells what its looks found.
+    Samples {
+        /// The agent.
+        agent: AgentId,
+        /// What it tells.
+        batch: Batch,
     },
     /// An agent asks for a certificate for a fresh key.
     Renew {
@@ -105,7 +113,7 @@ impl Roster {
         }
         let (here, roster) = (Arc::clone(&session), Arc::clone(self));
         tokio::spawn(async move {
-            told.send(Told::Hello(hello)).await.ok();
+            told.send(Told::Hello(hello, Arc::clone(&here))).await.ok();
             let mut from_agent = link.from_agent;
             loop {
                 let frame = tokio::select! {
@@ -338,6 +346,11 @@ async fn hear(agent: AgentId, session: &Session, frame: ToBackend, told: &mpsc::
         }
         ToBackend::NeedSecrets { endpoint } => {
             told.send(Told::NeedSecrets { agent, endpoint }).await.ok();
+        }
+        ToBackend::Samples { spool, first, entries } => {
+            // Ages count from here: what waits does not get younger.
+            let batch = Batch { spool, first, entries, received: now() };
+            told.send(Told::Samples { agent, batch }).await.ok();
         }
         ToBackend::Renew { request } => {
             told.send(Told::Renew { agent, request }).await.ok();

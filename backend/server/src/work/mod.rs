@@ -4,28 +4,30 @@
 //! unfinished job up where it was. Commands carry ids, so repeating a step never repeats an effect.
 
 mod command;
+mod findings;
 mod gates;
 mod keep;
 mod neighbours;
 mod plan;
-mod poll;
 mod power;
+mod status;
 mod test;
 mod words;
 
+pub mod watch;
 pub mod weigh;
 
 use rackhand_store::{events, jobs, steps};
 use rackhand_wire::{
     Fault,
     api::{event::Severity, job::JobKind, live::Object},
-    id::{AgentId, CommandId, EndpointId, JobId, TenantId},
+    id::{AgentId, CommandId, JobId, TenantId},
 };
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::sync::watch;
+use tokio::sync::watch as signal;
 
 use crate::app::App;
 
@@ -36,9 +38,10 @@ pub use words::plan_of;
 /// The jobs that this process performs.
 #[derive(Default)]
 pub struct Engine {
-    cancels: Mutex<HashMap<JobId, watch::Sender<bool>>>,
+    cancels: Mutex<HashMap<JobId, signal::Sender<bool>>>,
     trials: Mutex<HashMap<JobId, Trial>>,
-    poll_now: Mutex<Vec<EndpointId>>,
+    /// Who looks at what.
+    pub watch: watch::Watch,
 }
 
 impl Engine {
@@ -54,13 +57,8 @@ impl Engine {
         lock(&self.trials).insert(job, trial);
     }
 
-    /// Asks for a poll of these endpoints right now.
-    pub fn poll_now(&self, endpoints: impl IntoIterator<Item = EndpointId>) {
-        lock(&self.poll_now).extend(endpoints);
-    }
-
-    fn register(&self, job: JobId) -> watch::Receiver<bool> {
-        let (sender, receiver) = watch::channel(false);
+    fn register(&self, job: JobId) -> signal::Receiver<bool> {
+        let (sender, receiver) = signal::channel(false);
         lock(&self.cancels).insert(job, sender);
         receiver
     }
@@ -74,7 +72,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes interrupted jobs up again and starts the poller.
+/// Takes interrupted jobs up again and decides from now on who looks at what.
 ///
 /// # Errors
 /// When the database fails.
@@ -86,9 +84,7 @@ pub async fn start(app: &Arc<App>) -> Result<(), crate::Failure> {
         tracing::info!(%job, "taking up a job that was interrupted");
         launch(app, job);
     }
-    if app.embedded.is_some() {
-        tokio::spawn(poll::run(Arc::clone(app)));
-    }
+    tokio::spawn(watch::run(Arc::clone(app)));
     Ok(())
 }
 
@@ -108,7 +104,7 @@ pub fn launch(app: &Arc<App>, job: JobId) {
     });
 }
 
-async fn perform(app: &Arc<App>, job: JobId, cancel: watch::Receiver<bool>) -> rackhand_store::Result<()> {
+async fn perform(app: &Arc<App>, job: JobId, cancel: signal::Receiver<bool>) -> rackhand_store::Result<()> {
     let work = jobs::work(app.db.reader(), job).await?;
     if work.job.state.is_over() {
         return Ok(());
