@@ -128,8 +128,18 @@ impl Backend {
 
     /// Ends it the hard way and starts it again.
     pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.start_again();
+    }
+
+    /// Ends it the hard way.
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same folder.
+    pub fn start_again(&mut self) {
         self.child = spawn(&self.folder, self.port, self.database.as_ref());
         self.wait_ready();
     }

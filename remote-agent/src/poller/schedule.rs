@@ -101,10 +101,13 @@ impl Schedule {
                 at
             }
             Some(device) => {
-                let sooner = every < device.every && device.failures == 0;
-                device.every = every;
+                let before = std::mem::replace(&mut device.every, every);
                 match device.stand {
-                    Stand::Due(at) if sooner => at.min(now + every.mul_f64(place(id))),
+                    Stand::Due(at) if before != every && device.failures == 0 => {
+                        // As if it had been so since the last look; a round that is over by now is spread anew.
+                        let at = at + every - before;
+                        if at > now { at } else { now + every.mul_f64(place(id)) }
+                    }
                     Stand::Due(_) | Stand::UnderWay { .. } => return,
                 }
             }
@@ -349,11 +352,16 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_interval_counts_at_once_and_what_is_removed_is_gone() {
+    fn another_interval_counts_from_the_last_look_on_and_what_is_removed_is_gone() {
         let (mut schedule, now) = one();
         schedule.done(id(0), Outcome::Answered, now);
-        schedule.put(id(0), MINUTE / 2, now);
-        assert!(schedule.next().unwrap() - now <= MINUTE / 2);
+        for every in [MINUTE / 2, MINUTE * 60, MINUTE] {
+            schedule.put(id(0), every, now);
+            assert_eq!(schedule.next().unwrap() - now, every);
+        }
+        let later = now + MINUTE / 2;
+        schedule.put(id(0), MINUTE / 4, later);
+        assert!(schedule.next().unwrap() - later <= MINUTE / 4, "it was due already");
         schedule.remove(id(0));
         assert_eq!(schedule.next(), None);
         let (mut schedule, now) = one();
