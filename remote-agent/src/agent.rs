@@ -189,7 +189,8 @@ impl Desk {
                 if let (Some(_), Some(endpoint)) = (command.restore_after_ms, command.endpoint.id) {
                     self.shared.kept().insert(endpoint, secrets.clone());
                 }
-                self.queue(Task { command, secrets, received: Instant::now(), purpose: Purpose::Answer }).await;
+                self.queue(Task { command, secrets, received: Instant::now(), purpose: Purpose::Answer })
+                    .await;
             }
             ToAgent::KeepOff { id, cuts, outlets } => {
                 tokio::spawn(restore::keep_off(Arc::clone(&self.shared), id, cuts, outlets));

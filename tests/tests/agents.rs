@@ -189,7 +189,8 @@ async fn a_copied_agent_is_flagged_and_one_of_the_two_ends() {
     let lab = Lab::bare(1).await;
     let mut agent = Agent::start(&lab, "site-a", lab.backend.port()).await;
     let copy = tempfile::tempdir().unwrap();
-    let copied = Command::new("cp").arg("-r").arg(agent.folder().join(".")).arg(copy.path()).status().unwrap();
+    let copied =
+        Command::new("cp").arg("-r").arg(agent.folder().join(".")).arg(copy.path()).status().unwrap();
     assert!(copied.success());
     let mut process = agent::spawn(copy.path());
     let (code, said) = agent.ended();

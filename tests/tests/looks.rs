@@ -69,7 +69,9 @@ async fn what_happened_while_the_server_was_away_is_told_once_in_order_and_with_
     let before = events(&lab, &query).await.len();
     lab.backend.kill();
     let gone = Utc::now();
-    for (command, word) in [(ChassisCommand::Down, "\"power\":\"off\""), (ChassisCommand::Up, "\"power\":\"on\"")] {
+    for (command, word) in
+        [(ChassisCommand::Down, "\"power\":\"off\""), (ChassisCommand::Up, "\"power\":\"on\"")]
+    {
         let seen = kept(&agent).matches(word).count();
         machine.chassis(command).unwrap();
         lab.wait_until(word, async |_: &Lab| kept(&agent).matches(word).count() > seen).await;
@@ -95,7 +97,10 @@ async fn what_happened_while_the_server_was_away_is_told_once_in_order_and_with_
     assert!(gone < times[0] && times[0] < times[1] && times[1] < back, "{gone} {times:?} {back}");
     let shown = lab.get(&path).await.ok();
     assert_eq!(shown["power"]["value"], "on", "{shown:#}");
-    assert!((time(&shown["power"]["since"]) - times[1]).num_milliseconds().abs() < 1000, "{shown:#} {times:?}");
+    assert!(
+        (time(&shown["power"]["since"]) - times[1]).num_milliseconds().abs() < 1000,
+        "{shown:#} {times:?}"
+    );
     assert_eq!(events(&lab, "kind:agent.samples_dropped").await, Vec::<Value>::new());
     assert_eq!((machine.count(&EffectKind::PoweredOff), machine.count(&EffectKind::PoweredOn)), (1, 1));
 }
@@ -111,7 +116,8 @@ async fn after_a_restart_alone_nothing_is_asked_without_credentials_and_the_gap_
             assert!(!found.contains(secret), "{secret} is on the agent's disk");
         }
     };
-    lab.wait_until("the looks are written", async |_: &Lab| agent.folder().join("spool/looks.json").exists()).await;
+    lab.wait_until("the looks are written", async |_: &Lab| agent.folder().join("spool/looks.json").exists())
+        .await;
     lab.backend.kill();
     let seen = kept(&agent).len();
     lab.wait_until("it goes on alone", async |_: &Lab| kept(&agent).len() > seen).await;
@@ -147,7 +153,10 @@ async fn what_the_disk_may_not_hold_is_dropped_from_the_oldest_on_and_said() {
     let dropped = |agent: &Agent| -> u64 {
         let lines = agent.log();
         let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line.to_string().contains("oldest samples were dropped")).map(|line| count(&line)).sum()
+        lines
+            .filter(|line| line.to_string().contains("oldest samples were dropped"))
+            .map(|line| count(&line))
+            .sum()
     };
     let machine = lab.machine("srv-01");
     let begun = Instant::now();
@@ -176,9 +185,11 @@ fn count(line: &Value) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_devices_hold_nobody_up() {
-    let config = FarmConfig { servers: 200, per_rack: 50, feeds: 0, pdus_per_rack: 0, ..FarmConfig::default() };
+    let config =
+        FarmConfig { servers: 200, per_rack: 50, feeds: 0, pdus_per_rack: 0, ..FarmConfig::default() };
     let (lab, agent, _line) = Lab::behind_an_agent(config).await;
-    let names: Vec<String> = lab.farm.world().machines().iter().map(|machine| machine.name().to_owned()).collect();
+    let names: Vec<String> =
+        lab.farm.world().machines().iter().map(|machine| machine.name().to_owned()).collect();
     let (dead, live) = names.split_at(20);
     dead.iter().for_each(|name| mute(&lab.machine(name)));
     let begun = Utc::now();
@@ -194,7 +205,10 @@ async fn dead_devices_hold_nobody_up() {
             }
         }
     };
-    lab.wait_until("the dead ones are known", async |lab: &Lab| status(lab, "failing").await.len() == dead.len()).await;
+    lab.wait_until("the dead ones are known", async |lab: &Lab| {
+        status(lab, "failing").await.len() == dead.len()
+    })
+    .await;
     // What waits now was due while they were silent.
     for _ in 0..3 {
         tokio::time::sleep(MINUTE).await;
@@ -215,7 +229,8 @@ async fn dead_devices_hold_nobody_up() {
     }
     let failing = format!("endpoint:{}%20kind:endpoint.", bmc(&lab, &dead[0]).await);
     let told = events(&lab, &failing).await;
-    let since: Vec<_> = told.iter().filter(|event| time(&event["at"]) > begun).map(|event| &event["kind"]).collect();
+    let since: Vec<_> =
+        told.iter().filter(|event| time(&event["at"]) > begun).map(|event| &event["kind"]).collect();
     assert_eq!(since, ["endpoint.failing"], "each edge is told once");
     drop(agent);
 }
@@ -251,7 +266,8 @@ async fn a_dead_device_is_asked_less_and_less_often_until_somebody_wants_to_know
     rackhand_tests::unmute(&lab.machine("srv-01"));
     let asked = Instant::now();
     lab.post(&format!("/servers/{}/power/refresh", lab.id("srv-01")), &json!({})).await.ok();
-    lab.wait_until("it answers", async |lab: &Lab| lab.get(&path).await.ok()["status"]["state"] == "ok").await;
+    lab.wait_until("it answers", async |lab: &Lab| lab.get(&path).await.ok()["status"]["state"] == "ok")
+        .await;
     assert!(asked.elapsed() < MINUTE, "{:?}", asked.elapsed());
     drop(agent);
 }

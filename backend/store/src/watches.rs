@@ -49,8 +49,7 @@ pub struct Device {
 /// When the database fails.
 pub async fn devices(db: &impl ConnectionTrait) -> Result<Vec<Device>> {
     use endpoint::Column;
-    type Row =
-        (Uuid, Uuid, String, Value, Option<String>, bool, Value, i64, Option<Uuid>, Option<String>);
+    type Row = (Uuid, Uuid, String, Value, Option<String>, bool, Value, i64, Option<Uuid>, Option<String>);
     let rows: Vec<Row> = endpoint::Entity::find()
         .select_only()
         .columns([Column::Id, Column::TenantId, Column::Kind, Column::Params, Column::Pinned])
@@ -59,18 +58,19 @@ pub async fn devices(db: &impl ConnectionTrait) -> Result<Vec<Device>> {
         .into_tuple()
         .all(db)
         .await?;
-    let device = |(id, tenant, kind, params, pinned, is_identified, secrets, version, agent, group): Row| Device {
-        id: EndpointId(id),
-        tenant: TenantId(tenant),
-        kind,
-        params,
-        pinned,
-        is_identified,
-        has_secrets: secrets.as_array().is_some_and(|names| !names.is_empty()),
-        version,
-        agent: agent.map(AgentId),
-        group,
-    };
+    let device =
+        |(id, tenant, kind, params, pinned, is_identified, secrets, version, agent, group): Row| Device {
+            id: EndpointId(id),
+            tenant: TenantId(tenant),
+            kind,
+            params,
+            pinned,
+            is_identified,
+            has_secrets: secrets.as_array().is_some_and(|names| !names.is_empty()),
+            version,
+            agent: agent.map(AgentId),
+            group,
+        };
     Ok(rows.into_iter().map(device).collect())
 }
 
@@ -94,13 +94,7 @@ pub async fn places(db: &impl ConnectionTrait) -> Result<Vec<Place>> {
     use connection::Column;
     let rows: Vec<(Uuid, Value, Value, Option<Uuid>, Option<String>)> = connection::Entity::find()
         .select_only()
-        .columns([
-            Column::EndpointId,
-            Column::Target,
-            Column::Features,
-            Column::AgentId,
-            Column::AgentGroup,
-        ])
+        .columns([Column::EndpointId, Column::Target, Column::Features, Column::AgentId, Column::AgentGroup])
         .filter(Column::Role.eq("controller"))
         .order_by_asc(Column::Id)
         .into_tuple()
@@ -189,8 +183,8 @@ pub struct Path {
     pub role: Role,
     /// The server's place on the device.
     pub target: Value,
-    /// The same for people, when the device's name is put behind it.
-    target_label: String,
+    /// The same for people, before the name of the device.
+    pub target_label: String,
     /// Why it said nothing.
     pub fault: Option<Fault>,
     /// A job has the server.

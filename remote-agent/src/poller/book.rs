@@ -52,9 +52,8 @@ impl Book {
     pub fn open(path: PathBuf) -> Self {
         let page = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Page<Look>>(&text).ok());
         let looks = page.map(|page| page.looks).unwrap_or_default();
-        let kept = |look: Look| {
-            (look.endpoint, Entry { look: Arc::new(look), secrets: None, confirmed: true })
-        };
+        let kept =
+            |look: Look| (look.endpoint, Entry { look: Arc::new(look), secrets: None, confirmed: true });
         Self { path, entries: looks.into_iter().map(kept).collect(), dirty: false }
     }
 

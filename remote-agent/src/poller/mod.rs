@@ -301,8 +301,7 @@ impl Poller {
         }
         let Some(batch) = self.spool.batch(Stamp::now()) else { return };
         let through = batch.first + batch.entries.len() as u64 - 1;
-        let frame =
-            ToBackend::Samples { spool: self.spool.id(), first: batch.first, entries: batch.entries };
+        let frame = ToBackend::Samples { spool: self.spool.id(), first: batch.first, entries: batch.entries };
         self.told = Some(Told { through, again_at: now + self.shared.timings.dead_after });
         self.shared.outbox.put(frame);
     }

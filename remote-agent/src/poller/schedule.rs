@@ -142,7 +142,8 @@ impl Schedule {
     /// Says when the next device is due that there is room for.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
-        let queues = [(&self.wanted, Class::Wanted), (&self.usual, Class::Usual), (&self.suspect, Class::Suspect)];
+        let queues =
+            [(&self.wanted, Class::Wanted), (&self.usual, Class::Usual), (&self.suspect, Class::Suspect)];
         let free = queues.into_iter().filter(|(queue, class)| queue.under_way < class.room());
         free.filter_map(|(queue, _)| queue.due.first().map(|(at, _)| *at)).min()
     }
@@ -178,11 +179,14 @@ impl Schedule {
             Outcome::Failed => device.failures = device.failures.saturating_add(1),
             Outcome::NotAsked => {}
         }
-        let before = std::mem::replace(&mut device.class, match (again, device.failures) {
-            (true, _) => Class::Wanted,
-            (false, 0) => Class::Usual,
-            (false, _) => Class::Suspect,
-        });
+        let before = std::mem::replace(
+            &mut device.class,
+            match (again, device.failures) {
+                (true, _) => Class::Wanted,
+                (false, 0) => Class::Usual,
+                (false, _) => Class::Suspect,
+            },
+        );
         let due = match (again, device.failures) {
             (true, _) => now,
             (false, 0) => since + pause(device.every, now - since),

@@ -30,7 +30,17 @@ fn agent(folder: &tempfile::TempDir) -> Link {
     let timings = Timings { unreachable_after: Duration::from_mins(10), ..Timings::default() };
     let (journal, spool) = (folder.path().join("journal"), folder.path().join("spool"));
     let (secrets, guard) = (Arc::new(Nobody), rackhand_driver::conformance::guard());
-    Agent::start(Config { id: AgentId(id(1)), journal, spool, keep: Limits::default(), timings, secrets, guard }).unwrap().attach()
+    Agent::start(Config {
+        id: AgentId(id(1)),
+        journal,
+        spool,
+        keep: Limits::default(),
+        timings,
+        secrets,
+        guard,
+    })
+    .unwrap()
+    .attach()
 }
 
 fn id(n: u128) -> uuid::Uuid {

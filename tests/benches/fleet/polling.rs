@@ -73,8 +73,13 @@ fn told(count: u32, dead: u32, runs: &[Run]) -> [Figure; 3] {
             .noting(note),
         Figure::at_most(format!("{what}: agent's memory (RSS)"), "MB", &each(|run| run.megabytes), 200.0)
             .noting(memory),
-        Figure::at_most(format!("{what}: p99 age of what is shown of the living"), "s", &each(|run| run.p99), 75.0)
-            .noting(ages),
+        Figure::at_most(
+            format!("{what}: p99 age of what is shown of the living"),
+            "s",
+            &each(|run| run.p99),
+            75.0,
+        )
+        .noting(ages),
     ]
 }
 
@@ -115,7 +120,8 @@ async fn watched(db: &Db, server: &Server, agent: &Running, dead: u32) -> Run {
 /// Seconds since each device was asked that answered then, and how many did not answer.
 async fn ages(db: &Db) -> (Vec<f64>, usize) {
     let engine = db.reader().get_database_backend();
-    let text = "SELECT checked_at, state FROM connection WHERE role = 'controller' AND checked_at IS NOT NULL";
+    let text =
+        "SELECT checked_at, state FROM connection WHERE role = 'controller' AND checked_at IS NOT NULL";
     let rows = db.reader().query_all_raw(Statement::from_string(engine, text)).await.unwrap();
     let now = rackhand_store::millis(rackhand_store::now());
     let (mut ages, mut silent) = (Vec::new(), 0);
@@ -142,16 +148,18 @@ impl Agent {
         let client = rackhand_tests::client();
         let add = client.post(format!("{at}/api/v1/agents")).bearer_auth(&installation.token);
         let added: Value = add.json(&json!({"name": "site-a"})).send().await.unwrap().json().await.unwrap();
-        let enrolled = command(folder.path(), &["enroll", "--server", &at, "--token", added["token"].as_str().unwrap()])
-            .status()
-            .unwrap();
+        let enrolled =
+            command(folder.path(), &["enroll", "--server", &at, "--token", added["token"].as_str().unwrap()])
+                .status()
+                .unwrap();
         assert!(enrolled.success(), "the agent could not be enrolled");
         Self { id: added["agent"]["id"].as_str().unwrap().to_owned(), folder }
     }
 
     fn run(self) -> Running {
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
-        let child = command(self.folder.path(), &["run", "--allow", "127.0.0.0/8"]).stderr(log).spawn().unwrap();
+        let child =
+            command(self.folder.path(), &["run", "--allow", "127.0.0.0/8"]).stderr(log).spawn().unwrap();
         Running { child, _folder: self.folder }
     }
 }

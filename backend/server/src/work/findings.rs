@@ -115,3 +115,108 @@ fn silent(path: &Path, fault: &Fault, at: DateTime<Utc>) -> (ConnectionId, Serve
     let reading = Reading { fault: Some(fault.clone()), at, ..Default::default() };
     (path.id, path.server, reading)
 }
+
+#[cfg(test)]
+mod tests {
+    use rackhand_store::{fresh_id, now};
+    use rackhand_wire::{
+        FaultCode, OutletState,
+        id::EndpointId,
+        power::{PathState, PowerReading, Switch},
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn path(role: Role, target: Value) -> Path {
+        Path {
+            id: ConnectionId(fresh_id()),
+            server: ServerId(fresh_id()),
+            endpoint: EndpointId(fresh_id()),
+            role,
+            target,
+            target_label: "outlet 9".into(),
+            fault: None,
+            is_busy: false,
+        }
+    }
+
+    fn power_is(power: Switch) -> Result<Answer, Fault> {
+        Ok(Answer::Power(PowerReading { power, restore_policy: None, restart_cause: None }))
+    }
+
+    fn answers(said: Vec<(Value, Result<Answer, Fault>)>) -> Found {
+        let answers = said.into_iter().map(|(target, result)| Answered { target, result }).collect();
+        Found::Answers { identity: None, answers }
+    }
+
+    fn states(found: &Findings) -> Vec<(ConnectionId, Option<PathState>, Option<Reason>)> {
+        let state = |(id, _, reading): &(ConnectionId, ServerId, Reading)| {
+            (*id, reading.state, reading.fault.as_ref().map(|fault| fault.reason))
+        };
+        found.readings.iter().map(state).collect()
+    }
+
+    #[test]
+    fn a_controller_is_not_told_of_while_a_job_has_its_server() {
+        let (a, b) = (json!({"node": 1}), json!({"node": 2}));
+        let mut paths = vec![path(Role::Controller, a.clone()), path(Role::Controller, b.clone())];
+        paths[0].is_busy = true;
+        let silent = || Err(Fault::unreachable(""));
+        let found = answers(vec![(a.clone(), silent()), (b.clone(), power_is(Switch::On))]);
+        let told = findings(Role::Controller, found.clone(), &paths, "bmc", now()).unwrap();
+        assert_eq!(told.identity, Ok(None), "the silence is the job's to tell");
+        assert_eq!(states(&told), [(paths[1].id, Some(PathState::On), None)]);
+        paths[1].is_busy = true;
+        assert_eq!(findings(Role::Controller, found, &paths, "bmc", now()), None);
+        let nothing = Found::Nothing { fault: Fault::unreachable("") };
+        assert_eq!(findings(Role::Controller, nothing, &paths, "bmc", now()), None);
+    }
+
+    #[test]
+    fn a_device_that_another_agent_cannot_reach_stays_failing() {
+        let (a, b) = (json!({"node": 1}), json!({"node": 2}));
+        let mut paths = vec![path(Role::Controller, a.clone()), path(Role::Controller, b)];
+        let fault = Fault::unreachable("");
+        paths[1].fault = Some(fault.clone());
+        let found = answers(vec![(a, power_is(Switch::Off))]);
+        let told = findings(Role::Controller, found, &paths, "bmc", now()).unwrap();
+        assert_eq!(told.identity, Err(fault));
+        assert_eq!(states(&told), [(paths[0].id, Some(PathState::Off), None)]);
+    }
+
+    #[test]
+    fn every_outlet_says_its_own_and_a_missing_one_is_named() {
+        let paths = [path(Role::Feed, json!({"outlet": "7"})), path(Role::Feed, json!({"outlet": "9"}))];
+        let outlet = OutletReading {
+            outlet: "7".into(),
+            name: None,
+            state: OutletState::Off,
+            watts: None,
+            amps: None,
+            locked: None,
+        };
+        let found = answers(vec![(json!({}), Ok(Answer::Outlets { outlets: vec![outlet] }))]);
+        let told = findings(Role::Feed, found, &paths, "pdu-a", now()).unwrap();
+        let missing = Some(Reason::NoSuchTarget);
+        assert_eq!(
+            states(&told),
+            [(paths[0].id, Some(PathState::FeedOff), None), (paths[1].id, None, missing)]
+        );
+        let fault = told.readings[1].2.fault.clone().unwrap();
+        assert_eq!(
+            (fault.code, fault.detail.as_str()),
+            (FaultCode::Config, "outlet 9 on pdu-a is not there")
+        );
+    }
+
+    #[test]
+    fn a_device_without_connections_only_says_what_it_is() {
+        let identity = Some(Identity { vendor: Some("APC".into()), ..Identity::default() });
+        let found = Found::Answers { identity: identity.clone(), answers: Vec::new() };
+        for role in [Role::Controller, Role::Feed] {
+            let told = findings(role, found.clone(), &[], "x", now()).unwrap();
+            assert_eq!((told.identity, told.readings.len()), (Ok(identity.clone()), 0));
+        }
+    }
+}

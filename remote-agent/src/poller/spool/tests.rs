@@ -19,10 +19,7 @@ fn look(n: u128) -> Look {
 }
 
 fn done() -> Found {
-    Found::Answers {
-        identity: None,
-        answers: vec![Answered { target: json!({}), result: Ok(Answer::Done) }],
-    }
+    Found::Answers { identity: None, answers: vec![Answered { target: json!({}), result: Ok(Answer::Done) }] }
 }
 
 fn silent(detail: &str) -> Found {
@@ -153,7 +150,8 @@ fn a_batch_has_an_end_and_nobody_elses_confirmation_counts() {
     spool.put_alone(3, Duration::from_secs(9), at(2));
     spool.flush(at(2));
     spool.stored(Uuid::new_v4(), 600);
-    let sizes: Vec<usize> = std::iter::from_fn(|| spool.batch(at(3))).map(|batch| batch.entries.len()).collect();
+    let sizes: Vec<usize> =
+        std::iter::from_fn(|| spool.batch(at(3))).map(|batch| batch.entries.len()).collect();
     assert_eq!(sizes, [250, 250, 101]);
     spool.rewind();
     assert_eq!(spool.batch(at(3)).unwrap().first, 1);

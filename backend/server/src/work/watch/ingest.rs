@@ -202,9 +202,9 @@ impl Round {
         for Heard { at, sample } in self.heard {
             let id = sample.endpoint;
             // What was read of an earlier address says nothing of the device at this one.
-            let Some(device) = known.get(&id).filter(|device| {
-                generation(&device.kind, &device.params) == sample.generation
-            }) else {
+            let Some(device) =
+                known.get(&id).filter(|device| generation(&device.kind, &device.params) == sample.generation)
+            else {
                 continue;
             };
             let paths = paths.get(&id).map(Vec::as_slice).unwrap_or_default();
@@ -226,7 +226,8 @@ impl Round {
             }
         }
         if let Some(Mark { agent, spool, through }) = mark {
-            let tenant = rackhand_store::agents::get(&tx, &rackhand_store::Scope::provider(), agent).await?.tenant;
+            let tenant =
+                rackhand_store::agents::get(&tx, &rackhand_store::Scope::provider(), agent).await?.tenant;
             for event in self.news {
                 told.add(&tx, tenant, event).await?;
             }

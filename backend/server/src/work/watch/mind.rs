@@ -6,11 +6,7 @@ use rackhand_wire::{
     agent::{Hello, Look, ToAgent},
     id::{AgentId, EndpointId},
 };
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
 use super::{

@@ -62,12 +62,7 @@ pub async fn run(
     }
 }
 
-fn adapt(
-    schedule: &mut Schedule,
-    looks: &mut HashMap<EndpointId, Arc<Look>>,
-    plans: &Plans,
-    agent: AgentId,
-) {
+fn adapt(schedule: &mut Schedule, looks: &mut HashMap<EndpointId, Arc<Look>>, plans: &Plans, agent: AgentId) {
     let Some(plan) = plans.of(agent) else { return };
     for id in looks.keys().filter(|id| !plan.looks.contains_key(id)) {
         schedule.remove(*id);
