@@ -185,8 +185,14 @@ fn count(line: &Value) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_devices_hold_nobody_up() {
-    let config =
-        FarmConfig { servers: 200, per_rack: 50, feeds: 0, pdus_per_rack: 0, ..FarmConfig::default() };
+    let config = FarmConfig {
+        servers: 200,
+        per_rack: 50,
+        feeds: 1,
+        pdus_per_rack: 1,
+        outlets: 50,
+        ..FarmConfig::default()
+    };
     let (lab, agent, _line) = Lab::behind_an_agent(config).await;
     let names: Vec<String> =
         lab.farm.world().machines().iter().map(|machine| machine.name().to_owned()).collect();
@@ -214,7 +220,7 @@ async fn dead_devices_hold_nobody_up() {
         tokio::time::sleep(MINUTE).await;
         let now = Utc::now();
         let checked = status(&lab, "ok").await;
-        assert_eq!(checked.len(), live.len());
+        assert_eq!(checked.len(), live.len() + lab.farm.inventory().pdus.len());
         let worst = checked.iter().map(|at| now - at).max().unwrap().to_std().unwrap();
         assert!(worst < MINUTE * 2, "the oldest reading of a live device is {worst:?} old");
     }

@@ -3,6 +3,7 @@
 use rackhand_wire::{
     Fault, Feature, Role, Secrets,
     id::{AgentId, ConnectionId, EndpointId, ServerId, TenantId},
+    power::PathState,
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
@@ -185,6 +186,8 @@ pub struct Path {
     pub target: Value,
     /// The same for people, before the name of the device.
     pub target_label: String,
+    /// What it said.
+    pub state: Option<PathState>,
     /// Why it said nothing.
     pub fault: Option<Fault>,
     /// A job has the server.
@@ -216,6 +219,7 @@ pub async fn paths(db: &impl ConnectionTrait, ids: &[EndpointId]) -> Result<Hash
             role: parsed(row.role)?,
             target: row.target,
             target_label: row.target_label,
+            state: row.state.map(parsed).transpose()?,
             fault: row.fault.and_then(|fault| serde_json::from_value(fault).ok()),
             is_busy: busy.contains(&row.server_id),
         };

@@ -136,6 +136,7 @@ mod tests {
             role,
             target,
             target_label: "outlet 9".into(),
+            state: None,
             fault: None,
             is_busy: false,
         }

@@ -24,7 +24,7 @@ pub async fn server(app: &App, id: ServerId) -> Result<()> {
     servers(app, BTreeMap::from([(id, now())])).await
 }
 
-/// Weighs servers whose paths said something then. What is told later than it was is weighed as it was then.
+/// Weighs servers whose paths said something then: what is told late is weighed, and told on, as of its own time.
 ///
 /// # Errors
 /// When the database fails.
@@ -54,10 +54,8 @@ async fn one(app: &App, tx: &Tx, id: ServerId, at: DateTime<Utc>) -> Result<Opti
     };
     let timings = app.timings();
     let delta = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
-    let present = now();
-    let is_late = present - at > delta(timings.poll);
     let context = Context {
-        now: if is_late { at } else { present },
+        now: at,
         feeds_complete: found.feeds_complete,
         fallback_enabled: found.fallback_enabled && app.settings().fallback_enabled,
         mismatch_seen: servers::mismatch_seen(tx, id).await?,
@@ -70,7 +68,7 @@ async fn one(app: &App, tx: &Tx, id: ServerId, at: DateTime<Utc>) -> Result<Opti
     }
     let tenant = servers::owner(tx, &Scope::provider(), id).await?;
     let mut events = Vec::new();
-    for event in news((id, &found.name), &found.power, &power, context.now) {
+    for event in news((id, &found.name), &found.power, &power, at) {
         events.push(events::add(tx, tenant, event).await?.id);
     }
     Ok(Some(events))

@@ -219,9 +219,10 @@ impl Round {
                 told.endpoints.push(id);
             }
             for (connection, server, reading) in readings {
+                let before = paths.iter().find(|path| path.id == connection).and_then(|path| path.state);
+                let is_turn = before != reading.state;
                 if connections::read(&tx, connection, reading).await? {
-                    let latest = told.servers.entry(server).or_insert(at);
-                    *latest = at.max(*latest);
+                    told.touch(server, is_turn, at);
                 }
             }
         }
@@ -240,7 +241,7 @@ impl Round {
         for id in told.events {
             app.live.tell(Object::Event, id);
         }
-        weigh::servers(app, told.servers).await
+        weigh::servers(app, told.servers.into_iter().map(|(id, (_, at))| (id, at)).collect()).await
     }
 }
 
@@ -253,11 +254,17 @@ fn is_same(one: &Sample, other: &Sample) -> bool {
 struct Told {
     endpoints: Vec<EndpointId>,
     events: Vec<rackhand_wire::id::EventId>,
-    /// Servers whose paths said something, and when.
-    servers: BTreeMap<ServerId, DateTime<Utc>>,
+    /// Servers whose paths said something, whether it was something else than before, and when.
+    servers: BTreeMap<ServerId, (bool, DateTime<Utc>)>,
 }
 
 impl Told {
+    /// Notes when a server is to be weighed: when a path of it turned, else when one said so last.
+    fn touch(&mut self, server: ServerId, is_turn: bool, at: DateTime<Utc>) {
+        let latest = self.servers.entry(server).or_insert((is_turn, at));
+        *latest = (*latest).max((is_turn, at));
+    }
+
     async fn add(&mut self, tx: &rackhand_store::Tx, tenant: TenantId, event: events::New) -> Result<()> {
         self.events.push(events::add(tx, tenant, event).await?.id);
         Ok(())
