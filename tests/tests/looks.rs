@@ -172,7 +172,9 @@ async fn what_the_disk_may_not_hold_is_dropped_from_the_oldest_on_and_said() {
     lab.wait_until("it is said", async |lab: &Lab| {
         let said = events(lab, "kind:agent.samples_dropped").await;
         let number = |event: &Value| event["message"].as_str()?.split(' ').next()?.parse::<u64>().ok();
-        said.iter().filter_map(number).sum::<u64>() == dropped(&agent)
+        let (said, dropped) = (said.iter().filter_map(number).sum::<u64>(), dropped(&agent));
+        // What was under way when the server was killed may have been stored without the agent knowing.
+        said > 0 && said <= dropped && dropped - said < 8
     })
     .await;
     let path = format!("/servers/{}", lab.id("srv-02"));
