@@ -67,14 +67,18 @@ async fn what_happened_while_the_server_was_away_is_told_once_in_order_and_with_
     let machine = lab.machine("srv-01");
     let query = format!("server:{}%20kind:power.", lab.id("srv-01"));
     let before = events(&lab, &query).await.len();
+    let device = bmc(&lab, "srv-01").await;
     lab.backend.kill();
     let gone = Utc::now();
+    let seen = |word: &str| {
+        kept(&agent).lines().filter(|line| line.contains(&device) && line.contains(word)).count()
+    };
     for (command, word) in
         [(ChassisCommand::Down, "\"power\":\"off\""), (ChassisCommand::Up, "\"power\":\"on\"")]
     {
-        let seen = kept(&agent).matches(word).count();
+        let before = seen(word);
         machine.chassis(command).unwrap();
-        lab.wait_until(word, async |_: &Lab| kept(&agent).matches(word).count() > seen).await;
+        lab.wait_until(word, async |_: &Lab| seen(word) > before).await;
     }
     let back = Utc::now();
     lab.backend.start_again();

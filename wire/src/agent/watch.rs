@@ -54,6 +54,7 @@ pub struct Read {
 /// One line of what an agent kept for its backend.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a sample")]
 pub enum Entry {
     /// What a look found.
     Sample(Sample),
