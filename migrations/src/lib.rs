@@ -17,6 +17,7 @@ mod m20261125_210000_dark_since;
 mod m20261125_220000_remote_agents;
 mod m20261125_223000_agent_groups;
 mod m20261125_230000_agent_log;
+mod m20261126_020000_samples;
 mod m20261126_021000_replicas;
 
 /// Every step, in order.
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_220000_remote_agents::Migration),
             Box::new(m20261125_223000_agent_groups::Migration),
             Box::new(m20261125_230000_agent_log::Migration),
+            Box::new(m20261126_020000_samples::Migration),
             Box::new(m20261126_021000_replicas::Migration),
         ]
     }

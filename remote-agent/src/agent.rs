@@ -20,8 +20,9 @@ use crate::{
     Delivery, Link, SecretSource, catalogue,
     journal::{Journal, Moment},
     outbox::Outbox,
+    poller::{Limits, Order, Poller, Watched},
     restore,
-    worker::{self, Lease, Shared, Task},
+    worker::{self, Lease, Purpose, Shared, Task},
 };
 
 /// How an agent is started.
@@ -30,6 +31,10 @@ pub struct Config {
     pub id: AgentId,
     /// Where its journal is.
     pub journal: PathBuf,
+    /// The folder of what it looks at by itself and of what it found.
+    pub spool: PathBuf,
+    /// How much of that is kept while there is no backend.
+    pub keep: Limits,
     /// All durations.
     pub timings: Timings,
     /// Which addresses may be spoken to; its rules may change while the agent runs.
@@ -44,6 +49,8 @@ pub struct Agent {
     id: AgentId,
     boot: BootId,
     deliveries: mpsc::Sender<Delivery>,
+    orders: mpsc::UnboundedSender<Order>,
+    watched: Watched,
     shared: Arc<Shared>,
 }
 
@@ -57,7 +64,7 @@ impl Agent {
     /// Starts an agent.
     ///
     /// # Errors
-    /// When the journal cannot be opened: without it nothing may be switched.
+    /// When the journal cannot be opened: without it nothing may be switched; or the folder of its looks.
     pub fn start(config: Config) -> io::Result<Self> {
         let journal = Journal::open(&config.journal, Moment::now())?;
         let (deliveries, inbox) = mpsc::channel(1024);
@@ -74,9 +81,14 @@ impl Agent {
         });
         let (restores, due) = mpsc::channel(64);
         tokio::spawn(restore::watch(Arc::downgrade(&shared), config.secrets, restores));
-        let desk = Desk { shared: Arc::clone(&shared), queues: HashMap::new(), tidy_at: FEW };
-        tokio::spawn(desk.serve(inbox, due));
-        Ok(Self { id: config.id, boot: BootId(uuid::Uuid::new_v4()), deliveries, shared })
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let (looks, looked) = mpsc::channel(64);
+        let watched = Poller::start(Arc::clone(&shared), &config.spool, config.keep, looks, ordered)?;
+        let (queues, tidy_at) = (HashMap::new(), FEW);
+        let desk = Desk { shared: Arc::clone(&shared), orders: orders.clone(), queues, tidy_at };
+        tokio::spawn(desk.serve(inbox, due, looked));
+        let boot = BootId(uuid::Uuid::new_v4());
+        Ok(Self { id: config.id, boot, deliveries, orders, watched, shared })
     }
 
     /// Says who it is.
@@ -89,6 +101,7 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION").into(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             kinds: catalogue::hashes().clone(),
+            watching: Some(self.watched.digest()),
         }
     }
 
@@ -96,6 +109,16 @@ impl Agent {
     #[must_use]
     pub fn guard(&self) -> &Guard {
         &self.shared.guard
+    }
+
+    /// Keeps so much of what is found while there is no backend.
+    pub fn keep(&self, limits: Limits) {
+        self.order(Order::Limit(limits));
+    }
+
+    fn order(&self, order: Order) {
+        // The poller ends with the agent.
+        self.orders.send(order).ok();
     }
 
     /// Lets the agent write to shared devices until then.
@@ -122,6 +145,7 @@ impl Agent {
         for (cut, result) in news {
             self.shared.outbox.put(ToBackend::Restored { cut, result });
         }
+        self.order(Order::Session);
         Link { to_agent: self.deliveries.clone(), from_agent }
     }
 }
@@ -129,6 +153,8 @@ impl Agent {
 /// Hands deliveries to the queues of their devices.
 struct Desk {
     shared: Arc<Shared>,
+    /// To the poller.
+    orders: mpsc::UnboundedSender<Order>,
     /// A queue keeps room for 32 tasks, used or not, so that it holds them boxed.
     queues: HashMap<String, mpsc::Sender<Box<Task>>>,
     /// With so many queues it is time to look for those of idle devices.
@@ -136,14 +162,22 @@ struct Desk {
 }
 
 impl Desk {
-    async fn serve(mut self, mut inbox: mpsc::Receiver<Delivery>, mut restores: mpsc::Receiver<Task>) {
+    async fn serve(
+        mut self,
+        mut inbox: mpsc::Receiver<Delivery>,
+        mut restores: mpsc::Receiver<Task>,
+        mut looks: mpsc::Receiver<Task>,
+    ) {
         loop {
             tokio::select! {
+                // What somebody waits for comes before looks, however many are due.
+                biased;
                 delivery = inbox.recv() => match delivery {
                     Some(delivery) => self.take(delivery).await,
                     None => return,
                 },
                 Some(task) = restores.recv() => self.queue(task).await,
+                Some(task) = looks.recv() => self.queue(task).await,
             }
         }
     }
@@ -155,7 +189,8 @@ impl Desk {
                 if let (Some(_), Some(endpoint)) = (command.restore_after_ms, command.endpoint.id) {
                     self.shared.kept().insert(endpoint, secrets.clone());
                 }
-                self.queue(Task { command, secrets, received: Instant::now(), restores: false }).await;
+                self.queue(Task { command, secrets, received: Instant::now(), purpose: Purpose::Answer })
+                    .await;
             }
             ToAgent::KeepOff { id, cuts, outlets } => {
                 tokio::spawn(restore::keep_off(Arc::clone(&self.shared), id, cuts, outlets));
@@ -171,12 +206,23 @@ impl Desk {
                 self.shared.journal().told(&cuts);
                 self.shared.may_restore.store(true, Ordering::Relaxed);
             }
+            ToAgent::WatchBegin {} => self.order(Order::Begin),
+            ToAgent::Watch(look) => self.order(Order::Put(Box::new(look), delivery.secrets)),
+            ToAgent::WatchEnd {} => self.order(Order::End),
+            ToAgent::Unwatch { endpoints } => self.order(Order::Remove(endpoints)),
+            ToAgent::LookNow { endpoints } => self.order(Order::Want(endpoints)),
+            ToAgent::Stored { spool, through } => self.order(Order::Stored { spool, through }),
             // What concerns the session is the line's.
             ToAgent::Certificate { .. }
             | ToAgent::Held { .. }
             | ToAgent::GoAway { .. }
             | ToAgent::Secrets { .. } => {}
         }
+    }
+
+    fn order(&self, order: Order) {
+        // The poller ends with the agent.
+        self.orders.send(order).ok();
     }
 
     /// Puts a task into its device's queue. A full queue holds the agent up rather than losing work.

@@ -7,8 +7,11 @@ use std::{
     fmt, fs,
     path::{Path, PathBuf},
     str::FromStr,
+    time::Duration,
 };
 use tracing_subscriber::EnvFilter;
+
+use crate::poller::Limits;
 
 #[expect(clippy::doc_markdown, reason = "these comments are the help text")]
 /// What every command takes. Each option is also an environment variable and, but for the first, a key of the file.
@@ -32,18 +35,26 @@ pub struct Options {
     /// What it may not speak to, whatever is allowed
     #[arg(long, value_name = "LIST", value_delimiter = ',', env = "RACKHAND_AGENT_DENY")]
     pub deny: Option<Vec<Rule>>,
+    /// Hours for which samples are kept while the server is away [default: 24]
+    #[arg(long, value_name = "HOURS", env = "RACKHAND_AGENT_SPOOL_HOURS")]
+    pub spool_hours: Option<f64>,
+    /// Megabytes that they may take on disk [default: 256]
+    #[arg(long, value_name = "MB", env = "RACKHAND_AGENT_SPOOL_MB")]
+    pub spool_mb: Option<f64>,
     /// Multiplies every duration; for demonstrations and tests against simulators
     #[arg(long, value_name = "FACTOR", env = "RACKHAND_TIME_SCALE", hide = true)]
     pub time_scale: Option<f64>,
 }
 
 /// Variables that have a meaning; others that begin with `RACKHAND_AGENT_` are warned about.
-const KNOWN: [&str; 5] = [
+const KNOWN: [&str; 7] = [
     "RACKHAND_AGENT_CONFIG",
     "RACKHAND_AGENT_DATA_DIR",
     "RACKHAND_AGENT_LOG",
     "RACKHAND_AGENT_ALLOW",
     "RACKHAND_AGENT_DENY",
+    "RACKHAND_AGENT_SPOOL_HOURS",
+    "RACKHAND_AGENT_SPOOL_MB",
 ];
 
 /// What is logged, as it was written; it can be read.
@@ -95,6 +106,8 @@ struct File {
     log: Option<Filter>,
     allow: Option<Vec<Rule>>,
     deny: Option<Vec<Rule>>,
+    spool_hours: Option<f64>,
+    spool_mb: Option<f64>,
 }
 
 /// What it comes to.
@@ -108,6 +121,8 @@ pub struct Settings {
     pub log: Filter,
     /// What the agent may speak to.
     pub rules: Rules,
+    /// What is kept while the server is away.
+    pub keep: Limits,
     /// Factor on all durations.
     pub time_scale: f64,
 }
@@ -129,7 +144,9 @@ impl Settings {
         if !(time_scale.is_finite() && time_scale > 0.0) {
             return Err("the time scale must be greater than 0".into());
         }
+        let keep = limits(options.spool_hours.or(file.spool_hours), options.spool_mb.or(file.spool_mb))?;
         Ok(Self {
+            keep,
             file: path,
             data_dir,
             log: options.log.clone().or(file.log).unwrap_or_default(),
@@ -149,6 +166,24 @@ impl Settings {
             None => self.data_dir.join("agent.toml").display().to_string(),
         }
     }
+}
+
+fn limits(hours: Option<f64>, megabytes: Option<f64>) -> Result<Limits, String> {
+    let mut limits = Limits::default();
+    if let Some(hours) = hours {
+        let age = Duration::try_from_secs_f64(hours * 3600.0);
+        limits.age = age.map_err(|_| format!("spool_hours cannot be {hours}"))?;
+    }
+    if let Some(megabytes) = megabytes {
+        // A million bytes are one, as a million microseconds are.
+        let bytes = Duration::try_from_secs_f64(megabytes);
+        let bytes = bytes.map_err(|_| format!("spool_mb cannot be {megabytes}"))?.as_micros();
+        limits.bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    }
+    if limits.bytes == 0 || limits.age.is_zero() {
+        return Err("spool_hours and spool_mb must be greater than 0".into());
+    }
+    Ok(limits)
 }
 
 /// Lists variables that look like the agent's and are not.
@@ -213,6 +248,16 @@ mod tests {
         let settings = load(file, Options { allow: allow.clone(), ..Options::default() }).unwrap();
         assert_eq!(Some(settings.rules.allow), allow);
         assert_eq!(load("", Options::default()).unwrap().rules, Rules::default());
+    }
+
+    #[test]
+    fn what_is_kept_has_a_default_and_must_be_something() {
+        assert_eq!(load("", Options::default()).unwrap().keep, Limits::default());
+        let keep = load("spool_hours = 0.5\nspool_mb = 0.02\n", Options::default()).unwrap().keep;
+        assert_eq!(keep, Limits { bytes: 20_000, age: Duration::from_secs(1800) });
+        for wrong in ["spool_hours = 0.0", "spool_mb = -1.0", "spool_mb = nan"] {
+            assert!(load(wrong, Options::default()).unwrap_err().contains("spool_"), "{wrong}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod files;
 pub mod identity;
 pub mod journal;
 pub mod line;
+pub mod poller;
 pub mod proof;
 pub mod sealing;
 

@@ -28,6 +28,11 @@ impl Outbox {
         }
     }
 
+    /// Says whether a session listens.
+    pub fn is_open(&self) -> bool {
+        self.session().as_ref().is_some_and(|session| !session.is_closed())
+    }
+
     fn session(&self) -> MutexGuard<'_, Option<mpsc::UnboundedSender<ToBackend>>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }

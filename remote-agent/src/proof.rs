@@ -96,6 +96,7 @@ mod tests {
             version: "1.0".into(),
             host: "rack-7".into(),
             kinds: std::collections::BTreeMap::default(),
+            watching: None,
         }
     }
 

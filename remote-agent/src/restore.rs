@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::{
     SecretSource,
     journal::{BackOff, Kept, Moment},
-    worker::{Shared, Task},
+    worker::{Purpose, Shared, Task},
 };
 
 /// Looks for outlets whose time is up, until the agent ends. A failed restore is tried again for ever:
@@ -58,7 +58,7 @@ async fn task(shared: &Shared, secrets: &Arc<dyn SecretSource>, command: Command
         Some(kept) => kept,
         None => secrets.find(endpoint).await?,
     };
-    Some(Task { command, secrets, received: Instant::now(), restores: true })
+    Some(Task { command, secrets, received: Instant::now(), purpose: Purpose::Restore })
 }
 
 /// Lets outlets stay off and answers whether they do. A restore under way ends first.

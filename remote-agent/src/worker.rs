@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
     catalogue, failpoint,
@@ -49,8 +49,17 @@ pub struct Task {
     pub command: Command,
     pub secrets: Secrets,
     pub received: Instant,
-    /// Restores what this command had cut: reported as such, not as an answer.
-    pub restores: bool,
+    pub purpose: Purpose,
+}
+
+/// Who wants to know how it ends.
+pub enum Purpose {
+    /// Whoever sent the command.
+    Answer,
+    /// It restores what this command had cut: reported as such, not as an answer.
+    Restore,
+    /// The agent's own look.
+    Look(oneshot::Sender<Result<Answer, Fault>>),
 }
 
 /// What every worker shares.
@@ -96,15 +105,17 @@ pub async fn serve(shared: Arc<Shared>, queue: mpsc::Receiver<Box<Task>>) {
     let mut line = Line::new(queue);
     while let Some(task) = line.next().await {
         if !gives_way(&task) {
-            one(&shared, &mut opened, &task).await;
+            one(&shared, &mut opened, task).await;
             continue;
         }
-        tokio::select! {
+        let begun = Instant::now();
+        let result = tokio::select! {
             biased;
-            () = one(&shared, &mut opened, &task) => {}
+            result = run(&shared, &mut opened, &task) => result,
             // Whoever waits does not wait for the silence of a device to be certain.
-            () = line.awaited() => answer(&shared, &task, Err(Fault::new(FaultCode::Exec, Reason::GaveWay, "")), 0),
-        }
+            () = line.awaited() => Err(Fault::new(FaultCode::Exec, Reason::GaveWay, "")),
+        };
+        answer(&shared, *task, result, begun.elapsed());
     }
     if let Some(opened) = opened {
         opened.endpoint.close().await;
@@ -112,7 +123,8 @@ pub async fn serve(shared: Arc<Shared>, queue: mpsc::Receiver<Box<Task>>) {
 }
 
 fn gives_way(task: &Task) -> bool {
-    task.command.urgency == Urgency::Background && !task.command.operation.is_write() && !task.restores
+    let is_restore = matches!(task.purpose, Purpose::Restore);
+    task.command.urgency == Urgency::Background && !task.command.operation.is_write() && !is_restore
 }
 
 /// What waits for one device: first what is awaited, then the rest, each in its order.
@@ -158,18 +170,24 @@ impl Line {
     }
 }
 
-async fn one(shared: &Shared, opened: &mut Option<Opened>, task: &Task) {
-    if task.restores {
-        return restore(shared, opened, task).await;
+async fn one(shared: &Shared, opened: &mut Option<Opened>, task: Box<Task>) {
+    if matches!(task.purpose, Purpose::Restore) {
+        return restore(shared, opened, &task).await;
     }
     let begun = Instant::now();
-    let result = run(shared, opened, task).await;
-    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    answer(shared, task, result, took_ms);
+    let result = run(shared, opened, &task).await;
+    answer(shared, *task, result, begun.elapsed());
 }
 
-fn answer(shared: &Shared, task: &Task, result: Result<Answer, Fault>, took_ms: u64) {
-    shared.outbox.put(ToBackend::Finished { command: task.command.id, result, took_ms });
+fn answer(shared: &Shared, task: Task, result: Result<Answer, Fault>, took: Duration) {
+    match task.purpose {
+        // The agent may be ending.
+        Purpose::Look(wants) => drop(wants.send(result)),
+        Purpose::Answer | Purpose::Restore => {
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            shared.outbox.put(ToBackend::Finished { command: task.command.id, result, took_ms });
+        }
+    }
 }
 
 async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Result<Answer, Fault> {

@@ -140,22 +140,22 @@ impl Backend {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Ends it the hard way and starts it again.
+    pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.start_again();
+    }
+
     /// Ends it the hard way.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Starts it again after its end.
-    pub fn restart(&mut self) {
+    /// Starts it again on the same folder.
+    pub fn start_again(&mut self) {
         self.child = spawn(&self.folder, self.port, self.database.as_ref());
         self.wait_ready();
-    }
-
-    /// Ends it the hard way and starts it again.
-    pub fn kill_and_restart(&mut self) {
-        self.kill();
-        self.restart();
     }
 
     /// Ends it the hard way and starts it so that it kills itself at a place.

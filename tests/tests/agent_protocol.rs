@@ -9,7 +9,7 @@ use rackhand_store::Db;
 use rackhand_tests::{
     Lab,
     authority::{authority, database},
-    rack_of,
+    bmc_body, joined, rack_of,
 };
 use rackhand_wire::{
     agent::{Answer, BootId, Challenge, Hello, Protocols, Refusal, close},
@@ -55,6 +55,7 @@ impl Peer {
             version: "9.9.9".into(),
             host: "peer".into(),
             kinds: BTreeMap::default(),
+            watching: None,
         }
     }
 
@@ -261,6 +262,110 @@ async fn an_agent_gets_no_credentials_and_answers_no_commands_of_others() {
     let job = lab.finish(id).await;
     assert_eq!((&job["state"], lab.machine("srv-01").is_on()), (&json!("succeeded"), false), "{job:#}");
     drop(agent);
+}
+
+/// Adds a machine whose BMC an agent reaches; gives the device's id.
+async fn machine_behind(lab: &Lab, agent: AgentId) -> String {
+    let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
+    let server = lab.post("/servers", &json!({"name": "srv-01"})).await.ok();
+    let device = joined(bmc_body(&inventory["servers"][0]), &json!({"agent_id": agent}));
+    let path = format!("/servers/{}/connections", server["id"].as_str().unwrap());
+    lab.post(&path, &json!({ "endpoint": device })).await.ok()["endpoint_id"].as_str().unwrap().to_owned()
+}
+
+/// The next frame.
+async fn frame(socket: &mut Socket) -> Value {
+    serde_json::from_str(&heard(socket).await.unwrap()).unwrap()
+}
+
+/// Waits until a device is shown as it should be.
+async fn is_shown(lab: &Lab, device: &str, state: &str) {
+    let path = format!("/endpoints/{device}");
+    lab.wait_until(state, async |lab: &Lab| lab.get(&path).await.ok()["status"]["state"] == state).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_looks_at_nothing_by_itself_is_sent_each_look_as_a_command() {
+    let lab = Lab::bare(1).await;
+    let peer = Peer::enrolled(&lab, "peer").await;
+    let mut socket = peer.session(&lab).await;
+    let device = machine_behind(&lab, peer.id).await;
+    for (operation, answer) in [
+        (
+            "identify",
+            json!({"answer": "identity", "vendor": "Dell", "model": null, "firmware": null, "unique": null,
+            "profile": null, "protocol": null, "notes": []}),
+        ),
+        (
+            "read_power",
+            json!({"answer": "power", "power": "on", "restore_policy": null, "restart_cause": null}),
+        ),
+    ] {
+        let asked = frame(&mut socket).await;
+        assert_eq!(
+            (&asked["frame"], &asked["operation"]["op"]),
+            (&json!("execute"), &json!(operation)),
+            "{asked:#}"
+        );
+        assert_eq!((&asked["urgency"], &asked["endpoint"]["id"]), (&json!("background"), &json!(device)));
+        assert!(asked["sealed"]["text"].is_string(), "{asked:#}");
+        let done =
+            json!({"frame": "finished", "command": asked["id"], "result": {"Ok": answer}, "took_ms": 1});
+        say(&mut socket, &done.to_string()).await;
+    }
+    is_shown(&lab, &device, "ok").await;
+    let shown = lab.get(&format!("/endpoints/{device}")).await.ok();
+    assert_eq!(shown["status"]["identity"]["vendor"], "Dell", "{shown:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn samples_count_once_and_only_those_of_its_own_devices() {
+    let (lab, _agent, _line) = Lab::behind_an_agent(rack_of(1)).await;
+    let foreign = lab.get("/endpoints?q=kind:ipmi").await.ok()["items"][0]["id"].clone();
+    let peer = Peer::enrolled(&lab, "peer").await;
+    let (mut socket, _) = peer.greet(&lab, |hello, _| hello.watching = Some("nothing".into())).await;
+    assert_eq!(frame(&mut socket).await["frame"], "watch_begin");
+    assert_eq!(frame(&mut socket).await["frame"], "watch_end");
+    let added = json!({"kind": "ipmi", "name": "bmc", "agent_id": peer.id,
+        "params": {"host": "127.0.0.9", "user": "admin"}, "secrets": {"password": "unheard of"}});
+    let device = lab.post("/endpoints", &added).await.ok()["id"].clone();
+    let watch = frame(&mut socket).await;
+    assert_eq!(
+        (&watch["frame"], &watch["endpoint"], &watch["identify"]),
+        (&json!("watch"), &device, &json!(true))
+    );
+    assert!(watch["sealed"].is_object() && !watch.to_string().contains("unheard of"));
+    assert_eq!(frame(&mut socket).await, json!({"frame": "look_now", "endpoints": [device]}));
+    let spool = uuid::Uuid::now_v7();
+    let sample = |endpoint: &Value, age: u64, detail: &str| {
+        let fault = json!({"code": "unreach", "reason": "no_answer", "detail": detail});
+        json!({"entry": "sample", "endpoint": endpoint, "generation": watch["generation"], "age_ms": age,
+            "found": {"found": "nothing", "fault": fault}})
+    };
+    let tell = async |socket: &mut Socket, first: u64, entries: Vec<Value>, through: u64| {
+        let frame = json!({"frame": "samples", "spool": spool, "first": first, "entries": entries});
+        say(socket, &frame.to_string()).await;
+        let stored = heard(socket).await.unwrap();
+        assert_eq!(stored, json!({"frame": "stored", "spool": spool, "through": through}).to_string());
+    };
+    let entries =
+        vec![sample(&device, 90_000, "one"), sample(&foreign, 0, "x"), sample(&device, 60_000, "two")];
+    tell(&mut socket, 1, entries.clone(), 3).await;
+    tell(&mut socket, 1, entries, 3).await;
+    // Ten are left out, and what is older than what is known does not count.
+    tell(&mut socket, 14, vec![sample(&device, 70_000, "late")], 14).await;
+    let told = lab.get("/events?limit=100").await.ok();
+    let of = |kind: &str, key: &str, id: &Value| -> Vec<String> {
+        let all = told["items"].as_array().unwrap().iter().rev();
+        let some = all.filter(|event| event["kind"] == kind && event[key] == *id);
+        some.map(|event| event["message"].as_str().unwrap().to_owned()).collect()
+    };
+    let failing = of("endpoint.failing", "endpoint_id", &device);
+    assert!(failing.len() == 2 && failing[0].contains("one") && failing[1].contains("two"), "{failing:?}");
+    assert_eq!(of("endpoint.failing", "endpoint_id", &foreign), Vec::<String>::new());
+    let dropped = of("agent.samples_dropped", "agent_id", &json!(peer.id));
+    assert!(dropped.len() == 1 && dropped[0].starts_with("10 samples"), "{dropped:?}");
+    is_shown(&lab, device.as_str().unwrap(), "failing").await;
 }
 
 /// The database of a backend, which a test may read because it owns the master key.

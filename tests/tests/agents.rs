@@ -189,10 +189,9 @@ async fn a_copied_agent_is_flagged_and_one_of_the_two_ends() {
     let lab = Lab::bare(1).await;
     let mut agent = Agent::start(&lab, "site-a", lab.backend.port()).await;
     let copy = tempfile::tempdir().unwrap();
-    for file in fs::read_dir(agent.folder()).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
-    }
+    let copied =
+        Command::new("cp").arg("-r").arg(agent.folder().join(".")).arg(copy.path()).status().unwrap();
+    assert!(copied.success());
     let mut process = agent::spawn(copy.path());
     let (code, said) = agent.ended();
     assert_eq!(code, Some(3), "the unit's RestartPreventExitStatus");

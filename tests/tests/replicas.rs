@@ -106,7 +106,7 @@ async fn the_server_that_performs_a_job_is_killed() {
         assert_eq!(state(&done), ("succeeded", "done"), "round {round}: {done:#}");
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
         assert_eq!(transitions(&machine), (before.0 + 1, before.1 + 1, before.2), "round {round}");
-        pair.other.restart();
+        pair.other.start_again();
         pair.change_sides();
     }
 }
@@ -125,7 +125,7 @@ async fn the_server_that_holds_the_agent_is_killed() {
         let done = pair.lab.finish(job["id"].as_str().unwrap()).await;
         assert_eq!(state(&done), ("succeeded", "done"), "round {round}: {done:#}");
         assert_eq!(transitions(&machine), (before.0 + 1, before.1 + 1, before.2), "round {round}");
-        pair.other.restart();
+        pair.other.start_again();
         pair.line.lead(address(&pair.other));
         pair.agent.kill();
         pair.agent.run();
@@ -217,7 +217,7 @@ async fn the_own_agents_of_two_servers_stand_in_for_one_another() {
         let done = lab.finish(job["id"].as_str().unwrap()).await;
         assert_eq!(state(&done), ("succeeded", "done"), "round {round}: {done:#}");
         assert_eq!(transitions(&machine), (before.0 + 1, before.1 + 1, before.2), "round {round}");
-        other.restart();
+        other.start_again();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The running backend: what every request and every job shares.
 
-use rackhand_agent::{Guard, Rules};
+use rackhand_agent::{Guard, Rules, poller};
 use rackhand_store::{Db, Scope, agents, endpoints};
 use rackhand_wire::{
     Secrets, Timings,
@@ -21,7 +21,7 @@ use crate::{
     live::Live,
     peers::{self, Peers},
     tls::InUse,
-    work::Engine,
+    work::{Engine, watch},
 };
 
 /// Everything that is shared.
@@ -58,7 +58,7 @@ pub struct App {
 }
 
 impl App {
-    /// Puts it together and starts the embedded agent, the poller and interrupted jobs.
+    /// Puts it together and starts the embedded agent, its looks and interrupted jobs.
     ///
     /// # Errors
     /// When the database or the agent's journal fails.
@@ -112,6 +112,7 @@ impl App {
     /// Uses changed settings from now on; they are stored already.
     pub fn use_settings(&self, settings: InstallationSettings) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        self.engine.watch.replan();
     }
 
     /// All durations, with what the settings say of them.
@@ -188,6 +189,8 @@ async fn embed(
     let embedded = rackhand_agent::Agent::start(rackhand_agent::Config {
         id: agent.id,
         journal: config.data_dir.join("agent-journal.jsonl"),
+        spool: config.data_dir.join("agent-spool"),
+        keep: poller::Limits::default(),
         timings: config.timings(),
         guard,
         secrets: Arc::new(Sealed(db.clone())),
@@ -203,7 +206,8 @@ async fn embed(
 async fn listen(app: Arc<App>, mut inbox: mpsc::Receiver<Told>) {
     while let Some(told) = inbox.recv().await {
         match told {
-            Told::Hello(hello) => {
+            Told::Hello(hello, session) => {
+                watch::came(&app, &hello, &session);
                 app.live.tell(Object::Agent, hello.agent);
                 presence::came(&app, hello.agent).await;
             }
@@ -213,6 +217,7 @@ async fn listen(app: Arc<App>, mut inbox: mpsc::Receiver<Told>) {
                 }
                 app.live.tell(Object::Agent, agent);
                 presence::went(&app, agent);
+                watch::went(&app, agent);
             }
             Told::Restored { agent, cut, result } => {
                 match crate::work::restored(&app, agent, cut, result).await {
@@ -230,6 +235,7 @@ async fn listen(app: Arc<App>, mut inbox: mpsc::Receiver<Told>) {
                 let app = Arc::clone(&app);
                 tokio::spawn(async move { crate::agents::lend(&app, agent, endpoint).await });
             }
+            Told::Samples { agent, batch } => app.engine.watch.found(agent, batch),
             Told::Renew { agent, request } => {
                 if let Some(frame) = crate::agents::renewed(&app, agent, &request).await {
                     app.roster.tell(agent, frame).await;

@@ -159,6 +159,8 @@ pub async fn add(db: &impl ConnectionTrait, new: New<'_>) -> Result<Agent> {
         copies_at: None,
         source_ip: None,
         told_online: false,
+        spool: None,
+        sampled: 0,
     };
     let added = model.into_active_model().insert(db).await;
     let taken = |error| Error::unique(error, "name", "There is an agent of this name already.");

@@ -291,11 +291,11 @@ pub struct Reading {
     pub at: DateTime<Utc>,
 }
 
-/// Stores what a path said.
+/// Stores what a path said, unless it has said something later. Says whether it was stored.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn read(db: &impl ConnectionTrait, id: ConnectionId, reading: Reading) -> Result<()> {
+pub async fn read(db: &impl ConnectionTrait, id: ConnectionId, reading: Reading) -> Result<bool> {
     let mut model = ActiveModel {
         state: Set(reading.state.map(|state| state_word(state).into())),
         fault: Set(reading.fault.map(serde_json::to_value).transpose()?),
@@ -313,8 +313,8 @@ pub async fn read(db: &impl ConnectionTrait, id: ConnectionId, reading: Reading)
         .add(Column::CheckedAt.is_null())
         .add(Column::CheckedAt.lte(millis(reading.at)))
         .add(Column::CheckedAt.gt(millis(now())));
-    Entity::update_many().set(model).filter(Column::Id.eq(id.0)).filter(newer).exec(db).await?;
-    Ok(())
+    let done = Entity::update_many().set(model).filter(Column::Id.eq(id.0)).filter(newer).exec(db).await?;
+    Ok(done.rows_affected > 0)
 }
 
 /// Forgets what the paths of a server said, so that only fresh readings count.

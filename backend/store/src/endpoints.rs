@@ -209,15 +209,6 @@ pub struct Change {
     pub version: Option<u64>,
 }
 
-/// Lists the ids of all endpoints, for the poller.
-///
-/// # Errors
-/// When the database fails.
-pub async fn ids(db: &impl ConnectionTrait) -> Result<Vec<EndpointId>> {
-    let ids: Vec<uuid::Uuid> = Entity::find().select_only().column(Column::Id).into_tuple().all(db).await?;
-    Ok(ids.into_iter().map(EndpointId).collect())
-}
-
 /// Changes an endpoint.
 ///
 /// # Errors
@@ -278,9 +269,12 @@ pub struct Look {
     pub identity: std::result::Result<Option<Identity>, Fault>,
     /// Its outlets, when they were read.
     pub outlets: Option<Vec<OutletReading>>,
+    /// When it was asked.
+    pub at: DateTime<Utc>,
 }
 
-/// Stores what a look found; pins the identity at the first one. Says whether the status changed.
+/// Stores what a look found, unless a later one is known; pins the identity at the first one. Says whether the
+/// status changed.
 ///
 /// # Errors
 /// When the database fails.
@@ -292,7 +286,7 @@ pub async fn looked(db: &impl ConnectionTrait, id: EndpointId, look: Look) -> Re
         .one(db)
         .await?;
     let Some((status, old_fault, pinned)) = old else { return Ok(false) };
-    let at = Some(millis(now()));
+    let at = Some(millis(look.at));
     let mut model = ActiveModel { checked_at: Set(at), ..Default::default() };
     let changed = match look.identity {
         Ok(identity) => {
@@ -318,8 +312,12 @@ pub async fn looked(db: &impl ConnectionTrait, id: EndpointId, look: Look) -> Re
         model.outlets = Set(Some(serde_json::to_value(outlets)?));
         model.outlets_at = Set(at);
     }
-    Entity::update_many().set(model).filter(Column::Id.eq(id.0)).exec(db).await?;
-    Ok(changed)
+    let newer = Condition::any()
+        .add(Column::CheckedAt.is_null())
+        .add(Column::CheckedAt.lte(at))
+        .add(Column::CheckedAt.gt(millis(now())));
+    let done = Entity::update_many().set(model).filter(Column::Id.eq(id.0)).filter(newer).exec(db).await?;
+    Ok(changed && done.rows_affected > 0)
 }
 
 /// Reads the outlets as last seen.

@@ -40,6 +40,8 @@ pub struct New {
     pub job_id: Option<JobId>,
     /// The agent.
     pub agent_id: Option<AgentId>,
+    /// When it happened, if it is told later.
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// Adds an event.
@@ -51,7 +53,7 @@ pub async fn add(db: &impl ConnectionTrait, tenant: TenantId, new: New) -> Resul
     let model = Model {
         id: fresh_id(),
         tenant_id: tenant.0,
-        at: millis(now()),
+        at: millis(new.at.unwrap_or_else(now)),
         kind: new.kind,
         severity: match new.severity.unwrap_or(Severity::Info) {
             Severity::Info => "info",

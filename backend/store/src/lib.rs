@@ -38,6 +38,7 @@ pub mod steps;
 pub mod tenants;
 pub mod tokens;
 pub mod users;
+pub mod watches;
 
 pub use db::{Db, Tx, in_background};
 pub use error::Error;

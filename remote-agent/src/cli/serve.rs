@@ -50,15 +50,17 @@ async fn serve(options: &Options, settings: Settings, relog: &Relog) -> Result<E
     let config = Config {
         id: identity.home.agent,
         journal: path.join("journal.jsonl"),
+        spool: path.join("spool"),
+        keep: settings.keep,
         timings,
         guard: Arc::clone(&guard),
         secrets: Arc::new(asked),
     };
-    let agent = Agent::start(config).map_err(|error| format!("cannot open the journal: {error}"))?;
+    let agent = Agent::start(config).map_err(|error| format!("cannot use {}: {error}", path.display()))?;
     tracing::info!(name = identity.home.name, server = identity.home.server, "rackhand-agent runs");
     drop(identity);
     let hangups = signal(SignalKind::hangup()).map_err(|error| format!("cannot hear SIGHUP: {error}"))?;
-    let reloads = Reloads { options, settings, guard, relog };
+    let reloads = Reloads { options, settings, agent: &agent, guard, relog };
     tokio::select! {
         () = line::hold(&agent, &folder, &timings, requests) => {
             tracing::error!(
@@ -76,6 +78,7 @@ async fn serve(options: &Options, settings: Settings, relog: &Relog) -> Result<E
 struct Reloads<'a> {
     options: &'a Options,
     settings: Settings,
+    agent: &'a Agent,
     guard: Arc<Guard>,
     relog: &'a Relog,
 }
@@ -104,6 +107,10 @@ impl Reloads<'_> {
         }
         if fresh.rules.deny != self.settings.rules.deny {
             changed.push("deny");
+        }
+        if fresh.keep != self.settings.keep {
+            self.agent.keep(fresh.keep);
+            changed.push("spool");
         }
         if fresh.rules != self.settings.rules {
             self.guard.change(fresh.rules.clone());

@@ -203,9 +203,15 @@ impl Talk<'_> {
             ToAgent::GoAway { .. } => return Err(End::Closed(close::GOING_AWAY)),
             ToAgent::Secrets { endpoint } => endpoint.0,
             ToAgent::Execute(command) => command.id.0,
-            ToAgent::KeepOff { .. } | ToAgent::Acknowledge { .. } | ToAgent::Noted { .. } => {
-                uuid::Uuid::nil()
-            }
+            ToAgent::Watch(look) => look.endpoint.0,
+            ToAgent::KeepOff { .. }
+            | ToAgent::Acknowledge { .. }
+            | ToAgent::Noted { .. }
+            | ToAgent::WatchBegin {}
+            | ToAgent::WatchEnd {}
+            | ToAgent::Unwatch { .. }
+            | ToAgent::LookNow { .. }
+            | ToAgent::Stored { .. } => uuid::Uuid::nil(),
         };
         let secrets = match &packet.sealed {
             None => Secrets::default(),

@@ -12,7 +12,7 @@ use rackhand_wire::{
 use std::{sync::Arc, time::Duration};
 use tokio::net::UdpSocket;
 
-use crate::{Agent, Config, Delivery, Link, SecretSource};
+use crate::{Agent, Config, Delivery, Link, SecretSource, poller::Limits};
 
 /// Longer than any step of a test may take, shorter than the silence that would otherwise pass.
 const SOON: Duration = Duration::from_secs(30);
@@ -28,9 +28,19 @@ impl SecretSource for Nobody {
 
 fn agent(folder: &tempfile::TempDir) -> Link {
     let timings = Timings { unreachable_after: Duration::from_mins(10), ..Timings::default() };
-    let journal = folder.path().join("journal");
+    let (journal, spool) = (folder.path().join("journal"), folder.path().join("spool"));
     let (secrets, guard) = (Arc::new(Nobody), rackhand_driver::conformance::guard());
-    Agent::start(Config { id: AgentId(id(1)), journal, timings, secrets, guard }).unwrap().attach()
+    Agent::start(Config {
+        id: AgentId(id(1)),
+        journal,
+        spool,
+        keep: Limits::default(),
+        timings,
+        secrets,
+        guard,
+    })
+    .unwrap()
+    .attach()
 }
 
 fn id(n: u128) -> uuid::Uuid {

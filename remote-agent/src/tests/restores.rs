@@ -14,7 +14,7 @@ use rackhand_wire::{
 use std::{sync::Arc, time::Duration};
 
 use super::{Nobody, SOON, id};
-use crate::{Agent, Config, Delivery, Link};
+use crate::{Agent, Config, Delivery, Link, poller::Limits};
 
 fn secrets() -> Secrets {
     [("community", "public"), ("write_community", "private")].into_iter().collect()
@@ -40,6 +40,8 @@ impl Bench {
         let link = Agent::start(Config {
             id: AgentId(id(1)),
             journal: folder.path().join("journal"),
+            spool: folder.path().join("spool"),
+            keep: Limits::default(),
             timings: Timings::default().scaled(0.02),
             guard: rackhand_driver::conformance::guard(),
             secrets: Arc::new(Nobody),

@@ -177,6 +177,7 @@ async fn session(peer: &Peer, at: SocketAddr, there: &AtomicUsize) -> Option<()>
         version: "bench".into(),
         host: "bench".into(),
         kinds: BTreeMap::default(),
+        watching: None,
     };
     let signed = proof::sign(&peer.key, &peer.certificate, &challenge, None, &hello).ok()?;
     socket.send(Message::text(serde_json::to_string(&signed).ok()?)).await.ok()?;

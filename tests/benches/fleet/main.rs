@@ -21,6 +21,7 @@ mod list;
 mod load;
 mod loss;
 mod memory;
+mod polling;
 mod seed;
 mod served;
 mod start;
@@ -59,6 +60,8 @@ enum Section {
     Ui,
     /// Many connected agents
     Agents,
+    /// One agent and very many devices
+    Polling,
 }
 
 /// How much is measured.
@@ -92,6 +95,7 @@ fn main() {
         Section::Start => runtime.block_on(start::measure(extent)),
         Section::Memory => runtime.block_on(memory::measure(extent)),
         Section::Agents => runtime.block_on(agents::measure(extent)),
+        Section::Polling => runtime.block_on(polling::measure(extent)),
         Section::Ui => runtime.block_on(browser::measure(extent)),
     };
     for figure in figures {

@@ -22,6 +22,8 @@ pub struct Installation {
     folder: TempDir,
     /// Bearer token of an administrator.
     pub token: String,
+    /// Where its server listens, whenever one runs.
+    at: SocketAddr,
 }
 
 impl Installation {
@@ -38,7 +40,8 @@ impl Installation {
         let (name, password) = PERSON;
         command(folder.path(), &["user", "add", "--name", name], password);
         let token = command(folder.path(), &["token", "add", "--user", name], "");
-        Self { folder, token }
+        let at = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        Self { folder, token, at }
     }
 
     /// Its folder.
@@ -48,7 +51,7 @@ impl Installation {
 
     /// Starts the server and waits until it is ready.
     pub fn serve(&self, options: &[&str]) -> Server {
-        let at = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let at = self.at;
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
         let began = Instant::now();
         let child = Command::new(binary("rackhand"))
@@ -95,17 +98,12 @@ pub struct Server {
 impl Server {
     /// A line of its `/proc/PID/status`, in kilobytes.
     pub fn kilobytes(&self, name: &str) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
-        line.trim().trim_end_matches("kB").trim().parse().unwrap()
+        kilobytes(self.child.id(), name)
     }
 
     /// Seconds of processor time so far.
     pub fn cpu(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-        ticks / rustix::param::clock_ticks_per_second() as f64
+        cpu(self.child.id())
     }
 
     /// One value of `/metrics`.
@@ -122,6 +120,21 @@ impl Drop for Server {
         kill_process(pid.unwrap(), Signal::TERM).ok();
         self.child.wait().ok();
     }
+}
+
+/// A line of a process's `/proc/PID/status`, in kilobytes.
+pub fn kilobytes(pid: u32, name: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse().unwrap()
+}
+
+/// Seconds of processor time of a process so far.
+pub fn cpu(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / rustix::param::clock_ticks_per_second() as f64
 }
 
 fn is_ready(at: SocketAddr) -> bool {

@@ -7,7 +7,8 @@ use std::fmt::Debug;
 use uuid::Uuid;
 
 use super::{
-    Answer, BootId, Challenge, Hello, Packet, Protocols, Refusal, Sealed, Signed, ToAgent, ToBackend, Unread,
+    Answer, Answered, BootId, Challenge, Entry, Found, Hello, Look, Packet, Protocols, Read, Refusal, Sample,
+    Sealed, Signed, ToAgent, ToBackend, Unread,
     enrol::{Enrol, Enrolled},
     read,
 };
@@ -15,6 +16,7 @@ use crate::{
     Command, Fault, FaultCode, Operation, Reason,
     command::{EndpointSpec, Outlet, Urgency},
     id::{AgentId, CommandId, EndpointId},
+    operation::Identity,
     power::{Native, Switch},
 };
 
@@ -75,8 +77,11 @@ fn version_1_greets_as_it_always_did() {
         version: "0.1.0".into(),
         host: "rack-7".into(),
         kinds: [("ipmi".to_owned(), "0011223344556677".to_owned())].into_iter().collect(),
+        watching: None,
     };
-    v1!("hello", hello);
+    v1!("hello", hello.clone());
+    // It came to this version later: who does not know it passes over it.
+    v1!("hello-watching", Hello { watching: Some("00ff".into()), ..hello });
     v1!("signed", Signed { hello: "{}".into(), certificate: "PEM".into(), signature: "00".into() });
     v1!(
         "welcome",
@@ -132,6 +137,47 @@ fn version_1_tells_the_backend_as_it_always_did() {
     v1!("dark", ToBackend::Dark { cuts: vec![command] });
     v1!("need-secrets", ToBackend::NeedSecrets { endpoint: EndpointId(id(2)) });
     v1!("renew", ToBackend::Renew { request: "PEM".into() });
+}
+
+fn look() -> Look {
+    Look {
+        endpoint: EndpointId(id(2)),
+        kind: "snmp_pdu".into(),
+        params: json!({"host": "10.0.0.7", "port": 161, "version": "v2c"}),
+        pinned: Some("pdu-a".into()),
+        identify: false,
+        reads: vec![Read { target: json!({}), operation: Operation::ReadOutlets }],
+        every_ms: 60_000,
+        generation: "0011223344556677".into(),
+        mark: "8899aabbccddeeff".into(),
+        needs_secrets: true,
+    }
+}
+
+#[test]
+fn looks_came_to_version_1_and_stay_as_they_came() {
+    let sealed = Some(Sealed { key: "00".into(), text: "ff".into() });
+    v1!("watch-begin", packet(ToAgent::WatchBegin {}));
+    v1!("watch", Packet { frame: ToAgent::Watch(look()), sealed });
+    v1!("watch-end", packet(ToAgent::WatchEnd {}));
+    let endpoints = vec![EndpointId(id(2))];
+    v1!("unwatch", packet(ToAgent::Unwatch { endpoints: endpoints.clone() }));
+    v1!("look-now", packet(ToAgent::LookNow { endpoints }));
+    v1!("stored", packet(ToAgent::Stored { spool: id(6), through: 41 }));
+    let sample = |found| {
+        let generation = look().generation;
+        Entry::Sample(Sample { endpoint: EndpointId(id(2)), generation, age_ms: 1_200, found })
+    };
+    let result = Ok(crate::Answer::Outlets { outlets: Vec::new() });
+    let identity = Some(Identity { vendor: Some("APC".into()), ..Identity::default() });
+    let answers = vec![Answered { target: json!({}), result }];
+    let fault = Fault::unreachable("3 handshakes in 20 s");
+    let entries = vec![
+        sample(Found::Answers { identity, answers }),
+        sample(Found::Nothing { fault }),
+        Entry::RestartedAlone { devices: 3, lasted_ms: 90_000, age_ms: 7 },
+    ];
+    v1!("samples", ToBackend::Samples { spool: id(6), first: 39, entries });
 }
 
 #[test]

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use super::watch::{Entry, Look};
 use crate::{
     Answer, Command, Fault,
     command::Outlet,
@@ -54,12 +56,49 @@ pub enum ToAgent {
         /// How long the backend still serves this session.
         within_ms: u64,
     },
+    /// All looks of the agent follow, up to [`ToAgent::WatchEnd`].
+    WatchBegin {},
+    /// Look at this device by yourself from now on, as said here; its credentials are sealed beside this.
+    Watch(Look),
+    /// These were all looks since [`ToAgent::WatchBegin`]: whatever else the agent looks at ends.
+    WatchEnd {},
+    /// Look at these devices no more.
+    Unwatch {
+        /// The devices.
+        endpoints: Vec<EndpointId>,
+    },
+    /// Look at these devices now, whenever they would be due.
+    LookNow {
+        /// The devices.
+        endpoints: Vec<EndpointId>,
+    },
+    /// The backend has stored what the agent kept for it; it may forget that.
+    Stored {
+        /// Where the numbers count.
+        spool: Uuid,
+        /// Up to this number.
+        through: u64,
+    },
 }
 
 impl ToAgent {
     /// Every `frame` of this build.
-    pub const KNOWN: [&str; 8] =
-        ["execute", "keep_off", "acknowledge", "noted", "secrets", "certificate", "held", "go_away"];
+    pub const KNOWN: [&str; 14] = [
+        "execute",
+        "keep_off",
+        "acknowledge",
+        "noted",
+        "secrets",
+        "certificate",
+        "held",
+        "go_away",
+        "watch_begin",
+        "watch",
+        "watch_end",
+        "unwatch",
+        "look_now",
+        "stored",
+    ];
 }
 
 /// From an agent.
@@ -109,9 +148,20 @@ pub enum ToBackend {
         /// Certificate request, PEM.
         request: String,
     },
+    /// What was found by looks, in order; kept until [`ToAgent::Stored`]. A number that is left out was dropped
+    /// to make room.
+    Samples {
+        /// Where the numbers count.
+        spool: Uuid,
+        /// Number of the first entry; each has the next one.
+        first: u64,
+        /// The entries.
+        entries: Vec<Entry>,
+    },
 }
 
 impl ToBackend {
     /// Every `frame` of this build.
-    pub const KNOWN: [&str; 7] = ["started", "finished", "restored", "hold", "dark", "need_secrets", "renew"];
+    pub const KNOWN: [&str; 8] =
+        ["started", "finished", "restored", "hold", "dark", "need_secrets", "renew", "samples"];
 }

@@ -57,6 +57,10 @@ pub struct Hello {
     pub host: String,
     /// Kind → hash of the descriptor it was built with.
     pub kinds: BTreeMap<String, String>,
+    /// Digest of the looks that it keeps doing, as far as it has their credentials. Absent in agents that look
+    /// at nothing by themselves: they are sent each look as a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watching: Option<String>,
 }
 
 /// The agent's first message: its hello, with the proof that it is the one.

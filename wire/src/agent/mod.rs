@@ -9,6 +9,7 @@ pub mod enrol;
 mod frame;
 mod hello;
 mod packet;
+mod watch;
 
 #[cfg(test)]
 mod fixtures;
@@ -16,3 +17,4 @@ mod fixtures;
 pub use frame::{ToAgent, ToBackend};
 pub use hello::{Answer, BootId, Challenge, Hello, Protocols, Refusal, Signed};
 pub use packet::{Packet, Sealed, Unread, read};
+pub use watch::{Answered, Entry, Found, Look, Read, Sample};

@@ -35,13 +35,14 @@ enum How {
 }
 
 /// Every section, in the order of the page.
-pub const SECTIONS: [Section; 9] = [
+pub const SECTIONS: [Section; 10] = [
     fleet("ipmi", "Power status over IPMI"),
     fleet("loss", "A line that loses packets"),
     fleet("list", "The list of servers"),
     fleet("start", "Start"),
     fleet("memory", "Memory"),
     fleet("agents", "Many agents"),
+    fleet("polling", "One agent, many devices"),
     fleet("ui", "Web interface"),
     Section {
         name: "machine",
@@ -88,6 +89,8 @@ pub fn build(root: &Path) -> Result<PathBuf, Problem> {
     build.args([
         "--package",
         "rackhand-server",
+        "--package",
+        "rackhand-agent",
         "--package",
         "rackhand-simulators",
         "--package",

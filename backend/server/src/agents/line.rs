@@ -275,12 +275,18 @@ fn packed(agent: AgentId, sealing_key: &str, delivery: Delivery) -> Packet {
     let purpose = match &delivery.frame {
         ToAgent::Execute(command) => Some(command.id.0),
         ToAgent::Secrets { endpoint } => Some(endpoint.0),
+        ToAgent::Watch(look) => Some(look.endpoint.0),
         ToAgent::KeepOff { .. }
         | ToAgent::Acknowledge { .. }
         | ToAgent::Noted { .. }
         | ToAgent::Certificate { .. }
         | ToAgent::Held { .. }
-        | ToAgent::GoAway { .. } => None,
+        | ToAgent::GoAway { .. }
+        | ToAgent::WatchBegin {}
+        | ToAgent::WatchEnd {}
+        | ToAgent::Unwatch { .. }
+        | ToAgent::LookNow { .. }
+        | ToAgent::Stored { .. } => None,
     };
     let sealed = purpose.filter(|_| delivery.secrets.expose_all().next().is_some());
     // An agent whose key is none cannot open anything: the device then refuses it without credentials.

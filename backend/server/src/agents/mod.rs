@@ -15,7 +15,7 @@ mod session;
 pub use authority::Authority;
 pub use line::{TlsBinding, serve};
 pub use roster::{Done, Roster, Stage, Told};
-pub use route::{Route, Via, holder, members};
+pub use route::{Members, Route, Via, find_group, holder, members};
 pub use session::Session;
 
 use rackhand_agent::Delivery;
@@ -85,6 +85,18 @@ pub async fn lend(app: &App, agent: AgentId, endpoint: EndpointId) {
         }
         Ok(false) => tracing::warn!(%agent, %endpoint, "an agent asks for credentials of a device of others"),
         Err(error) => tracing::error!(%error, %agent, %endpoint, "cannot tell whose device this is"),
+    }
+}
+
+/// Says whether an agent serves a device.
+///
+/// # Errors
+/// When the database fails.
+pub async fn may_reach(app: &App, agent: AgentId, endpoint: EndpointId) -> rackhand_store::Result<bool> {
+    match endpoints::reach(&app.db, &Scope::provider(), endpoint).await {
+        Ok(reach) => serves(app, agent, &reach).await,
+        Err(rackhand_store::Error::NotFound) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,7 +1,7 @@
 use rackhand_agent::{Delivery, Link};
 use rackhand_store::{
     agent_sessions::{self, Sitting},
-    fresh_id,
+    fresh_id, now,
 };
 use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Reason, Secrets, Timings,
@@ -21,12 +21,15 @@ use super::{
     route::{self, Route},
     session::{Ended, Out, Session},
 };
-use crate::peers::{Address, Peers};
+use crate::{
+    peers::{Address, Peers},
+    work::watch::Batch,
+};
 
 /// What agents tell on their own account.
 pub enum Told {
     /// An agent begins a session.
-    Hello(Hello),
+    Hello(Hello, Arc<Session>),
     /// An agent went away.
     Gone(AgentId),
     /// An agent restored what a command had cut, or failed to.
@@ -51,6 +54,13 @@ pub enum Told {
         agent: AgentId,
         /// The device.
         endpoint: EndpointId,
+    },
+    /// An agent tells what its looks found.
+    Samples {
+        /// The agent.
+        agent: AgentId,
+        /// What it tells.
+        batch: Batch,
     },
     /// An agent asks for a certificate for a fresh key.
     Renew {
@@ -134,7 +144,7 @@ impl Roster {
         drop(seating);
         let (here, roster) = (Arc::clone(&session), Arc::clone(self));
         tokio::spawn(async move {
-            told.send(Told::Hello(hello)).await.ok();
+            told.send(Told::Hello(hello, Arc::clone(&here))).await.ok();
             let mut from_agent = link.from_agent;
             loop {
                 let frame = tokio::select! {
@@ -476,6 +486,11 @@ async fn hear(agent: AgentId, session: &Session, frame: ToBackend, told: &mpsc::
         }
         ToBackend::NeedSecrets { endpoint } => {
             told.send(Told::NeedSecrets { agent, endpoint }).await.ok();
+        }
+        ToBackend::Samples { spool, first, entries } => {
+            // Ages count from here: what waits does not get younger.
+            let batch = Batch { spool, first, entries, received: now() };
+            told.send(Told::Samples { agent, batch }).await.ok();
         }
         ToBackend::Renew { request } => {
             told.send(Told::Renew { agent, request }).await.ok();

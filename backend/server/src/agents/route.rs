@@ -165,7 +165,7 @@ fn failed(error: &rackhand_store::Error) -> Fault {
 }
 
 /// Lists who of a group may reach a device of a tenant, the preferred one first. Agents that are being drained
-/// come last. The group is the tenant's own, or the nearest ancestor's: two that share a name are two groups.
+/// come last.
 ///
 /// # Errors
 /// When the database fails.
@@ -175,18 +175,41 @@ pub async fn members(
     endpoint: EndpointId,
     group: &str,
 ) -> rackhand_store::Result<Vec<AgentId>> {
+    let found = find_group(db, tenant, group).await?;
+    Ok(found.map(|group| group.of(endpoint)).unwrap_or_default())
+}
+
+/// A group as a tenant's devices find it.
+pub struct Members {
+    group: AgentGroup,
+    draining: Vec<AgentId>,
+}
+
+impl Members {
+    /// Lists who may reach a device, the preferred one first.
+    #[must_use]
+    pub fn of(&self, endpoint: EndpointId) -> Vec<AgentId> {
+        let mut members = preferred(&self.group, endpoint);
+        members.sort_by_key(|id| self.draining.contains(id));
+        members
+    }
+}
+
+/// Finds a group for a tenant: its own, or the nearest ancestor's. Two that share a name are two groups.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_group(db: &Db, tenant: TenantId, group: &str) -> rackhand_store::Result<Option<Members>> {
     for owner in tenants::lineage(db.reader(), tenant).await? {
         let known = agents::of_group(db.reader(), owner, group).await?;
         if known.is_empty() {
             continue;
         }
         let group = agent_groups::get(db.reader(), owner, group, &known).await?;
-        let mut members = preferred(&group, endpoint);
-        let is_draining = |id: &AgentId| known.iter().any(|agent| agent.id == *id && agent.draining);
-        members.sort_by_key(|id| is_draining(id));
-        return Ok(members);
+        let draining = known.iter().filter(|agent| agent.draining).map(|agent| agent.id).collect();
+        return Ok(Some(Members { group, draining }));
     }
-    Ok(Vec::new())
+    Ok(None)
 }
 
 /// The order of a group for one device: as it is, or begun at a place that the device's id decides.

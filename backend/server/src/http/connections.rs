@@ -250,6 +250,6 @@ async fn told(app: &App, server: ServerId, endpoint: rackhand_wire::id::Endpoint
     weigh::server(app, server).await?;
     app.live.tell(Object::Server, server);
     app.live.tell(Object::Endpoint, endpoint);
-    app.engine.poll_now([endpoint]);
+    app.engine.look_now([endpoint]);
     Ok(())
 }

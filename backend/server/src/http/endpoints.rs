@@ -65,7 +65,7 @@ pub async fn add(
     let location = Some(format!("/api/v1/endpoints/{id}"));
     let answer = once.commit(tx, &caller, &new, (201, location, endpoint)).await?;
     app.live.tell(Object::Endpoint, id);
-    app.engine.poll_now([id]);
+    app.engine.look_now([id]);
     Ok(answer)
 }
 
@@ -168,7 +168,7 @@ pub async fn change(
     audit::record(&tx, caller.tenant, &caller, "endpoint.change", object, detail).await?;
     commit(tx).await?;
     app.live.tell(Object::Endpoint, id);
-    app.engine.poll_now([id]);
+    app.engine.look_now([id]);
     Ok(web::Json(endpoint))
 }
 

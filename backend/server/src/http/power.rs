@@ -80,7 +80,7 @@ pub async fn refresh(
     let id = id.into_inner();
     servers::get(app.db.reader(), &caller.scope, id).await?;
     let paths = connections::list(app.db.reader(), &caller.scope, id).await?;
-    app.engine.poll_now(paths.into_iter().map(|connection| connection.endpoint_id));
+    app.engine.look_now(paths.into_iter().map(|connection| connection.endpoint_id));
     Ok(HttpResponse::NoContent().finish())
 }
 

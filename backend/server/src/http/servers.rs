@@ -125,7 +125,7 @@ pub async fn change(
         // What was read before the wiring was mended would prove the mismatch again.
         connections::forget_readings(app.db.writer(), id).await?;
         let paths = connections::list(app.db.reader(), &caller.scope, id).await?;
-        app.engine.poll_now(paths.into_iter().map(|connection| connection.endpoint_id));
+        app.engine.look_now(paths.into_iter().map(|connection| connection.endpoint_id));
     }
     weigh::server(&app, id).await?;
     app.live.tell(Object::Server, id);

@@ -158,7 +158,7 @@ async fn one(app: &Arc<App>, notice: Notice) -> rackhand_store::Result<()> {
         Notice::Letter(node) if node == app.peers.id() => letters::deal(&app.peers, &app.roster).await?,
         Notice::Letter(_) => {}
         Notice::Settings => app.use_settings(settings::installation(app.db.reader()).await?),
-        Notice::Look(endpoint) => app.engine.poll_here([endpoint]),
+        Notice::Look(endpoint) => app.engine.watch.look_now([endpoint]),
     }
     Ok(())
 }

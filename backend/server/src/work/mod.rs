@@ -4,17 +4,19 @@
 //! unfinished job up where it was. Commands carry ids, so repeating a step never repeats an effect.
 
 mod command;
+mod findings;
 mod gates;
 mod keep;
 mod neighbours;
 mod patience;
 mod plan;
-mod poll;
 mod power;
 mod reading;
+mod status;
 mod test;
 mod words;
 
+pub mod watch;
 pub mod weigh;
 
 use rackhand_store::{events, jobs, steps};
@@ -27,7 +29,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{sync::watch as signal, task::AbortHandle};
 
 use crate::{
     app::App,
@@ -41,10 +43,11 @@ pub use words::plan_of;
 /// The jobs that this process performs.
 pub struct Engine {
     bus: Arc<dyn Bus>,
-    cancels: Mutex<HashMap<JobId, watch::Sender<bool>>>,
+    cancels: Mutex<HashMap<JobId, signal::Sender<bool>>>,
     tasks: Mutex<HashMap<JobId, AbortHandle>>,
     trials: Mutex<HashMap<JobId, Trial>>,
-    poll_now: Mutex<Vec<EndpointId>>,
+    /// Who looks at what.
+    pub watch: watch::Watch,
 }
 
 impl Engine {
@@ -55,7 +58,7 @@ impl Engine {
             cancels: Mutex::default(),
             tasks: Mutex::default(),
             trials: Mutex::default(),
-            poll_now: Mutex::default(),
+            watch: watch::Watch::default(),
         }
     }
 
@@ -77,21 +80,16 @@ impl Engine {
         lock(&self.trials).insert(job, trial);
     }
 
-    /// Asks for a poll of these endpoints right now, by whichever server polls them.
-    pub fn poll_now(&self, endpoints: impl IntoIterator<Item = EndpointId>) {
+    /// Has these devices looked at right now, by whichever server has their agents.
+    pub fn look_now(&self, endpoints: impl IntoIterator<Item = EndpointId>) {
         for endpoint in endpoints {
-            self.poll_here([endpoint]);
+            self.watch.look_now([endpoint]);
             self.bus.tell(Notice::Look(endpoint));
         }
     }
 
-    /// Asks this process for a poll of these endpoints.
-    pub fn poll_here(&self, endpoints: impl IntoIterator<Item = EndpointId>) {
-        lock(&self.poll_now).extend(endpoints);
-    }
-
-    fn register(&self, job: JobId) -> watch::Receiver<bool> {
-        let (sender, receiver) = watch::channel(false);
+    fn register(&self, job: JobId) -> signal::Receiver<bool> {
+        let (sender, receiver) = signal::channel(false);
         lock(&self.cancels).insert(job, sender);
         receiver
     }
@@ -113,7 +111,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes interrupted jobs up again and starts the poller.
+/// Takes interrupted jobs up again and decides from now on who looks at what.
 ///
 /// # Errors
 /// When the database fails.
@@ -122,9 +120,7 @@ pub async fn start(app: &Arc<App>) -> Result<(), crate::Failure> {
     jobs::wake(&tx).await?;
     tx.commit().await.map_err(rackhand_store::Error::from)?;
     take_up(app).await?;
-    if app.embedded.is_some() {
-        tokio::spawn(poll::run(Arc::clone(app)));
-    }
+    tokio::spawn(watch::run(Arc::clone(app)));
     Ok(())
 }
 
@@ -151,7 +147,7 @@ pub fn launch(app: &Arc<App>, job: JobId) {
     tasks.insert(job, task.abort_handle());
 }
 
-async fn until_over(app: Arc<App>, job: JobId, cancel: watch::Receiver<bool>) {
+async fn until_over(app: Arc<App>, job: JobId, cancel: signal::Receiver<bool>) {
     let mut pause = std::time::Duration::from_millis(100);
     // A database that is away for a moment must not strand a job with a feed cut.
     while let Err(error) = perform(&app, job, cancel.clone()).await {
@@ -166,7 +162,7 @@ async fn until_over(app: Arc<App>, job: JobId, cancel: watch::Receiver<bool>) {
     app.engine.forget(job);
 }
 
-async fn perform(app: &Arc<App>, job: JobId, cancel: watch::Receiver<bool>) -> rackhand_store::Result<()> {
+async fn perform(app: &Arc<App>, job: JobId, cancel: signal::Receiver<bool>) -> rackhand_store::Result<()> {
     if !jobs::claim(app.db.writer(), job, app.peers.id()).await? {
         return Ok(());
     }

@@ -231,7 +231,7 @@ impl Worker<'_> {
                 let answer = answer.and_then(power);
                 if let Some(path) = &path {
                     // The device's own state counts in the gates of other jobs, and is shown beside this one.
-                    super::poll::answered(self.app, &path.label, path.endpoint, answer.as_ref().err())
+                    super::status::answered(self.app, &path.label, path.endpoint, answer.as_ref().err())
                         .await?;
                 }
                 self.note(path, controller_reading(&answer, asked)).await?;
@@ -460,7 +460,7 @@ impl Worker<'_> {
         }
         keep::forget(self.app, &self.stored.hands).await;
         self.app.live.tell(Object::Event, event.id);
-        self.app.engine.poll_now(self.worth_a_look(verdict));
+        self.app.engine.look_now(self.worth_a_look(verdict));
         weigh::server(self.app, self.server).await?;
         self.app.live.tell(Object::Job, self.job);
         self.app.live.tell(Object::Server, self.server);

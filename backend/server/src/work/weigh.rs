@@ -1,52 +1,86 @@
 //! Weighs what the paths of a server say, stores it, and tells what changed.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use rackhand_domain::power::state::{Context, weigh};
-use rackhand_store::{Scope, events, now, servers};
+use rackhand_store::{Result, Scope, Tx, events, now, servers};
 use rackhand_wire::{
     PowerValue,
     api::{event::Severity, live::Object},
-    id::ServerId,
+    id::{EventId, ServerId},
     power::{PowerFlag, ServerPower},
 };
+use std::collections::BTreeMap;
 
 use crate::app::App;
+
+/// Servers weighed in one transaction: others write in between.
+const AT_ONCE: usize = 25;
 
 /// Weighs a server again.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn server(app: &App, id: ServerId) -> rackhand_store::Result<()> {
-    let found = match servers::get(app.db.reader(), &Scope::provider(), id).await {
-        Err(rackhand_store::Error::NotFound) => return Ok(()),
+pub async fn server(app: &App, id: ServerId) -> Result<()> {
+    servers(app, BTreeMap::from([(id, now())])).await
+}
+
+/// Weighs servers whose paths said something then: what is told late is weighed, and told on, as of its own time.
+///
+/// # Errors
+/// When the database fails.
+pub async fn servers(app: &App, touched: BTreeMap<ServerId, DateTime<Utc>>) -> Result<()> {
+    let touched: Vec<(ServerId, DateTime<Utc>)> = touched.into_iter().collect();
+    for some in touched.chunks(AT_ONCE) {
+        let (mut changed, mut told) = (Vec::new(), Vec::new());
+        let tx = app.db.begin().await?;
+        for (id, at) in some {
+            if let Some(news) = one(app, &tx, *id, *at).await? {
+                changed.push(*id);
+                told.extend(news);
+            }
+        }
+        tx.commit().await?;
+        changed.into_iter().for_each(|id| app.live.tell(Object::Server, id));
+        told.into_iter().for_each(|id| app.live.tell(Object::Event, id));
+    }
+    Ok(())
+}
+
+/// Weighs one; gives the events of it when anything has changed that is shown.
+async fn one(app: &App, tx: &Tx, id: ServerId, at: DateTime<Utc>) -> Result<Option<Vec<EventId>>> {
+    let found = match servers::get(tx, &Scope::provider(), id).await {
+        Err(rackhand_store::Error::NotFound) => return Ok(None),
         found => found?,
     };
     let timings = app.timings();
     let delta = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
     let context = Context {
-        now: now(),
+        now: at,
         feeds_complete: found.feeds_complete,
         fallback_enabled: found.fallback_enabled && app.settings().fallback_enabled,
-        mismatch_seen: servers::mismatch_seen(app.db.reader(), id).await?,
+        mismatch_seen: servers::mismatch_seen(tx, id).await?,
         stale_after: delta(timings.poll * 3),
         hold_up: delta(timings.discharge),
     };
     let power = weigh(found.power.paths.clone(), &context, &found.power);
-    if servers::set_power(app.db.writer(), id, &power).await? {
-        app.live.tell(Object::Server, id);
-        tell(app, id, &found.name, &found.power, &power).await?;
+    if !servers::set_power(tx, id, &power).await? {
+        return Ok(None);
     }
-    Ok(())
+    let tenant = servers::owner(tx, &Scope::provider(), id).await?;
+    let mut events = Vec::new();
+    for event in news((id, &found.name), &found.power, &power, at) {
+        events.push(events::add(tx, tenant, event).await?.id);
+    }
+    Ok(Some(events))
 }
 
-async fn tell(
-    app: &App,
-    id: ServerId,
-    name: &str,
+/// What is told of a change.
+fn news(
+    (id, name): (ServerId, &str),
     before: &ServerPower,
     after: &ServerPower,
-) -> rackhand_store::Result<()> {
-    let tenant = servers::owner(app.db.reader(), &Scope::provider(), id).await?;
+    at: DateTime<Utc>,
+) -> Vec<events::New> {
     let mut news = Vec::new();
     if before.value != after.value {
         let (word, sentence) = match after.value {
@@ -77,15 +111,13 @@ async fn tell(
         };
         news.push((word, severity, format!("{name} {sentence}.")));
     }
-    for (kind, severity, message) in news {
-        let event = events::New {
-            kind: kind.into(),
-            severity: Some(severity),
-            message,
-            server: Some((id, name.to_owned())),
-            ..Default::default()
-        };
-        super::tell(app, tenant, event).await;
-    }
-    Ok(())
+    let event = |(kind, severity, message): (&str, Severity, String)| events::New {
+        kind: kind.into(),
+        severity: Some(severity),
+        message,
+        server: Some((id, name.to_owned())),
+        at: Some(at),
+        ..Default::default()
+    };
+    news.into_iter().map(event).collect()
 }

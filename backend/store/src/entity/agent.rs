@@ -27,6 +27,8 @@ pub struct Model {
     pub copies_at: Option<i64>,
     pub source_ip: Option<String>,
     pub told_online: bool,
+    pub spool: Option<Uuid>,
+    pub sampled: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -39,6 +39,7 @@ impl Bench {
             version: String::new(),
             host: String::new(),
             kinds: std::collections::BTreeMap::default(),
+            watching: None,
         };
         self.roster.join(hello, Link { to_agent, from_agent }, self.told.clone()).await.unwrap();
         (inbox, out)

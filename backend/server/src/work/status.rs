@@ -1,0 +1,42 @@
+//! Whether a device answers, as it is shown, and what is told when that turns.
+
+use chrono::{DateTime, Utc};
+use rackhand_store::{Result, endpoints, events, now};
+use rackhand_wire::{
+    Fault, FaultCode,
+    api::{event::Severity, live::Object},
+    id::{EndpointId, TenantId},
+};
+
+use crate::app::App;
+
+/// Stores what a job met when it asked a controller. That the agent could not ask says nothing of the device.
+pub async fn answered(app: &App, name: &str, id: EndpointId, fault: Option<&Fault>) -> Result<()> {
+    if fault.is_some_and(|fault| fault.code == FaultCode::Exec) {
+        return Ok(());
+    }
+    let at = now();
+    let identity = fault.map_or(Ok(None), |fault| Err(fault.clone()));
+    let look = endpoints::Look { identity, outlets: None, at };
+    if endpoints::looked(app.db.writer(), id, look).await? {
+        app.live.tell(Object::Endpoint, id);
+        super::tell(app, TenantId::PROVIDER, turned(name, id, fault, at)).await;
+    }
+    Ok(())
+}
+
+/// What is told when a device begins or ceases to answer.
+pub fn turned(name: &str, id: EndpointId, fault: Option<&Fault>, at: DateTime<Utc>) -> events::New {
+    let (kind, severity, message) = match fault {
+        Some(fault) => ("endpoint.failing", Severity::Warning, format!("{name}: {fault}.")),
+        None => ("endpoint.ok", Severity::Info, format!("{name} answers.")),
+    };
+    events::New {
+        kind: kind.into(),
+        severity: Some(severity),
+        message,
+        endpoint_id: Some(id),
+        at: Some(at),
+        ..Default::default()
+    }
+}

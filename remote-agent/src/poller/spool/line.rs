@@ -1,0 +1,56 @@
+//! One line of a segment.
+
+use rackhand_wire::{
+    agent::{Entry, Found, Sample},
+    id::EndpointId,
+};
+use serde::{Deserialize, Serialize};
+
+/// What is kept, and when it was by the steady clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Its number; they have no end and no gap but where something was dropped.
+    pub n: u64,
+    /// When it was.
+    pub t: u64,
+    /// What it says.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What a line says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// What a look found.
+    Sample(Kept),
+    /// The same as on that line of the same segment.
+    As(u64),
+    /// The agent was restarted alone.
+    Alone {
+        /// Devices that were not asked.
+        devices: u64,
+        /// For how long.
+        lasted_ms: u64,
+    },
+}
+
+/// A sample without its time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The device.
+    pub endpoint: EndpointId,
+    /// What was looked at.
+    pub generation: String,
+    /// What it said.
+    pub found: Found,
+}
+
+impl Kept {
+    /// As it is told.
+    #[must_use]
+    pub fn entry(self, age_ms: u64) -> Entry {
+        let Self { endpoint, generation, found } = self;
+        Entry::Sample(Sample { endpoint, generation, age_ms, found })
+    }
+}
