@@ -90,7 +90,9 @@ impl Book {
     pub fn end(&mut self) -> Vec<EndpointId> {
         let gone = self.entries.values().filter(|entry| !entry.confirmed).map(|entry| entry.look.endpoint);
         let gone: Vec<EndpointId> = gone.collect();
-        gone.iter().for_each(|id| self.remove(*id));
+        for id in &gone {
+            self.remove(*id);
+        }
         gone
     }
 

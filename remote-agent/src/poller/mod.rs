@@ -218,7 +218,9 @@ impl Poller {
                 self.end_alone(now);
             }
             Order::Remove(endpoints) => {
-                endpoints.iter().for_each(|id| self.watched.book().remove(*id));
+                for id in &endpoints {
+                    self.watched.book().remove(*id);
+                }
                 self.remove(endpoints, now);
             }
             Order::Want(endpoints) => endpoints.into_iter().for_each(|id| self.schedule.want(id, now)),
@@ -236,7 +238,9 @@ impl Poller {
     }
 
     fn remove(&mut self, endpoints: Vec<EndpointId>, now: Instant) {
-        endpoints.into_iter().for_each(|id| self.schedule.remove(id));
+        for id in endpoints {
+            self.schedule.remove(id);
+        }
         self.save_at.get_or_insert(now + SETTLE);
     }
 

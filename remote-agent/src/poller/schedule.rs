@@ -105,7 +105,7 @@ impl Schedule {
                 match device.stand {
                     Stand::Due(at) if before != every && device.failures == 0 => {
                         // As if it had been so since the last look; a round that is over by now is spread anew.
-                        let at = at + every - before;
+                        let at = (at + every).checked_sub(before).unwrap_or(now);
                         if at > now { at } else { now + every.mul_f64(place(id)) }
                     }
                     Stand::Due(_) | Stand::UnderWay { .. } => return,

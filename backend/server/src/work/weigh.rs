@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rackhand_domain::power::state::{Context, weigh};
-use rackhand_store::{Result, Scope, Tx, events, now, servers};
+use rackhand_store::{Result, Scope, events, now, servers};
 use rackhand_wire::{
     PowerValue,
-    api::{event::Severity, live::Object},
-    id::{EventId, ServerId},
+    api::{event::Severity, live::Object, server::Server},
+    id::ServerId,
     power::{PowerFlag, ServerPower},
 };
 use std::collections::BTreeMap;
@@ -31,12 +31,21 @@ pub async fn server(app: &App, id: ServerId) -> Result<()> {
 pub async fn servers(app: &App, touched: BTreeMap<ServerId, DateTime<Utc>>) -> Result<()> {
     let touched: Vec<(ServerId, DateTime<Utc>)> = touched.into_iter().collect();
     for some in touched.chunks(AT_ONCE) {
+        let mut weighed = Vec::new();
+        for (id, at) in some {
+            weighed.extend(one(app, *id, *at).await?);
+        }
+        // Only what is written holds up others who write.
         let (mut changed, mut told) = (Vec::new(), Vec::new());
         let tx = app.db.begin().await?;
-        for (id, at) in some {
-            if let Some(news) = one(app, &tx, *id, *at).await? {
-                changed.push(*id);
-                told.extend(news);
+        for (server, power, at) in weighed {
+            if !servers::set_power(&tx, server.id, &power).await? {
+                continue;
+            }
+            changed.push(server.id);
+            let tenant = servers::owner(&tx, &Scope::provider(), server.id).await?;
+            for event in news((server.id, &server.name), &server.power, &power, at) {
+                told.push(events::add(&tx, tenant, event).await?.id);
             }
         }
         tx.commit().await?;
@@ -46,9 +55,14 @@ pub async fn servers(app: &App, touched: BTreeMap<ServerId, DateTime<Utc>>) -> R
     Ok(())
 }
 
-/// Weighs one; gives the events of it when anything has changed that is shown.
-async fn one(app: &App, tx: &Tx, id: ServerId, at: DateTime<Utc>) -> Result<Option<Vec<EventId>>> {
-    let found = match servers::get(tx, &Scope::provider(), id).await {
+/// Weighs one, unless it was removed.
+async fn one(
+    app: &App,
+    id: ServerId,
+    at: DateTime<Utc>,
+) -> Result<Option<(Server, ServerPower, DateTime<Utc>)>> {
+    let db = app.db.reader();
+    let found = match servers::get(db, &Scope::provider(), id).await {
         Err(rackhand_store::Error::NotFound) => return Ok(None),
         found => found?,
     };
@@ -58,20 +72,12 @@ async fn one(app: &App, tx: &Tx, id: ServerId, at: DateTime<Utc>) -> Result<Opti
         now: at,
         feeds_complete: found.feeds_complete,
         fallback_enabled: found.fallback_enabled && app.settings().fallback_enabled,
-        mismatch_seen: servers::mismatch_seen(tx, id).await?,
+        mismatch_seen: servers::mismatch_seen(db, id).await?,
         stale_after: delta(timings.poll * 3),
         hold_up: delta(timings.discharge),
     };
     let power = weigh(found.power.paths.clone(), &context, &found.power);
-    if !servers::set_power(tx, id, &power).await? {
-        return Ok(None);
-    }
-    let tenant = servers::owner(tx, &Scope::provider(), id).await?;
-    let mut events = Vec::new();
-    for event in news((id, &found.name), &found.power, &power, at) {
-        events.push(events::add(tx, tenant, event).await?.id);
-    }
-    Ok(Some(events))
+    Ok(Some((found, power, at)))
 }
 
 /// What is told of a change.

@@ -21,6 +21,7 @@ pub struct Line {
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a line lives for a moment")]
 pub enum What {
     /// What a look found.
     Sample(Kept),
