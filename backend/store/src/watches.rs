@@ -93,7 +93,8 @@ pub struct Place {
 /// When the database fails.
 pub async fn places(db: &impl ConnectionTrait) -> Result<Vec<Place>> {
     use connection::Column;
-    let rows: Vec<(Uuid, Value, Value, Option<Uuid>, Option<String>)> = connection::Entity::find()
+    type Row = (Uuid, Value, Value, Option<Uuid>, Option<String>);
+    let rows: Vec<Row> = connection::Entity::find()
         .select_only()
         .columns([Column::EndpointId, Column::Target, Column::Features, Column::AgentId, Column::AgentGroup])
         .filter(Column::Role.eq("controller"))

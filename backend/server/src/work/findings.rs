@@ -57,15 +57,12 @@ fn feeds(found: Found, paths: &[Path], device: &str, at: DateTime<Utc>) -> Optio
     let reading = |path: &Path| {
         let named = path.target.get("outlet").and_then(serde_json::Value::as_str);
         let mut reading = Reading { at, ..Default::default() };
-        match outlets.iter().find(|outlet| Some(outlet.outlet.as_str()) == named) {
-            Some(outlet) => {
-                reading.state = Some(feed_state(outlet.state));
-                reading.watts = outlet.watts;
-            }
-            None => {
-                let detail = format!("{} is not there", path.label(device));
-                reading.fault = Some(Fault::config(Reason::NoSuchTarget, detail));
-            }
+        if let Some(outlet) = outlets.iter().find(|outlet| Some(outlet.outlet.as_str()) == named) {
+            reading.state = Some(feed_state(outlet.state));
+            reading.watts = outlet.watts;
+        } else {
+            let detail = format!("{} is not there", path.label(device));
+            reading.fault = Some(Fault::config(Reason::NoSuchTarget, detail));
         }
         (path.id, path.server, reading)
     };
@@ -89,7 +86,7 @@ fn controllers(found: Found, paths: &[Path], at: DateTime<Utc>) -> Option<Findin
     let mut readings = Vec::new();
     // What agents of other connections met counts on until they say otherwise.
     let others = idle().filter(|path| answers.iter().all(|answered| answered.target != path.target));
-    if let Some(fault) = others.filter_map(|path| path.fault.clone()).next() {
+    if let Some(fault) = others.find_map(|path| path.fault.clone()) {
         status = Err(fault);
     }
     for Answered { target, result } in answers {
@@ -142,8 +139,8 @@ mod tests {
         }
     }
 
-    fn power_is(power: Switch) -> Result<Answer, Fault> {
-        Ok(Answer::Power(PowerReading { power, restore_policy: None, restart_cause: None }))
+    fn power_is(power: Switch) -> Answer {
+        Answer::Power(PowerReading { power, restore_policy: None, restart_cause: None })
     }
 
     fn answers(said: Vec<(Value, Result<Answer, Fault>)>) -> Found {
@@ -164,7 +161,7 @@ mod tests {
         let mut paths = vec![path(Role::Controller, a.clone()), path(Role::Controller, b.clone())];
         paths[0].is_busy = true;
         let silent = || Err(Fault::unreachable(""));
-        let found = answers(vec![(a.clone(), silent()), (b.clone(), power_is(Switch::On))]);
+        let found = answers(vec![(a.clone(), silent()), (b.clone(), Ok(power_is(Switch::On)))]);
         let told = findings(Role::Controller, found.clone(), &paths, "bmc", now()).unwrap();
         assert_eq!(told.identity, Ok(None), "the silence is the job's to tell");
         assert_eq!(states(&told), [(paths[1].id, Some(PathState::On), None)]);
@@ -180,7 +177,7 @@ mod tests {
         let mut paths = vec![path(Role::Controller, a.clone()), path(Role::Controller, b)];
         let fault = Fault::unreachable("");
         paths[1].fault = Some(fault.clone());
-        let found = answers(vec![(a, power_is(Switch::Off))]);
+        let found = answers(vec![(a, Ok(power_is(Switch::Off)))]);
         let told = findings(Role::Controller, found, &paths, "bmc", now()).unwrap();
         assert_eq!(told.identity, Err(fault));
         assert_eq!(states(&told), [(paths[0].id, Some(PathState::Off), None)]);

@@ -49,8 +49,12 @@ pub async fn servers(app: &App, touched: BTreeMap<ServerId, DateTime<Utc>>) -> R
             }
         }
         tx.commit().await?;
-        changed.into_iter().for_each(|id| app.live.tell(Object::Server, id));
-        told.into_iter().for_each(|id| app.live.tell(Object::Event, id));
+        for id in changed {
+            app.live.tell(Object::Server, id);
+        }
+        for id in told {
+            app.live.tell(Object::Event, id);
+        }
     }
     Ok(())
 }

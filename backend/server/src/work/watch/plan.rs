@@ -180,14 +180,10 @@ impl Draft<'_> {
         }
         self.may_take -= 1;
         let (db, roster, route) = (&self.app.db, &self.app.roster, Route::Group { endpoint, members });
-        match holder(db, roster, &route, Duration::ZERO).await {
-            Ok(holder) => Ok(Some(holder.agent)),
-            Err(_) => {
-                // The lease of the one before has not ended yet.
-                self.is_unsettled = true;
-                Ok(None)
-            }
-        }
+        let found = holder(db, roster, &route, Duration::ZERO).await;
+        // The lease of the one before may not have ended yet.
+        self.is_unsettled |= found.is_err();
+        Ok(found.ok().map(|holder| holder.agent))
     }
 
     /// Says whether an agent may think that it holds its devices; asked once for each plan.

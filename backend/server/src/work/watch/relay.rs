@@ -46,7 +46,9 @@ pub async fn run(
             },
             Some(endpoints) = wants.recv() => {
                 adapt(&mut schedule, &mut looks, &plans.borrow(), agent);
-                endpoints.into_iter().for_each(|id| schedule.want(id, Instant::now()));
+                for id in endpoints {
+                    schedule.want(id, Instant::now());
+                }
             }
             Some((id, outcome)) = results.recv() => schedule.done(id, outcome, Instant::now()),
             () = sleep_until(next) => {}
