@@ -7,12 +7,13 @@ mod admit;
 mod authority;
 mod line;
 pub mod presence;
+mod protocols;
 mod roster;
 mod route;
 mod session;
 
 pub use authority::Authority;
-pub use line::{TlsBinding, serve};
+pub use line::{OldTls, TlsBinding, serve};
 pub use roster::{Done, Roster, Told};
 pub use route::{Route, Via, holder, members};
 
