@@ -149,6 +149,10 @@ impl Folder {
     /// # Errors
     /// When it cannot be written, or the certificate is another key's.
     pub fn adopt(&self, certificate: &str) -> io::Result<()> {
+        if self.key(KEY)?.is_some_and(|key| belongs(certificate, &key)) {
+            // It was asked for twice, or came twice.
+            return self.write(CERTIFICATE, certificate.as_bytes());
+        }
         self.take(NEXT_KEY, certificate, || Ok(()))
     }
 

@@ -63,6 +63,10 @@ async fn task(shared: &Shared, secrets: &Arc<dyn SecretSource>, command: Command
 
 /// Lets outlets stay off and answers whether they do. A restore under way ends first.
 pub async fn keep_off(shared: Arc<Shared>, id: CommandId, cuts: Vec<CommandId>, outlets: Vec<Outlet>) {
+    if !shared.journal().is_new(id, Moment::now()) {
+        // It came twice; outlets that were cut anew meanwhile are not meant.
+        return;
+    }
     let begun = Instant::now();
     let result = loop {
         let mut rested = pin!(shared.rested.notified());

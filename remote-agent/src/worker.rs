@@ -200,6 +200,11 @@ async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Resul
         return match known {
             Known::Done(Ok(_)) if is_undone => Err(Fault::new(FaultCode::Exec, Reason::Undone, "")),
             Known::Done(result) => result,
+            Known::Over => Err(Fault::new(
+                FaultCode::Exec,
+                Reason::Expired,
+                "it was done and its outcome stored; this message of it came late",
+            )),
             Known::Started => Err(Fault::new(
                 FaultCode::Lost,
                 Reason::Interrupted,

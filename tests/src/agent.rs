@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -17,6 +18,8 @@ pub struct Agent {
     pub id: String,
     folder: TempDir,
     child: Option<Child>,
+    /// What runs its process elsewhere: the words before its own.
+    within: Vec<String>,
 }
 
 impl Agent {
@@ -37,7 +40,7 @@ impl Agent {
     pub async fn of(lab: &Lab, body: &Value, port: u16) -> Self {
         let added = lab.post("/agents", body).await.ok();
         let id = added["agent"]["id"].as_str().unwrap().to_owned();
-        let agent = Self { id, folder: TempDir::new().unwrap(), child: None };
+        let agent = Self { id, folder: TempDir::new().unwrap(), child: None, within: Vec::new() };
         let done = enroll(agent.folder(), port, &["--token", added["token"].as_str().unwrap()]);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         agent
@@ -45,12 +48,18 @@ impl Agent {
 
     /// Starts the process.
     pub fn run(&mut self) {
-        self.child = Some(spawn(self.folder()));
+        self.child = Some(command(self.folder(), &self.within).spawn().unwrap());
+    }
+
+    /// Runs its process elsewhere from its next start on, by these words before its own.
+    pub fn move_to(&mut self, within: Vec<String>) {
+        self.within = within;
     }
 
     /// Starts the process so that it kills itself at a place.
     pub fn run_until(&mut self, failpoint: &str) {
-        self.child = Some(command(self.folder()).env("RACKHAND_FAILPOINT", failpoint).spawn().unwrap());
+        self.child =
+            Some(command(self.folder(), &self.within).env("RACKHAND_FAILPOINT", failpoint).spawn().unwrap());
     }
 
     /// Says whether the process runs.
@@ -84,6 +93,14 @@ impl Agent {
             assert!(begun.elapsed() < Duration::from_secs(30), "the agent does not end:\n{said}");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Changes where it believes the server to be, from its next start on.
+    pub fn lead_to(&self, server: &str) {
+        let file = self.folder().join("agent.json");
+        let mut home: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        home["server"] = server.into();
+        fs::write(&file, home.to_string()).unwrap();
     }
 
     /// Takes over a process that runs on this agent's folder.
@@ -160,13 +177,16 @@ impl Drop for Agent {
 /// Starts an agent on a folder.
 #[must_use]
 pub fn spawn(folder: &Path) -> Child {
-    command(folder).spawn().unwrap()
+    command(folder, &[]).spawn().unwrap()
 }
 
-fn command(folder: &Path) -> Command {
+fn command(folder: &Path, within: &[String]) -> Command {
     let file = fs::OpenOptions::new().create(true).append(true).open(log(folder)).unwrap();
-    let mut command = Command::new(binary("rackhand-agent"));
+    let agent = binary("rackhand-agent");
+    let mut words = within.iter().map(OsStr::new).chain([agent.as_os_str()]);
+    let mut command = Command::new(words.next().unwrap());
     command
+        .args(words)
         .args(["run", "--data-dir"])
         .arg(folder)
         .env("RACKHAND_TIME_SCALE", SCALE.to_string())

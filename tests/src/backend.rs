@@ -121,6 +121,12 @@ impl Backend {
         self.port
     }
 
+    /// Id of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its data folder.
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
@@ -160,10 +166,15 @@ impl Backend {
 
     /// Ends it the hard way and starts it so that it kills itself at a place.
     pub fn restart_until(&mut self, failpoint: &str) {
+        self.restart_with(&[("RACKHAND_FAILPOINT", failpoint)]);
+    }
+
+    /// Ends it the hard way and starts it with more variables in its environment.
+    pub fn restart_with(&mut self, variables: &[(&str, &str)]) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         let mut again = command(&self.folder, self.port, self.database.as_ref());
-        self.child = again.env("RACKHAND_FAILPOINT", failpoint).spawn().unwrap();
+        self.child = again.envs(variables.iter().copied()).spawn().unwrap();
         self.wait_ready();
     }
 

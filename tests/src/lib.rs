@@ -10,9 +10,11 @@
 pub mod agent;
 pub mod authority;
 mod backend;
+pub mod between;
 pub mod chrome;
 pub mod ipmi_sim;
 pub mod relay;
+pub mod site;
 
 pub use backend::{Backend, PASSWORD, USER, database};
 pub use relay::{Line, Relay};
@@ -267,6 +269,11 @@ impl Lab {
             assert!(begun.elapsed() < Duration::from_secs(30), "never: {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Counts the commands that an agent has not answered yet.
+    pub async fn in_flight(&self, agent: &str) -> u64 {
+        self.get(&format!("/agents/{agent}")).await.ok()["in_flight"].as_u64().unwrap()
     }
 
     /// Says whether an agent holds the devices of its group, as those say that were asked last.

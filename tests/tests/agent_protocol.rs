@@ -197,6 +197,80 @@ async fn versions_meet_at_the_newest_that_both_speak() {
     assert!(message.contains("2 to 7") && message.contains("1 to 1"), "{message}");
 }
 
+/// What agents of protocol 1 say and hear, as it was recorded when that version came out.
+macro_rules! recorded {
+    ($name:literal) => {
+        include_str!(concat!("../../wire/src/agent/fixtures/v1/", $name, ".json")).trim_end()
+    };
+}
+
+/// Names of the fields of a JSON object, also of those within.
+fn fields(value: &Value, within: &str, found: &mut Vec<String>) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let path = format!("{within}/{name}");
+        // What a device needs is the integration's own.
+        if name != "params" && name != "target" {
+            fields(value, &path, found);
+        }
+        found.push(path);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_of_protocol_1_is_served_by_a_server_that_speaks_2_as_well() {
+    let mut lab = Lab::bare(1).await;
+    let peer = Peer::enrolled(&lab, "peer").await;
+    lab.backend.restart_with(&[("RACKHAND_PROTOCOLS", "1-2")]);
+    let (mut socket, challenge) = connect(&lab).await;
+    assert_eq!(challenge.protocols, Protocols { oldest: 1, newest: 2 });
+    // Its hello is the recorded one, but for who it is.
+    let mut hello: Hello = serde_json::from_str(recorded!("hello")).unwrap();
+    hello.agent = peer.id;
+    let signed = proof::sign(&peer.key, &peer.certificate, &challenge, None, &hello).unwrap();
+    let recorded_agent = "00000000-0000-0000-0000-000000000003";
+    assert_eq!(signed.hello, recorded!("hello").replace(recorded_agent, &peer.id.to_string()));
+    say(&mut socket, &serde_json::to_string(&signed).unwrap()).await;
+    let answer = serde_json::from_str(&heard(&mut socket).await.unwrap()).unwrap();
+    assert!(matches!(answer, Answer::Welcome { protocol: 1, renew_only: false, .. }), "{answer:?}");
+
+    let trial = json!({
+        "agent_id": peer.id, "kind": "snmp_pdu", "params": {"host": "127.0.0.1", "port": 161, "version": "v2c"},
+        "secrets": {"community": "public", "write_community": "private"},
+    });
+    let job = lab.post("/endpoints/test", &trial).await.ok();
+    let mut known = Vec::new();
+    fields(&serde_json::from_str(recorded!("execute")).unwrap(), "", &mut known);
+    for answer in [recorded!("finished"), recorded!("finished-fault")] {
+        let asked: Value = serde_json::from_str(&heard(&mut socket).await.unwrap()).unwrap();
+        assert_eq!(asked["frame"], "execute");
+        let mut told = Vec::new();
+        fields(&asked, "", &mut told);
+        told.retain(|field| !known.contains(field));
+        assert_eq!(told, Vec::<String>::new(), "protocol 1 has no such fields: {asked:#}");
+        let recorded_command = "00000000-0000-0000-0000-000000000001";
+        for said in [recorded!("started"), answer] {
+            say(&mut socket, &said.replace(recorded_command, asked["id"].as_str().unwrap())).await;
+        }
+    }
+    let job = lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!((&job["state"], &job["reason"]), (&json!("failed"), &json!("unreach")), "{job:#}");
+    assert!(job["summary"].as_str().unwrap().contains("3 handshakes in 20 s"), "{job:#}");
+    say(&mut socket, recorded!("hold")).await;
+    assert_eq!(heard(&mut socket).await.unwrap(), recorded!("held"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_that_do_not_meet_are_named_on_both_sides() {
+    let (mut lab, agent, _line) = Lab::behind_an_agent(rack_of(1)).await;
+    lab.backend.restart_with(&[("RACKHAND_PROTOCOLS", "2-3")]);
+    let words = "the agent speaks protocol 1 to 1, this server 2 to 3";
+    lab.wait_until("the agent says why", async |_: &Lab| agent.log().contains(words)).await;
+    assert!(lab.backend.log().contains(words), "{}", lab.backend.log());
+    agent.seen(&lab, "offline").await;
+    lab.backend.restart_with(&[]);
+    agent.online(&lab).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_ends_the_session_and_nothing_else() {
     let lab = Lab::bare(1).await;
@@ -210,15 +284,22 @@ async fn nonsense_ends_the_session_and_nothing_else() {
     let mut socket = peer.session(&lab).await;
     socket.send(Message::binary(vec![0; 16])).await.unwrap();
     assert_eq!(heard(&mut socket).await, Err(close::MALFORMED), "binary");
-    let mut socket = peer.session(&lab).await;
-    // The server may hang up before all of it has left.
-    socket.send(Message::text("x".repeat(3 * 1024 * 1024))).await.ok();
-    assert!(heard(&mut socket).await.is_err(), "too large");
-    for hello in ["", "{}", "null"] {
+    for size in [1024 * 1024 + 1, 3 * 1024 * 1024] {
+        let mut socket = peer.session(&lab).await;
+        // The server may hang up before all of it has left.
+        socket.send(Message::text("x".repeat(size))).await.ok();
+        assert_eq!(heard(&mut socket).await, Err(close::MALFORMED), "{size} bytes");
+    }
+    let large = "x".repeat(1024 * 1024 + 1);
+    for hello in
+        ["", "{}", "null"].map(Message::text).into_iter().chain([Message::binary(vec![0]), large.into()])
+    {
         let (mut socket, _) = connect(&lab).await;
-        say(&mut socket, hello).await;
+        // The server may hang up before all of it has left.
+        socket.send(hello.clone()).await.ok();
         let answer: Answer = serde_json::from_str(&heard(&mut socket).await.unwrap()).unwrap();
-        assert_eq!(refusal(&answer), Some(Refusal::Protocol), "{hello:?}");
+        assert_eq!(refusal(&answer), Some(Refusal::Protocol), "{} bytes", hello.len());
+        assert_eq!(heard(&mut socket).await, Err(close::REFUSED));
     }
     let mut socket = peer.session(&lab).await;
     say(&mut socket, r#"{"frame":"teleport","to":"mars"}"#).await;

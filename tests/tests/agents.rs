@@ -186,8 +186,7 @@ async fn a_revoked_agent_is_shut_out_at_once_and_comes_back_with_a_new_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copied_agent_is_flagged_and_one_of_the_two_ends() {
-    let lab = Lab::bare(1).await;
-    let mut agent = Agent::start(&lab, "site-a", lab.backend.port()).await;
+    let (lab, mut agent, _line) = Lab::behind_an_agent(rack_of(1)).await;
     let copy = tempfile::tempdir().unwrap();
     let copied =
         Command::new("cp").arg("-r").arg(agent.folder().join(".")).arg(copy.path()).status().unwrap();
@@ -201,6 +200,9 @@ async fn a_copied_agent_is_flagged_and_one_of_the_two_ends() {
     agent.online(&lab).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(process.try_wait().unwrap().is_none(), "the newer one stays");
+    let (job, machine) = (lab.power("srv-01", json!({"action": "cycle"})).await, lab.machine("srv-01"));
+    let counts = [EffectKind::PoweredOff, EffectKind::PoweredOn].map(|what| machine.count(&what));
+    assert_eq!((state(&job).0, counts), ("succeeded", [1, 1]), "it alone works: {job:#}");
     process.kill().unwrap();
     process.wait().unwrap();
 }

@@ -203,7 +203,7 @@ async fn dead_devices_hold_nobody_up() {
     let names: Vec<String> =
         lab.farm.world().machines().iter().map(|machine| machine.name().to_owned()).collect();
     let (dead, live) = names.split_at(20);
-    for name in &dead {
+    for name in dead {
         mute(&lab.machine(name));
     }
     let begun = Utc::now();

@@ -4,19 +4,32 @@
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
 use rackhand_simulators::world::EffectKind;
-use rackhand_tests::{Lab, agent::Agent, rack_of};
+use rackhand_tests::{
+    Lab, SCALE,
+    agent::Agent,
+    rack_of,
+    site::{SERVER, Site, nft},
+    state,
+};
+use rackhand_wire::Timings;
 use serde_json::json;
 use std::{
     fs,
-    io::Write as _,
-    process::{Command, Stdio},
+    net::{SocketAddr, TcpStream},
+    process::Command,
+    time::{Duration, Instant},
 };
 
 /// Says that a test runs in its namespace already.
 const INSIDE: &str = "RACKHAND_NAMESPACE";
 
-/// Runs a test of this file in a network namespace of its own, where it may lose what it likes.
-fn enter(test: &str) {
+/// Runs a test of this file in a network namespace of its own, where it may lose what it likes; says whether that is
+/// done. Inside it sets the test free.
+fn enters(test: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        assert!(Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success());
+        return false;
+    }
     let mut command = Command::new("unshare");
     command.arg("--net");
     if !rustix::process::geteuid().is_root() {
@@ -29,19 +42,17 @@ fn enter(test: &str) {
         .status()
         .unwrap();
     assert!(status.success(), "{test}: {status}");
+    true
 }
 
 /// Drops so many of a hundred packets to and from a TCP port.
 fn lose(port: u16, percent: u32) {
     let rules = format!(
-        "flush ruleset\n\
-         table inet line {{ chain out {{ type filter hook output priority 0;\n\
+        "table inet line {{ chain out {{ type filter hook output priority 0;\n\
          tcp dport {port} numgen random mod 100 < {percent} drop\n\
          tcp sport {port} numgen random mod 100 < {percent} drop\n}}\n}}\n"
     );
-    let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-    nft.stdin.take().unwrap().write_all(rules.as_bytes()).unwrap();
-    assert!(nft.wait().unwrap().success(), "nft refuses the rules");
+    nft(&[], &rules);
 }
 
 /// Ports on which a process waits for others.
@@ -67,15 +78,17 @@ fn listening(pid: u32) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_loses_packets_does_nothing_twice() {
-    if std::env::var_os(INSIDE).is_none() {
-        return enter("a_line_that_loses_packets_does_nothing_twice");
+    if enters("a_line_that_loses_packets_does_nothing_twice") {
+        return;
     }
-    assert!(Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success());
     let (lab, agent, line) = Lab::behind_an_agent(rack_of(4)).await;
+    // Four servers are reset at a time, half of the resets at each loss.
+    let resets = std::env::var("RACKHAND_RESETS").map_or(40, |count| count.parse().unwrap());
+    let rounds = (resets / 8).max(1);
     let mut done = 0;
     for percent in [5, 20] {
         lose(line.port, percent);
-        for _ in 0..5 {
+        for _ in 0..rounds {
             done += 1;
             for n in 1..=4 {
                 let name = format!("srv-0{n}");
@@ -99,4 +112,147 @@ async fn an_agent_waits_for_nobody() {
     let here = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     assert_eq!(listening(std::process::id()).len(), 1, "the look itself sees what listens");
     drop(here);
+}
+
+/// Machines that an agent behind a router alone reaches.
+async fn behind_a_router(test: &str, servers: u16) -> Option<(Lab, Agent, Site)> {
+    if enters(test) {
+        return None;
+    }
+    let mut lab = Lab::bare(servers).await;
+    let port = lab.backend.port();
+    let site = Site::new(port);
+    let mut agent = Agent::enrolled(&lab, "site-a", port).await;
+    agent.lead_to(&format!("http://{SERVER}:{port}"));
+    agent.move_to(site.within());
+    agent.run();
+    agent.online(&lab).await;
+    lab.wire(&json!({"agent_id": agent.id})).await;
+    Some((lab, agent, site))
+}
+
+fn transitions(lab: &Lab, server: &str) -> [usize; 3] {
+    [EffectKind::PoweredOff, EffectKind::PoweredOn, EffectKind::Reset]
+        .map(|what| lab.machine(server).count(&what))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_behind_a_router_that_lets_nothing_in_serves_its_site() {
+    let test = "an_agent_behind_a_router_that_lets_nothing_in_serves_its_site";
+    let Some((lab, agent, _site)) = behind_a_router(test, 1).await else { return };
+    let job = lab.power("srv-01", json!({"action": "cycle"})).await;
+    assert_eq!((state(&job).0, transitions(&lab, "srv-01")), ("succeeded", [1, 1, 0]), "{job:#}");
+    let forced = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"});
+    let job = lab.power("srv-01", forced).await;
+    assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "{job:#}");
+    assert_eq!(agent.view(&lab).await["source_ip"], "10.77.1.2", "{:#}", agent.view(&lab).await);
+    // Nothing gets in, not even to a port that the agent's own connection uses.
+    for address in ["10.77.1.2:22", "10.77.1.2:443", "10.77.1.2:40000"] {
+        let address: SocketAddr = address.parse().unwrap();
+        let tried = TcpStream::connect_timeout(&address, Duration::from_millis(300));
+        assert!(tried.is_err(), "{address} lets somebody in");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_is_cut_off_in_the_middle_of_its_jobs_ends_them_once_it_is_back() {
+    let test = "a_site_that_is_cut_off_in_the_middle_of_its_jobs_ends_them_once_it_is_back";
+    let Some((lab, agent, site)) = behind_a_router(test, 2).await else { return };
+    let seconds = std::env::var("RACKHAND_PARTITION").map_or(15, |seconds| seconds.parse().unwrap());
+    let plain = lab.start_power("srv-01", json!({"action": "cycle"})).await;
+    let forced = json!({"action": "cycle", "via": "outlets", "confirm_name": "srv-02"});
+    let forced = lab.start_power("srv-02", forced).await;
+    lab.wait_until("both are under way", async |lab: &Lab| {
+        transitions(lab, "srv-01")[0] == 1 && lab.feeds_on("srv-02") < 2
+    })
+    .await;
+    let parted = Instant::now();
+    site.part();
+    agent.seen(&lab, "offline").await;
+    lab.wait_until("the agent alone has restored what it cut", async |lab: &Lab| lab.fully_fed("srv-02"))
+        .await;
+    let rest = Duration::from_secs(seconds).saturating_sub(parted.elapsed());
+    tokio::time::sleep(rest).await;
+    site.open();
+    let begun = Instant::now();
+    agent.online(&lab).await;
+    let longest = Timings::default().scaled(SCALE).reconnect_longest;
+    assert!(begun.elapsed() < longest * 3 + Duration::from_secs(5), "back after {:?}", begun.elapsed());
+    let plain = lab.finish(plain["id"].as_str().unwrap()).await;
+    let forced = lab.finish(forced["id"].as_str().unwrap()).await;
+    let [off, on, resets] = transitions(&lab, "srv-01");
+    assert!(off == 1 && on <= 1 && resets == 0, "nothing happens twice: {off} {on} {resets}: {plain:#}");
+    // A look that waits too long for its agent expires: a person must hear that the server is off.
+    let told = plain["summary"].as_str().unwrap();
+    match state(&plain).0 {
+        "succeeded" => assert_eq!(on, 1, "{plain:#}"),
+        other => assert_eq!(
+            (other, on, told.contains("the server is off")),
+            ("failed_partial", 0, true),
+            "{plain:#}"
+        ),
+    }
+    assert_eq!(state(&forced).1, "feeds_restored", "{forced:#}");
+    assert!(lab.fully_fed("srv-02"), "{forced:#}");
+    let job = lab.power("srv-01", json!({"action": "on"})).await;
+    assert_eq!((state(&job).0, transitions(&lab, "srv-01")), ("succeeded", [1, 1, 0]), "{job:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_swallows_everything_is_noticed_on_both_sides_in_time() {
+    let test = "a_line_that_swallows_everything_is_noticed_on_both_sides_in_time";
+    let Some((lab, agent, site)) = behind_a_router(test, 1).await else { return };
+    let timings = Timings::default().scaled(SCALE);
+    let slack = |time: Duration| time * 3 + Duration::from_secs(2);
+    let ended = || agent.log().matches("session over").count();
+    let before = ended();
+    let begun = Instant::now();
+    site.part();
+    agent.seen(&lab, "offline").await;
+    assert!(begun.elapsed() < slack(timings.dead_after), "the server took {:?}", begun.elapsed());
+    lab.wait_until("the agent has noticed", async |_: &Lab| ended() > before).await;
+    assert!(begun.elapsed() < slack(timings.dead_after), "the agent took {:?}", begun.elapsed());
+    // Neither side's kernel keeps on trying what nobody acknowledges.
+    let port = format!(":{:04X} ", lab.backend.port());
+    let alive = || {
+        let table = fs::read_to_string("/proc/net/tcp").unwrap();
+        // State 01 is ESTABLISHED; the site's address is the router's.
+        table
+            .lines()
+            .filter(|line| line.contains(&port) && line.contains(" 02014D0A:") && line.contains(" 01 "))
+            .count()
+    };
+    lab.wait_until("the connection is gone", async |_: &Lab| alive() == 0).await;
+    assert!(begun.elapsed() < slack(timings.dead_after * 2), "the kernel took {:?}", begun.elapsed());
+    site.open();
+    agent.online(&lab).await;
+    let job = lab.power("srv-01", json!({"action": "cycle"})).await;
+    assert_eq!((state(&job).0, transitions(&lab, "srv-01")), ("succeeded", [1, 1, 0]), "{job:#}");
+}
+
+/// How long the kernel waits for an acknowledgement on the connections of a process to or from a port.
+fn patience(pid: u32, port: u16) -> Vec<u32> {
+    use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+    let of = pidfd_open(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), PidfdFlags::empty()).unwrap();
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let numbers = files.filter_map(|file| file.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let sockets = numbers.filter_map(|number| pidfd_getfd(&of, number, PidfdGetfdFlags::empty()).ok());
+    let at = |address: std::io::Result<SocketAddr>| address.is_ok_and(|address| address.port() == port);
+    sockets
+        .map(TcpStream::from)
+        .filter(|socket| socket.peer_addr().is_ok() && (at(socket.local_addr()) || at(socket.peer_addr())))
+        .map(|socket| rustix::net::sockopt::tcp_user_timeout(&socket).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_kernels_give_up_when_the_other_side_counts_as_gone() {
+    let lab = Lab::bare(1).await;
+    let agent = Agent::start(&lab, "site-a", lab.backend.port()).await;
+    let dead_after = Timings::default().scaled(SCALE).dead_after.as_millis();
+    for pid in [agent.pid(), lab.backend.pid()] {
+        let found = patience(pid, lab.backend.port());
+        assert!(!found.is_empty(), "process {pid} has no connection");
+        assert!(found.iter().all(|ms| u128::from(*ms) == dead_after), "{found:?} ms, not {dead_after}");
+    }
 }

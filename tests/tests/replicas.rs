@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask verify --only postgres` runs these tests beside a PostgreSQL that they may stop and start.
 
-#![expect(clippy::unwrap_used, reason = "a broken bench stops the test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a broken bench stops the test")]
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
 use rackhand_simulators::world::{EffectKind, Machine};

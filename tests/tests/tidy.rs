@@ -23,8 +23,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("integrations/simulators", &["protocols"]),
     ("remote-agent", &["wire", "driver", "drivers"]),
     ("frontend", &["wire"]),
-    ("tests", &["simulators", "store"]),
+    ("tests", &["wire", "simulators", "store"]),
     ("xtask", &[]),
+    ("fuzz", &["wire", "agent"]),
 ];
 
 /// How a foreign crate's name begins, the only folders that may depend on it, and why.

@@ -1,9 +1,10 @@
 //! Builds and runs the project: `cargo xtask demo`, `cargo xtask verify`, `cargo xtask bench`,
-//! `cargo xtask package`, `cargo xtask ui`.
+//! `cargo xtask fuzz`, `cargo xtask package`, `cargo xtask ui`.
 
 mod bench;
 mod children;
 mod demo;
+mod fuzz;
 mod package;
 mod ui;
 mod verify;
@@ -33,6 +34,8 @@ enum Task {
     Verify(verify::Options),
     /// Measure speed and size, beside peers; writes docs/benchmarks.md
     Bench(bench::Options),
+    /// Search for messages that an end of the agents' line takes amiss
+    Fuzz(fuzz::Options),
     /// Make Debian packages of the server and the agent in target/packages
     Package(package::Options),
     /// Build the web interface when it is stale
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&root(), &options),
         Task::Verify(options) => verify::run(&root(), &options),
         Task::Bench(options) => bench::run(&root(), &options),
+        Task::Fuzz(options) => fuzz::run(&root(), &options),
         Task::Package(options) => package::run(&root(), &options),
         Task::Ui => ui(&root()),
         Task::Openapi => openapi(&root()),

@@ -17,7 +17,7 @@ use std::{
 use crate::{
     Problem,
     children::{build_programs, cargo},
-    ui,
+    fuzz, ui,
 };
 
 /// Options of the check.
@@ -32,7 +32,7 @@ pub struct Options {
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// Debian packages of the third parties that judge us: command, package.
-const PEERS: [(&str, &str); 16] = [
+const PEERS: [(&str, &str); 19] = [
     ("ipmitool", "ipmitool"),
     ("ipmi_sim", "openipmi"),
     ("ipmipower", "freeipmi-tools"),
@@ -49,11 +49,14 @@ const PEERS: [(&str, &str); 16] = [
     ("systemd-analyze", "systemd"),
     ("curl", "curl"),
     ("pebble", "pebble"),
+    ("nsenter", "util-linux"),
+    ("faketime", "faketime"),
+    ("c++", "g++"),
 ];
 
 type Stage = (&'static str, fn(&Path) -> Result<String, Problem>);
 
-const STAGES: [Stage; 12] = [
+const STAGES: [Stage; 13] = [
     ("tools", tools),
     ("format", format),
     ("ui", build_ui),
@@ -61,6 +64,7 @@ const STAGES: [Stage; 12] = [
     ("licences", licences),
     ("unit", unit),
     ("mutants", mutants::stage),
+    ("fuzz", fuzz::stage),
     ("integration", integration),
     ("postgres", postgres::run),
     ("browser", browser::stage),
@@ -154,6 +158,10 @@ fn build_ui(root: &Path) -> Result<String, Problem> {
 fn lint(root: &Path) -> Result<String, Problem> {
     let deny = ["--", "--deny", "warnings"];
     shell(cargo(root).args(["clippy", "--quiet", "--all-targets"]).args(deny), root)?;
+    shell(
+        cargo(root).args(["clippy", "--quiet", "--package", "rackhand-fuzz", "--all-targets"]).args(deny),
+        root,
+    )?;
     let wasm = ["clippy", "--quiet", "--package", "rackhand-frontend", "--target", "wasm32-unknown-unknown"];
     shell(cargo(root).args(wasm).args(deny), root)?;
     Ok(String::new())

@@ -105,13 +105,18 @@ const KNOWN: [&str; 20] = [
 ];
 
 /// Variables of our own simulators and tests, which may be set in a developer's shell.
-const OURS: [&str; 8] = [
+const OURS: [&str; 13] = [
     "RACKHAND_FAILPOINT",
     "RACKHAND_NAMESPACE",
+    "RACKHAND_PROTOCOLS",
     "RACKHAND_SEED",
     "RACKHAND_SIM_CONTROL",
     "RACKHAND_FIXTURES",
     "RACKHAND_KILLS",
+    "RACKHAND_FAKETIME",
+    "RACKHAND_PARTITION",
+    "RACKHAND_RESETS",
+    "RACKHAND_ROLLING",
     "RACKHAND_SCRIPTS",
     "RACKHAND_TEST_POSTGRES",
 ];

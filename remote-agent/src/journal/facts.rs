@@ -11,7 +11,7 @@ use super::{Cut, Known, Moment, line::Line};
 /// A limit beyond this is as good as none.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 
-/// An outcome that no backend has asked for in so long is of no use to anybody.
+/// An outcome that no backend has asked for in so long is of no use to anybody, and no message of it is under way.
 const KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// Everything that is known.
@@ -79,7 +79,7 @@ impl Facts {
                 self.untold.remove(&id);
             }
             // Nobody will ask for what was forgotten.
-            Line::Restored { id } if !self.known.contains_key(&id) => {
+            Line::Restored { id } if self.is_over(id) => {
                 self.cuts.remove(&id);
             }
             Line::Restored { id } => {
@@ -90,13 +90,21 @@ impl Facts {
             Line::Settled { id } => {
                 self.cuts.remove(&id);
             }
-            Line::Forgotten { id } => self.forget(id),
+            Line::Forgotten { id, at } => {
+                let at = self.known.get(&id).map(|noted| noted.at).or(at);
+                self.known.insert(id, Noted::new(Known::Over, at, now));
+                self.let_go(id);
+            }
         }
     }
 
-    /// Drops what is known of a command; an outlet that it left dark stays in mind.
-    pub fn forget(&mut self, id: CommandId) {
-        self.known.remove(&id);
+    /// Says whether nobody will ask for a command's outcome any more.
+    fn is_over(&self, id: CommandId) -> bool {
+        self.known.get(&id).is_none_or(|noted| noted.known == Known::Over)
+    }
+
+    /// Forgets a cut that needs no restoring; an outlet that is dark stays in mind.
+    fn let_go(&mut self, id: CommandId) {
         if !self.cuts.get(&id).is_some_and(Held::is_pending) {
             self.cuts.remove(&id);
         }
@@ -107,7 +115,8 @@ impl Facts {
         let old: Vec<_> =
             self.known.iter().filter(|(_, noted)| noted.until <= now).map(|(id, _)| *id).collect();
         for id in old {
-            self.forget(id);
+            self.known.remove(&id);
+            self.let_go(id);
         }
     }
 
@@ -127,21 +136,26 @@ impl Facts {
         let mut lines: Vec<Line> = self.untold.iter().map(|id| Line::Acted { id: *id }).collect();
         for (id, held) in &self.cuts {
             let id = *id;
-            let at = self.known.get(&id).map(|noted| noted.at);
+            // What is not known any more was dropped because it is old, and is as old after a restart.
+            let at = Some(self.known.get(&id).map_or(0, |noted| noted.at));
             lines.push(Line::Started { id, cut: Some(held.cut.clone()), at });
             match held.fate {
                 Fate::Dark => {}
                 Fate::Restoring | Fate::Tried => lines.push(Line::Restoring { id }),
                 Fate::Restored => lines.push(Line::Restored { id }),
             }
-            if !self.known.contains_key(&id) {
-                lines.push(Line::Forgotten { id });
+            if self.is_over(id) {
+                lines.push(Line::Forgotten { id, at });
             }
         }
         for (id, noted) in &self.known {
             let (id, at) = (*id, Some(noted.at));
-            if !self.cuts.contains_key(&id) {
-                lines.push(Line::Started { id, cut: None, at });
+            let is_cut = self.cuts.contains_key(&id);
+            match &noted.known {
+                Known::Over if is_cut => {}
+                Known::Over => lines.push(Line::Forgotten { id, at }),
+                Known::Started | Known::Done(_) if !is_cut => lines.push(Line::Started { id, cut: None, at }),
+                Known::Started | Known::Done(_) => {}
             }
             if let Known::Done(result) = &noted.known {
                 lines.push(Line::Done { id, result: result.clone(), at });

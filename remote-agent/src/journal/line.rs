@@ -40,5 +40,11 @@ pub enum Line {
     /// The cut needs no restoring any more.
     Settled { id: CommandId },
     /// The backend has stored the outcome.
-    Forgotten { id: CommandId },
+    Forgotten {
+        /// The command.
+        id: CommandId,
+        /// Time of day of its last line before, in milliseconds since 1970.
+        #[serde(default)]
+        at: Option<i64>,
+    },
 }

@@ -30,6 +30,8 @@ pub enum Known {
     Started,
     /// It ended so.
     Done(Result<Answer, Fault>),
+    /// It ended, and the backend has stored how: whoever asks again is late.
+    Over,
 }
 
 /// One moment by both clocks.
@@ -294,15 +296,17 @@ impl Journal {
         Ok(verdict)
     }
 
-    /// Forgets a command whose outcome the backend has stored. A cut that must be restored still is.
+    /// Forgets the outcome of a command that the backend has stored; that it was done is known for as long as others
+    /// are. A cut that must be restored still is.
     ///
     /// # Errors
     /// When it could not be written.
     pub fn forget(&mut self, id: CommandId, now: Moment) -> io::Result<()> {
-        if self.facts.known.contains_key(&id) {
-            self.facts.forget(id);
+        let noted = self.facts.known.get(&id);
+        if noted.is_some_and(|noted| noted.known != Known::Over) {
+            self.facts.take(Line::Forgotten { id, at: None }, now);
             // Not synced: forgetting twice does no harm.
-            self.append(&Line::Forgotten { id })?;
+            self.append(&Line::Forgotten { id, at: None })?;
         }
         if self.lines > self.compact_at {
             // Also after a failure, so that a full disk is not tried at every turn.
@@ -310,6 +314,20 @@ impl Journal {
             self.compact(now)?;
         }
         Ok(())
+    }
+
+    /// Takes the id of a message that is no command; says whether it is new.
+    pub fn is_new(&mut self, id: CommandId, now: Moment) -> bool {
+        if self.facts.known.contains_key(&id) {
+            return false;
+        }
+        let line = Line::Forgotten { id, at: Some(now.day) };
+        if let Err(error) = self.append(&line) {
+            // The same session alone could bring it twice, and this process remembers.
+            tracing::warn!(%error, %id, "a message could not be noted");
+        }
+        self.facts.take(line, now);
+        true
     }
 
     fn note(&mut self, line: Line, now: Moment) -> io::Result<()> {

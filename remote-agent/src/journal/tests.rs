@@ -103,7 +103,7 @@ fn a_restart_knows_what_was_begun_done_and_cut() {
         desk.restart();
         assert_eq!(desk.journal.find(id(1)), Some(&Known::Started));
         assert_eq!(desk.journal.find(id(2)), Some(&Known::Done(Ok(Answer::Done))));
-        assert_eq!(desk.journal.find(id(3)), None);
+        assert_eq!(desk.journal.find(id(3)), Some(&Known::Over));
         assert_eq!(desk.pending(), [id(1)]);
     }
 }
@@ -232,13 +232,34 @@ fn what_is_acknowledged_leaves_the_journal_but_a_dark_outlet_does_not() {
         desk.journal.forget(id(n), desk.now).unwrap();
     }
     for _ in 0..2 {
-        assert_eq!((desk.journal.find(id(1)), desk.journal.find(id(2))), (None, None));
+        assert!([1, 2].iter().all(|n| desk.journal.find(id(*n)) == Some(&Known::Over)));
         assert_eq!(desk.pending(), [id(1)]);
         assert!(!desk.journal.facts.cuts.contains_key(&id(2)));
         desk.restart();
     }
     desk.journal.restored(id(1), desk.now).unwrap();
     assert!(desk.journal.facts.cuts.is_empty(), "nobody would ever forget it");
+}
+
+#[test]
+fn what_is_over_is_never_begun_again_and_forgotten_after_a_week() {
+    let mut desk = Desk::new();
+    desk.journal.start(&switch(1, "7", Switch::On), desk.now).unwrap();
+    desk.journal.done(id(1), &Ok(Answer::Done), desk.now).unwrap();
+    desk.journal.forget(id(1), desk.now).unwrap();
+    let path = desk.folder.path().join("journal");
+    let length = fs::metadata(&path).unwrap().len();
+    desk.journal.forget(id(1), desk.now).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), length, "it is written once");
+    for _ in 0..2 {
+        desk.pass(Duration::from_hours(3 * 24));
+        desk.restart();
+        assert_eq!(desk.journal.find(id(1)), Some(&Known::Over));
+    }
+    desk.pass(Duration::from_hours(24));
+    desk.restart();
+    assert_eq!(desk.journal.find(id(1)), None);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 0);
 }
 
 #[test]

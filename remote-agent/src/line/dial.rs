@@ -10,11 +10,14 @@ use rustls::{
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config, tungstenite::protocol::WebSocketConfig};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::protocol::{CloseFrame, WebSocketConfig},
+};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::proof::{Binding, EXPORTER, key_name};
@@ -137,6 +140,22 @@ pub async fn upgrade(target: &Target, stream: Box<dyn Stream>) -> Result<Wire, S
         error.to_string()
     })?;
     Ok(stream)
+}
+
+/// What the other side still sends after it was told why the line ends is read for so long, because a connection
+/// that is closed before is reset, and the code lost with it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Closes a WebSocket with a code, and sees to it that the other side can read it.
+pub async fn hang_up(mut stream: Wire, code: u16) {
+    let frame = CloseFrame { code: code.into(), reason: "".into() };
+    let part = async {
+        // It may be gone already.
+        stream.close(Some(frame)).await.ok();
+        let mut rest = [0; 4096];
+        while stream.get_mut().read(&mut rest).await.is_ok_and(|read| read > 0) {}
+    };
+    tokio::time::timeout(LAST_WORDS, part).await.ok();
 }
 
 /// Posts JSON to a path of the backend and gives status and body.

@@ -26,6 +26,8 @@ pub use secrets::{Asked, Requests};
 pub enum End {
     /// The connection was not made or was lost.
     Lost(String),
+    /// The backend said what cannot be understood, or too much at once.
+    Nonsense(String),
     /// The backend refused the hello.
     Refused(Refusal, String),
     /// Another process with this identity took the session.
@@ -42,10 +44,14 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost(why) => write!(f, "the line was lost: {why}"),
+            Self::Nonsense(why) => write!(f, "nonsense was received: {why}"),
             Self::Refused(_, why) => write!(f, "the backend refuses this agent: {why}"),
             Self::Replaced => f.write_str("another process with this identity took its place"),
             Self::Closed(close::GOING_AWAY) => f.write_str("the backend stops or moves"),
             Self::Closed(close::REVOKED) => f.write_str("the agent was revoked"),
+            Self::Closed(close::MALFORMED) => {
+                f.write_str("the backend could not understand what this agent said, or it was too large")
+            }
             Self::Closed(close::SUPERSEDED) => f.write_str("a newer session of this agent took its place"),
             Self::Closed(code) => write!(f, "the backend closed the session with {code}"),
             Self::Renewed => f.write_str("the certificate was renewed"),
@@ -67,7 +73,7 @@ pub async fn hold(agent: &Agent, folder: &Folder, timings: &Timings, mut request
             End::Replaced => return,
             End::Renewed | End::Closed(close::GOING_AWAY) => tracing::info!(reason = %end, "session over"),
             End::Refused(..) | End::Broken(_) => tracing::error!(reason = %end, "no session"),
-            End::Lost(_) | End::Closed(_) => tracing::warn!(reason = %end, "session over"),
+            End::Lost(_) | End::Nonsense(_) | End::Closed(_) => tracing::warn!(reason = %end, "session over"),
         }
         if begun.elapsed() > timings.reconnect_longest * 2 {
             pause.reset();
@@ -75,7 +81,12 @@ pub async fn hold(agent: &Agent, folder: &Folder, timings: &Timings, mut request
         let wait = match &end {
             End::Renewed => Duration::ZERO,
             End::Refused(refusal, _) if refusal.is_final() => timings.reconnect_longest,
-            End::Refused(..) | End::Lost(_) | End::Closed(_) | End::Broken(_) | End::Replaced => pause.next(),
+            End::Refused(..)
+            | End::Lost(_)
+            | End::Nonsense(_)
+            | End::Closed(_)
+            | End::Broken(_)
+            | End::Replaced => pause.next(),
         };
         tokio::time::sleep(wait).await;
     }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{sync::oneshot, time::MissedTickBehavior};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::{
     End,
@@ -121,6 +121,24 @@ fn ended(code: u16) -> End {
     if code == close::REPLACED { End::Replaced } else { End::Closed(code) }
 }
 
+/// Tells a line that broke from one on which nonsense came.
+fn broken(error: &tungstenite::Error) -> End {
+    use tungstenite::{Error, error::ProtocolError};
+    match error {
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Lost("closed".into()),
+        Error::Capacity(_) | Error::Utf8(_) | Error::Protocol(_) => End::Nonsense(error.to_string()),
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Io(_)
+        | Error::Tls(_)
+        | Error::WriteBufferFull(_)
+        | Error::AttackAttempt
+        | Error::Url(_)
+        | Error::Http(_)
+        | Error::HttpFormat(_) => End::Lost(error.to_string()),
+    }
+}
+
 struct Talk<'a> {
     agent: &'a Agent,
     /// Renewals of the lease that were not answered yet, with the moment in which they were sent.
@@ -159,24 +177,25 @@ impl Talk<'_> {
                 () = tokio::time::sleep(left) => Err(End::Lost("nothing was heard for too long".into())),
             };
             if let Err(end) = step {
+                if matches!(end, End::Nonsense(_)) {
+                    dial::hang_up(self.stream, close::MALFORMED).await;
+                }
                 return end;
             }
         }
     }
 
-    async fn receive(
-        &mut self,
-        message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
-    ) -> Result<(), End> {
+    async fn receive(&mut self, message: Option<Result<Message, tungstenite::Error>>) -> Result<(), End> {
         let message = message.ok_or_else(|| End::Lost("closed".into()))?;
-        let message = message.map_err(|error| End::Lost(error.to_string()))?;
+        let message = message.map_err(|error| broken(&error))?;
         self.heard = Instant::now();
         match message {
             Message::Text(text) => self.take(&text).await,
             Message::Close(frame) => {
                 Err(frame.map_or(End::Lost("closed".into()), |frame| ended(frame.code.into())))
             }
-            Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
+            Message::Binary(_) => Err(End::Nonsense("binary data".into())),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
         }
     }
 
@@ -187,7 +206,7 @@ impl Talk<'_> {
                 tracing::debug!(frame, "passed over a frame of a newer backend");
                 return Ok(());
             }
-            Err(Unread::Malformed(why)) => return Err(End::Lost(format!("nonsense was received: {why}"))),
+            Err(Unread::Malformed(why)) => return Err(End::Nonsense(why)),
         };
         let purpose = match &packet.frame {
             ToAgent::Certificate { certificate, renew_in_ms } => {
@@ -217,7 +236,7 @@ impl Talk<'_> {
             None => Secrets::default(),
             Some(sealed) => {
                 let opened = self.identity.sealing.open(self.identity.home.agent, purpose, sealed);
-                opened.ok_or_else(|| End::Lost("credentials were sealed to another key".into()))?
+                opened.ok_or_else(|| End::Nonsense("credentials were sealed to another key".into()))?
             }
         };
         if let ToAgent::Secrets { endpoint } = packet.frame {
@@ -247,12 +266,10 @@ impl Talk<'_> {
 
     fn held(&mut self, number: u64) {
         let Some(lease) = self.welcome.lease else { return };
-        while let Some((asked, at)) = self.asked.pop_front() {
+        // An answer that comes twice must not count for a question that is still open.
+        while let Some((asked, at)) = self.asked.pop_front_if(|(asked, _)| *asked <= number) {
             if asked == number {
                 self.agent.hold_until(at + lease);
-            }
-            if asked >= number {
-                return;
             }
         }
     }

@@ -51,8 +51,8 @@ impl Bench {
         Self { link, pdu, snmp, _world: world, _folder: folder }
     }
 
-    /// Cuts an outlet for a while.
-    async fn cut(&mut self, n: u128, outlet: u16, limit: Duration) {
+    /// Cuts an outlet for a while; gives the command.
+    async fn cut(&mut self, n: u128, outlet: u16, limit: Duration) -> Command {
         let command = Command {
             id: CommandId(id(n)),
             endpoint: EndpointSpec {
@@ -71,10 +71,11 @@ impl Bench {
             leased: false,
             urgency: Urgency::Awaited,
         };
-        self.tell(ToAgent::Execute(command)).await;
+        self.tell(ToAgent::Execute(command.clone())).await;
         let answer = self.hear(|frame| finished(frame, n)).await;
         assert_eq!(answer, Ok(()));
         assert!(!self.is_on(outlet));
+        command
     }
 
     async fn tell(&self, frame: ToAgent) {
@@ -180,11 +181,25 @@ async fn dark_is_not_promised_before_a_restore_under_way_has_ended() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_carried_out_again_when_it_comes_again() {
+async fn what_was_acknowledged_is_not_begun_again_by_a_late_message_of_it() {
     let mut bench = Bench::new().await;
-    let limit = Duration::from_hours(1);
-    bench.cut(1, 7, limit).await;
+    let command = bench.cut(1, 7, Duration::from_hours(1)).await;
     bench.pdu.switch(7, rackhand_simulators::world::OutletCommand::On(Duration::ZERO)).unwrap();
     bench.tell(ToAgent::Acknowledge { commands: vec![CommandId(id(1))] }).await;
-    bench.cut(1, 7, limit).await;
+    bench.tell(ToAgent::Execute(command)).await;
+    let fault = bench.hear(|frame| finished(frame, 1)).await.unwrap_err();
+    assert_eq!((fault.code, fault.reason), (FaultCode::Exec, Reason::Expired));
+    assert!(bench.is_on(7));
+}
+
+#[tokio::test]
+async fn an_outlet_that_was_cut_anew_is_restored_although_an_older_message_lets_it_stay_off_again() {
+    let mut bench = Bench::new().await;
+    bench.cut(1, 7, Duration::from_hours(1)).await;
+    bench.keep_off(2, &[1], &[7]).await;
+    assert_eq!(bench.hear(|frame| finished(frame, 2)).await, Ok(()));
+    bench.cut(3, 7, Duration::from_millis(200)).await;
+    bench.keep_off(2, &[1], &[7]).await;
+    assert_eq!(bench.hear(|frame| restored(frame, 3)).await, Ok(()));
+    assert!(bench.is_on(7));
 }

@@ -155,6 +155,60 @@ fn a_trusted_proxy_that_speaks_tls_both_ways_may_relay() {
     until("it is online", || agent.is(&backend, "online"));
 }
 
+/// Asks for the agents' channel over at most this version of TLS; gives the status and what was said.
+fn link(port: u16, newest: &str) -> String {
+    let asked = program("curl")
+        .args(["--silent", "--insecure", "--http1.1", "--max-time", "2", "--tls-max", newest])
+        .args(["--header", "Connection: Upgrade", "--header", "Upgrade: websocket"])
+        .args([
+            "--header",
+            "Sec-WebSocket-Version: 13",
+            "--header",
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        ])
+        .args(["--write-out", "%{http_code}", &format!("https://localhost:{port}/agent/v1/link")])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&asked.stdout).into_owned()
+}
+
+#[test]
+fn the_channel_is_served_over_tls_1_3_alone() {
+    let backend = Backend::configured("tls = \"self-signed\"\n");
+    let old = link(backend.port(), "1.2");
+    assert!(old.contains("old_tls") && old.ends_with("403"), "{old}");
+    let new = link(backend.port(), "1.3");
+    assert!(new.contains("nonce") && new.ends_with("101"), "{new}");
+    // A proxy's own TLS is the proxy's affair.
+    let trusting = Backend::configured("tls = \"self-signed\"\ntrusted_proxies = [\"127.0.0.1\"]\n");
+    let old = link(trusting.port(), "1.2");
+    assert!(old.contains("nonce") && old.ends_with("101"), "{old}");
+}
+
+#[test]
+fn an_agent_takes_no_server_that_speaks_only_an_older_tls() {
+    let backend = Backend::configured("tls = \"self-signed\"\n");
+    let agent = Enrolled::on(&backend);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // It has the very key that the agent was told.
+    let data = backend.folder();
+    let _old = Runs(
+        program("openssl")
+            .args(["s_server", "-quiet", "-tls1_2", "-accept", &port.to_string()])
+            .arg("-cert")
+            .arg(data.join("tls-self-signed.pem"))
+            .arg("-key")
+            .arg(data.join("tls-self-signed.key"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    agent.lead_to(|home| home["server"] = json!(format!("https://localhost:{port}")));
+    let _process = agent.run();
+    until("it says why it does not connect", || agent.log().contains("ProtocolVersion"));
+}
+
 /// Takes plain connections and carries what they say into TLS connections of its own, by openssl.
 fn relay(to: u16) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

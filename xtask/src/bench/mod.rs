@@ -16,7 +16,7 @@ pub struct Options {
     /// Sections to run, separated by commas; all but the long ones when absent
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
-    /// Also run the sections that take an hour: 1,000 killed servers
+    /// Also run the long sections: 1,000 kills and cut lines take an hour
     #[arg(long)]
     full: bool,
     /// Counted runs of each measurement; the table shows the median

@@ -30,12 +30,14 @@ enum How {
         words: &'static [&'static str],
         variable: &'static str,
         count: u32,
+        /// To try the measurement itself.
+        small: u32,
         figure: &'static str,
     },
 }
 
 /// Every section, in the order of the page.
-pub const SECTIONS: [Section; 10] = [
+pub const SECTIONS: [Section; 14] = [
     fleet("ipmi", "Power status over IPMI"),
     fleet("loss", "A line that loses packets"),
     fleet("list", "The list of servers"),
@@ -53,6 +55,7 @@ pub const SECTIONS: [Section; 10] = [
             words: &["--lib", "no_script_makes_the_machine_lie_or_leave_mixed_feeds"],
             variable: "RACKHAND_SCRIPTS",
             count: 20_000,
+            small: 400,
             figure: "Random fault scripts that neither lied nor left mixed feeds",
         },
     },
@@ -65,7 +68,60 @@ pub const SECTIONS: [Section; 10] = [
             words: &["--test", "kills", "killing_the_server"],
             variable: "RACKHAND_KILLS",
             count: 1_000,
+            small: 20,
             figure: "Kills (SIGKILL) of a working server: no job lost, none run twice, no feed left off",
+        },
+    },
+    Section {
+        name: "chaos",
+        title: "Server, agent, both or their line gone in the middle of work",
+        long: true,
+        how: How::Test {
+            package: "rackhand-tests",
+            words: &["--test", "kills", "neither_does"],
+            variable: "RACKHAND_KILLS",
+            count: 1_000,
+            small: 20,
+            figure: "Rounds with a kill (SIGKILL) or a cut line: no job lost, none run twice, no feed left off",
+        },
+    },
+    Section {
+        name: "resets",
+        title: "Resets over a line that loses packets",
+        long: true,
+        how: How::Test {
+            package: "rackhand-tests",
+            words: &["--test", "network", "a_line_that_loses_packets"],
+            variable: "RACKHAND_RESETS",
+            count: 2_000,
+            small: 100,
+            figure: "Resets, half at 5 %, half at 20 % loss each way between server and agent: each done, none twice",
+        },
+    },
+    Section {
+        name: "partition",
+        title: "A site that is cut off",
+        long: true,
+        how: How::Test {
+            package: "rackhand-tests",
+            words: &["--test", "network", "a_site_that_is_cut_off"],
+            variable: "RACKHAND_PARTITION",
+            count: 300,
+            small: 15,
+            figure: "Seconds without a line in the middle of two jobs: feeds restored on site, nothing done twice",
+        },
+    },
+    Section {
+        name: "rolling",
+        title: "A restart as for an upgrade",
+        long: true,
+        how: How::Test {
+            package: "rackhand-tests",
+            words: &["--test", "rolling", "a_restart_in_the_middle"],
+            variable: "RACKHAND_ROLLING",
+            count: 100,
+            small: 20,
+            figure: "Jobs running while their server is stopped and started, three times: all succeed, none twice",
         },
     },
 ];
@@ -132,8 +188,8 @@ impl Section {
                 let lines = String::from_utf8(output.stdout)?;
                 Ok(lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
             }
-            How::Test { package, words, variable, count, figure } => {
-                let count = if small { count / 50 } else { count };
+            How::Test { package, words, variable, count, small: few, figure } => {
+                let count = if small { few } else { count };
                 let since = Instant::now();
                 let mut test = cargo(root);
                 test.args(["test", "--release", "--package", package]).args(words);

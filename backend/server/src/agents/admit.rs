@@ -3,11 +3,12 @@
 use rackhand_agent::proof;
 use rackhand_store::{Scope, agents, now};
 use rackhand_wire::{
-    agent::{Hello, Protocols, Refusal, Signed},
+    agent::{Hello, Refusal, Signed},
     id::AgentId,
 };
 use std::time::Duration;
 
+use super::protocols;
 use crate::app::App;
 
 /// A certificate that ended this long ago at most is still good for its own renewal.
@@ -76,7 +77,7 @@ pub async fn admit(
         let why = "the certificate ended more than 90 days ago; replace the agent on the Agents page";
         return Err(no(Refusal::Expired, why));
     }
-    let ours = Protocols::OURS;
+    let ours = protocols::offered();
     let protocol = ours.common(hello.protocols).ok_or_else(|| {
         let why = format!(
             "the agent speaks protocol {} to {}, this server {} to {}",

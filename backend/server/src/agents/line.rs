@@ -1,11 +1,11 @@
 //! The backend's end of an agent's WebSocket.
 
 use actix_web::web;
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError};
 use rackhand_agent::{Delivery, Link, proof, sealing};
 use rackhand_store::{agents, events, now};
 use rackhand_wire::{
-    agent::{Answer, Challenge, Packet, Protocols, Refusal, Signed, ToAgent, ToBackend, Unread, close, read},
+    agent::{Answer, Challenge, Packet, Refusal, Signed, ToAgent, ToBackend, Unread, close, read},
     id::AgentId,
 };
 use std::{
@@ -16,7 +16,7 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{
     admit::{self, Admitted, Refused},
-    presence,
+    presence, protocols,
     session::Session,
 };
 use crate::app::App;
@@ -24,6 +24,10 @@ use crate::app::App;
 /// Keying material of the TLS connection under a request, when TLS ends here.
 #[derive(Debug, Clone, Copy)]
 pub struct TlsBinding(pub [u8; 32]);
+
+/// Says that a request came over a TLS older than agents speak.
+#[derive(Debug, Clone, Copy)]
+pub struct OldTls;
 
 /// Serves one connection to its end.
 pub async fn serve(
@@ -86,7 +90,7 @@ async fn greet(
     getrandom::fill(&mut nonce).ok()?;
     let nonce = proof::hex(&nonce);
     let challenge =
-        Challenge { nonce: nonce.clone(), protocols: Protocols::OURS, binding: binding.is_some() };
+        Challenge { nonce: nonce.clone(), protocols: protocols::offered(), binding: binding.is_some() };
     if !say(socket, &challenge).await {
         return None;
     }
@@ -109,7 +113,10 @@ async fn greet(
             }
             Ok(AggregatedMessage::Ping(bytes)) => socket.pong(&bytes).await.ok()?,
             Ok(AggregatedMessage::Pong(_)) => {}
-            Ok(AggregatedMessage::Binary(_) | AggregatedMessage::Close(_)) | Err(_) => return None,
+            Ok(AggregatedMessage::Close(_)) | Err(ProtocolError::Io(_)) => return None,
+            Ok(AggregatedMessage::Binary(_)) | Err(_) => {
+                return Some(Err((Refusal::Protocol, "the hello cannot be read by this server".into())));
+            }
         }
     }
 }
@@ -181,7 +188,7 @@ async fn converse(
         let left = timings.dead_after.saturating_sub(session.silence());
         let code = tokio::select! {
             code = session.closed() => Some(code),
-            message = stream.recv() => receive(&session, message, &out, socket).await,
+            message = stream.recv() => receive(agent, &session, message, &out, socket).await,
             Some(delivery) = deliveries.recv() => {
                 let packet = packed(agent, &sealing_key, delivery);
                 let is_last = matches!(packet.frame, ToAgent::GoAway { .. });
@@ -207,8 +214,9 @@ async fn converse(
 
 /// Takes one message; gives a code when the session is over.
 async fn receive(
+    agent: AgentId,
     session: &Arc<Session>,
-    message: Option<Result<AggregatedMessage, actix_ws::ProtocolError>>,
+    message: Option<Result<AggregatedMessage, ProtocolError>>,
     out: &mpsc::UnboundedSender<ToBackend>,
     socket: &mut actix_ws::Session,
 ) -> Option<u16> {
@@ -217,11 +225,11 @@ async fn receive(
         Some(Ok(AggregatedMessage::Text(text))) => match read::<ToBackend>(&text, &ToBackend::KNOWN) {
             Ok(frame) => out.send(frame).err().map(|_| close::SUPERSEDED),
             Err(Unread::Unknown(frame)) => {
-                tracing::debug!(frame, "passed over a frame of a newer agent");
+                tracing::debug!(%agent, frame, "passed over a frame of a newer agent");
                 None
             }
             Err(Unread::Malformed(why)) => {
-                tracing::warn!(why, "an agent sent nonsense");
+                tracing::warn!(%agent, why, "an agent sent nonsense");
                 Some(close::MALFORMED)
             }
         },
@@ -232,8 +240,22 @@ async fn receive(
             }
             None
         }
-        Some(Ok(AggregatedMessage::Binary(_)) | Err(_)) => Some(close::MALFORMED),
-        Some(Ok(AggregatedMessage::Close(_))) | None => Some(close::GOING_AWAY),
+        Some(Ok(AggregatedMessage::Binary(_))) => {
+            tracing::warn!(%agent, "an agent sent binary data");
+            Some(close::MALFORMED)
+        }
+        Some(Err(ProtocolError::Io(_))) => Some(close::SILENT),
+        Some(Err(error)) => {
+            tracing::warn!(%agent, %error, "what an agent sent is no message");
+            Some(close::MALFORMED)
+        }
+        Some(Ok(AggregatedMessage::Close(reason))) => {
+            if reason.is_some_and(|reason| u16::from(reason.code) == close::MALFORMED) {
+                tracing::warn!(%agent, "an agent could not understand what it was told, or it was too large");
+            }
+            Some(close::GOING_AWAY)
+        }
+        None => Some(close::GOING_AWAY),
     }
 }
 

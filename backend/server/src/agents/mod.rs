@@ -8,12 +8,13 @@ mod authority;
 mod lease;
 mod line;
 pub mod presence;
+mod protocols;
 mod roster;
 mod route;
 mod session;
 
 pub use authority::Authority;
-pub use line::{TlsBinding, serve};
+pub use line::{OldTls, TlsBinding, serve};
 pub use roster::{Done, Roster, Stage, Told};
 pub use route::{Members, Route, Via, find_group, holder, members};
 pub use session::Session;

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use super::{body::Body, caller::source_ip, people::commit, problem::Refused};
 use crate::{
-    agents::{TlsBinding, serve},
+    agents::{OldTls, TlsBinding, serve},
     app::App,
     audit,
     secret::token_hash,
@@ -121,6 +121,10 @@ pub async fn link(
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, Error> {
+    if request.conn_data::<OldTls>().is_some() {
+        let why = "The agents' channel is served over TLS 1.3 alone.";
+        return Err(Refused::Forbidden("old_tls", why.into()).into());
+    }
     let (response, socket, stream) = actix_ws::handle(&request, body)?;
     let stream = stream.max_frame_size(LARGEST).aggregate_continuations().max_continuation_size(LARGEST);
     let binding = request.conn_data::<TlsBinding>().copied();

@@ -3,9 +3,10 @@
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::{dev::Extensions, rt::net::TcpStream};
 use rackhand_agent::proof::EXPORTER;
+use rustls::ProtocolVersion;
 use std::{any::Any, net::IpAddr, time::Duration};
 
-use crate::agents::TlsBinding;
+use crate::agents::{OldTls, TlsBinding};
 
 /// Ends connections whose other side acknowledges nothing for `dead_after`, and keeps what binds an agent's hello
 /// to this one. A trusted proxy speaks TLS of its own: what it passes on is bound to nothing here.
@@ -17,11 +18,16 @@ pub fn met(connection: &dyn Any, data: &mut Extensions, dead_after: Duration, tr
     let Some(tls) = connection.downcast_ref::<TlsStream<TcpStream>>() else { return };
     let (tcp, session) = tls.get_ref();
     expect_answers(tcp, dead_after);
-    let is_proxy = tcp.peer_addr().is_ok_and(|peer| trusted.contains(&peer.ip().to_canonical()));
-    if !is_proxy {
+    if tcp.peer_addr().is_ok_and(|peer| trusted.contains(&peer.ip().to_canonical())) {
+        return;
+    }
+    if session.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
         let material = session.export_keying_material([0; 32], EXPORTER, None);
         // Without it nothing fits: no agent's connection has this one, and a hello that is bound to none is refused.
         data.insert(TlsBinding(material.unwrap_or([0; 32])));
+    } else {
+        // What 1.2 exports binds nothing where its master secret does not (RFC 7627 section 1), and agents speak 1.3.
+        data.insert(OldTls);
     }
 }
 

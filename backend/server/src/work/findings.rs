@@ -85,7 +85,7 @@ fn controllers(found: Found, paths: &[Path], at: DateTime<Utc>) -> Option<Findin
     let mut status = Ok(identity);
     let mut readings = Vec::new();
     // What agents of other connections met counts on until they say otherwise.
-    let others = idle().filter(|path| answers.iter().all(|answered| answered.target != path.target));
+    let mut others = idle().filter(|path| answers.iter().all(|answered| answered.target != path.target));
     if let Some(fault) = others.find_map(|path| path.fault.clone()) {
         status = Err(fault);
     }
