@@ -3,8 +3,6 @@
 //!
 //! Start with [`meet`]: it reads a message in every way in which either side would before it trusts the other.
 
-#![expect(clippy::missing_panics_doc, reason = "a panic here is the finding")]
-
 use peak_alloc::PeakAlloc;
 use rackhand_agent::{
     proof,

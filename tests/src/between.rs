@@ -59,7 +59,7 @@ struct Shared {
     renew_in: Mutex<Option<Duration>>,
 }
 
-/// A relay of WebSockets to one server.
+/// A relay of the agents' channel to one server.
 pub struct Between {
     /// Where it listens.
     pub port: u16,

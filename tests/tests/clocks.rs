@@ -81,9 +81,9 @@ impl Bench {
     /// By how many hours the agent's clock is off, as its journal tells.
     fn agent_is_off_by(&self) -> i64 {
         let journal = fs::read_to_string(self.agent.folder().join("journal.jsonl")).unwrap();
-        let times =
+        let mut times =
             journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["at"].as_i64());
-        hours_from_now(DateTime::from_timestamp_millis(times.last().unwrap()).unwrap())
+        hours_from_now(DateTime::from_timestamp_millis(times.next_back().unwrap()).unwrap())
     }
 
     /// Has something done to the server; checks that it was done, once. Gives the job.

@@ -1,8 +1,5 @@
 //! A server that is stopped and started anew, as for an upgrade, while its agents are at work.
 
-#![expect(clippy::unwrap_used, reason = "a broken bench stops the test")]
-#![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
-
 use futures::future::join_all;
 use rackhand_simulators::world::EffectKind;
 use rackhand_tests::{Lab, rack_of, state};

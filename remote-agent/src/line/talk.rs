@@ -122,7 +122,7 @@ fn ended(code: u16) -> End {
 }
 
 /// Tells a line that broke from one on which nonsense came.
-fn broken(error: tungstenite::Error) -> End {
+fn broken(error: &tungstenite::Error) -> End {
     use tungstenite::{Error, error::ProtocolError};
     match error {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Lost("closed".into()),
@@ -187,7 +187,7 @@ impl Talk<'_> {
 
     async fn receive(&mut self, message: Option<Result<Message, tungstenite::Error>>) -> Result<(), End> {
         let message = message.ok_or_else(|| End::Lost("closed".into()))?;
-        let message = message.map_err(broken)?;
+        let message = message.map_err(|error| broken(&error))?;
         self.heard = Instant::now();
         match message {
             Message::Text(text) => self.take(&text).await,
