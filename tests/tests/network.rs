@@ -1,6 +1,6 @@
 //! A line that loses what is sent, in a network namespace of its own.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a broken bench stops the test")]
+#![expect(clippy::unwrap_used, reason = "a broken bench stops the test")]
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
 use rackhand_simulators::world::EffectKind;
@@ -111,7 +111,7 @@ async fn a_line_that_loses_packets_does_nothing_twice() {
         match state(&job).0 {
             "succeeded" => assert_eq!(happened, [1, 1, 0], "{percent} %: {job:#}"),
             _ => {
-                assert!(happened[0] <= 1 && happened[1] <= happened[0], "{percent} %: {happened:?}: {job:#}")
+                assert!(happened[0] <= 1 && happened[1] <= happened[0], "{percent} %: {happened:?}: {job:#}");
             }
         }
         agent.online(&lab).await;
