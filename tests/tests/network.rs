@@ -197,20 +197,21 @@ async fn a_site_that_is_cut_off_in_the_middle_of_its_jobs_ends_them_once_it_is_b
     let begun = Instant::now();
     agent.online(&lab).await;
     let longest = Timings::default().scaled(SCALE).reconnect_longest;
-    assert!(begun.elapsed() < longest * 3 + Duration::from_secs(5), "back after {:?}", begun.elapsed());
+    // A try to connect that began before may last fifteen seconds, which tests do not shorten.
+    assert!(begun.elapsed() < longest * 3 + Duration::from_secs(15), "back after {:?}", begun.elapsed());
     let plain = lab.finish(plain["id"].as_str().unwrap()).await;
     let forced = lab.finish(forced["id"].as_str().unwrap()).await;
     let [off, on, resets] = transitions(&lab, "srv-01");
     assert!(off == 1 && on <= 1 && resets == 0, "nothing happens twice: {off} {on} {resets}: {plain:#}");
-    // A look that waits too long for its agent expires: a person must hear that the server is off.
+    // A look that waits too long for its agent expires: a person must hear that the server is off, or may be.
     let told = plain["summary"].as_str().unwrap();
     match state(&plain).0 {
         "succeeded" => assert_eq!(on, 1, "{plain:#}"),
-        other => assert_eq!(
-            (other, on, told.contains("the server is off")),
-            ("failed_partial", 0, true),
-            "{plain:#}"
-        ),
+        "failed_partial" => assert!(on == 0 && told.contains("the server is off"), "{plain:#}"),
+        other => {
+            assert_eq!((other, on), ("indeterminate", 0), "{plain:#}");
+            assert!(told.contains("could not be found out"), "{plain:#}");
+        }
     }
     assert_eq!(state(&forced).1, "feeds_restored", "{forced:#}");
     assert!(lab.fully_fed("srv-02"), "{forced:#}");
