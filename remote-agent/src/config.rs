@@ -254,7 +254,7 @@ mod tests {
     fn what_is_kept_has_a_default_and_must_be_something() {
         assert_eq!(load("", Options::default()).unwrap().keep, Limits::default());
         let keep = load("spool_hours = 0.5\nspool_mb = 0.02\n", Options::default()).unwrap().keep;
-        assert_eq!(keep, Limits { bytes: 20_000, age: Duration::from_secs(1800) });
+        assert_eq!(keep, Limits { bytes: 20_000, age: Duration::from_mins(30) });
         for wrong in ["spool_hours = 0.0", "spool_mb = -1.0", "spool_mb = nan"] {
             assert!(load(wrong, Options::default()).unwrap_err().contains("spool_"), "{wrong}");
         }

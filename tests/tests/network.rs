@@ -85,23 +85,43 @@ async fn a_line_that_loses_packets_does_nothing_twice() {
     // Four servers are reset at a time, half of the resets at each loss.
     let resets = std::env::var("RACKHAND_RESETS").map_or(40, |count| count.parse().unwrap());
     let rounds = (resets / 8).max(1);
-    let mut done = 0;
+    let (mut asked, mut succeeded) = (0, 0);
     for percent in [5, 20] {
         lose(line.port, percent);
         for _ in 0..rounds {
-            done += 1;
             for n in 1..=4 {
                 let name = format!("srv-0{n}");
+                let before = transitions(&lab, &name);
                 let job = lab.power(&name, json!({"action": "reset"})).await;
-                assert_eq!(job["state"], "succeeded", "{percent} %: {job:#}");
-                assert_eq!(lab.machine(&name).count(&EffectKind::Reset), done, "{percent} %: {job:#}");
+                let after = transitions(&lab, &name);
+                assert_eq!(after[..2], before[..2], "{percent} %: {job:#}");
+                asked += 1;
+                match (state(&job).0, after[2] - before[2]) {
+                    ("succeeded", 1) => succeeded += 1,
+                    // The line stood too late for it, or ended while the BMC was told.
+                    ("expired", 0) | ("indeterminate", 0 | 1) => {}
+                    (other, times) => panic!("{percent} %: {other}, {times} resets: {job:#}"),
+                }
             }
         }
+        let before = transitions(&lab, "srv-01");
         let job = lab.power("srv-01", json!({"action": "cycle"})).await;
-        assert_eq!(job["state"], "succeeded", "{percent} %: {job:#}");
+        let after = transitions(&lab, "srv-01");
+        let happened = [0, 1, 2].map(|what| after[what] - before[what]);
+        match state(&job).0 {
+            "succeeded" => assert_eq!(happened, [1, 1, 0], "{percent} %: {job:#}"),
+            _ => {
+                assert!(happened[0] <= 1 && happened[1] <= happened[0], "{percent} %: {happened:?}: {job:#}");
+            }
+        }
         agent.online(&lab).await;
+        let job = lab.power("srv-01", json!({"action": "on"})).await;
+        assert!(["succeeded", "expired"].contains(&state(&job).0), "{percent} %: {job:#}");
     }
-    assert_eq!(lab.machine("srv-01").count(&EffectKind::PoweredOff), 2);
+    eprintln!(
+        "{succeeded} of {asked} resets were done and proved, the others not done or not proved; none twice"
+    );
+    assert!(succeeded * 10 >= asked * 8, "{succeeded} of {asked}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,20 +197,21 @@ async fn a_site_that_is_cut_off_in_the_middle_of_its_jobs_ends_them_once_it_is_b
     let begun = Instant::now();
     agent.online(&lab).await;
     let longest = Timings::default().scaled(SCALE).reconnect_longest;
-    assert!(begun.elapsed() < longest * 3 + Duration::from_secs(5), "back after {:?}", begun.elapsed());
+    // A try to connect that began before may last fifteen seconds, which tests do not shorten.
+    assert!(begun.elapsed() < longest * 3 + Duration::from_secs(15), "back after {:?}", begun.elapsed());
     let plain = lab.finish(plain["id"].as_str().unwrap()).await;
     let forced = lab.finish(forced["id"].as_str().unwrap()).await;
     let [off, on, resets] = transitions(&lab, "srv-01");
     assert!(off == 1 && on <= 1 && resets == 0, "nothing happens twice: {off} {on} {resets}: {plain:#}");
-    // A look that waits too long for its agent expires: a person must hear that the server is off.
+    // A look that waits too long for its agent expires: a person must hear that the server is off, or may be.
     let told = plain["summary"].as_str().unwrap();
     match state(&plain).0 {
         "succeeded" => assert_eq!(on, 1, "{plain:#}"),
-        other => assert_eq!(
-            (other, on, told.contains("the server is off")),
-            ("failed_partial", 0, true),
-            "{plain:#}"
-        ),
+        "failed_partial" => assert!(on == 0 && told.contains("the server is off"), "{plain:#}"),
+        other => {
+            assert_eq!((other, on), ("indeterminate", 0), "{plain:#}");
+            assert!(told.contains("could not be found out"), "{plain:#}");
+        }
     }
     assert_eq!(state(&forced).1, "feeds_restored", "{forced:#}");
     assert!(lab.fully_fed("srv-02"), "{forced:#}");

@@ -1,6 +1,5 @@
 //! A server that is stopped and started anew, as for an upgrade, while its agents are at work.
 
-
 use futures::future::join_all;
 use rackhand_simulators::world::EffectKind;
 use rackhand_tests::{Lab, rack_of, state};

@@ -238,7 +238,7 @@ fn place(id: EndpointId) -> f64 {
 mod tests {
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     fn id(n: u128) -> EndpointId {
         EndpointId(uuid::Uuid::from_u128(n))
@@ -334,11 +334,15 @@ mod tests {
             if some.is_empty() {
                 break;
             }
-            some.into_iter().for_each(|id| schedule.done(id, Outcome::Failed, begin));
+            for id in some {
+                schedule.done(id, Outcome::Failed, begin);
+            }
         }
         let later = begin + MINUTE;
         let lives: Vec<EndpointId> = (0..100).map(|n| id((n << 16) + 1)).collect();
-        lives.iter().for_each(|id| schedule.put(*id, MINUTE, begin));
+        for id in &lives {
+            schedule.put(*id, MINUTE, begin);
+        }
         let taken = schedule.take(later);
         assert_eq!(taken.iter().filter(|id| lives.contains(id)).count(), 100);
         assert_eq!(taken.len() - 100, Class::Suspect.room());
