@@ -50,7 +50,8 @@ pub struct Agent {
     boot: BootId,
     deliveries: mpsc::Sender<Delivery>,
     orders: mpsc::UnboundedSender<Order>,
-    watched: Watched,
+    /// None when what is found cannot be kept: then a backend has it look by commands.
+    watched: Option<Watched>,
     shared: Arc<Shared>,
 }
 
@@ -64,7 +65,7 @@ impl Agent {
     /// Starts an agent.
     ///
     /// # Errors
-    /// When the journal cannot be opened: without it nothing may be switched; or the folder of its looks.
+    /// When the journal cannot be opened: without it nothing may be switched.
     pub fn start(config: Config) -> io::Result<Self> {
         let journal = Journal::open(&config.journal, Moment::now())?;
         let (deliveries, inbox) = mpsc::channel(1024);
@@ -83,12 +84,16 @@ impl Agent {
         tokio::spawn(restore::watch(Arc::downgrade(&shared), config.secrets, restores));
         let (orders, ordered) = mpsc::unbounded_channel();
         let (looks, looked) = mpsc::channel(64);
-        let watched = Poller::start(Arc::clone(&shared), &config.spool, config.keep, looks, ordered)?;
+        let watched = Poller::start(Arc::clone(&shared), &config.spool, config.keep, looks, ordered);
+        let watched = watched.inspect_err(|error| {
+            let folder = config.spool.display();
+            tracing::error!(%error, %folder, "cannot keep what is found: looks are made only while a server asks for them");
+        });
         let (queues, tidy_at) = (HashMap::new(), FEW);
         let desk = Desk { shared: Arc::clone(&shared), orders: orders.clone(), queues, tidy_at };
         tokio::spawn(desk.serve(inbox, due, looked));
         let boot = BootId(uuid::Uuid::new_v4());
-        Ok(Self { id: config.id, boot, deliveries, orders, watched, shared })
+        Ok(Self { id: config.id, boot, deliveries, orders, watched: watched.ok(), shared })
     }
 
     /// Says who it is.
@@ -101,7 +106,7 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION").into(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             kinds: catalogue::hashes().clone(),
-            watching: Some(self.watched.digest()),
+            watching: self.watched.as_ref().map(Watched::digest),
         }
     }
 
