@@ -199,7 +199,7 @@ async fn embed(
     let hello = embedded.hello();
     agents::hello(db.writer(), &hello, None).await?;
     roster.join(hello, embedded.attach(), told).await?;
-    roster.keep_lease(agent.id, embedded);
+    roster.leases().keep(agent.id, embedded);
     Ok(agent.id)
 }
 

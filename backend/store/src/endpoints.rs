@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rackhand_wire::{
-    Fault, Secrets,
+    Fault, FaultCode, Secrets,
     api::{
         endpoint::{Endpoint, EndpointState, EndpointStatus},
         page::{ListQuery, Page},
@@ -301,8 +301,9 @@ pub async fn looked(db: &impl ConnectionTrait, id: EndpointId, look: Look) -> Re
             status != "ok"
         }
         Err(fault) => {
+            let before = old_fault.and_then(|old| serde_json::from_value::<Fault>(old).ok());
+            let changed = status != "failing" || before.is_none_or(|before| class(&before) != class(&fault));
             let fault = serde_json::to_value(fault)?;
-            let changed = status != "failing" || old_fault.as_ref() != Some(&fault);
             model.status = Set("failing".into());
             model.fault = Set(Some(fault));
             changed
@@ -318,6 +319,11 @@ pub async fn looked(db: &impl ConnectionTrait, id: EndpointId, look: Look) -> Re
         .add(Column::CheckedAt.gt(millis(now())));
     let done = Entity::update_many().set(model).filter(Column::Id.eq(id.0)).filter(newer).exec(db).await?;
     Ok(changed && done.rows_affected > 0)
+}
+
+/// What a person would do about a fault: silence is silence, however much of it there was.
+fn class(fault: &Fault) -> FaultCode {
+    if fault.code == FaultCode::Lost { FaultCode::Unreach } else { fault.code }
 }
 
 /// Reads the outlets as last seen.

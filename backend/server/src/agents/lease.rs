@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::session::Session;
 use crate::peers::Peers;
@@ -57,6 +57,13 @@ impl Leases {
         } else {
             self.note(agent);
             session.tell(ToAgent::Held { number }).await;
+        }
+    }
+
+    /// Renews the lease of an agent that is part of this server, which shares devices with those of others.
+    pub fn keep(&self, id: AgentId, agent: rackhand_agent::Agent) {
+        if self.peers.may_be_many() {
+            tokio::spawn(keep(Arc::clone(&self.peers), self.length, id, agent));
         }
     }
 
@@ -120,6 +127,23 @@ async fn renew(peers: Arc<Peers>, mut inbox: mpsc::Receiver<Ask>) {
         };
         for ask in asked.drain(..).filter(|ask| renewed.contains(&ask.agent)) {
             ask.session.tell(ToAgent::Held { number: ask.number }).await;
+        }
+    }
+}
+
+async fn keep(peers: Arc<Peers>, length: Duration, id: AgentId, agent: rackhand_agent::Agent) {
+    let mut ticks = tokio::time::interval(length / 3);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // Counted from before it is noted, so that it ends here first.
+        let at = Instant::now();
+        match agent_sessions::renew(peers.db.writer(), peers.id(), &[id]).await {
+            Ok(renewed) if renewed.contains(&id) => agent.hold_until(at + length),
+            Ok(_) => tracing::warn!(agent = %id, "this server's own agent has no session"),
+            Err(error) => {
+                tracing::warn!(%error, "the lease of this server's own agent could not be renewed");
+            }
         }
     }
 }

@@ -179,31 +179,6 @@ impl Roster {
         Ok(session)
     }
 
-    /// Renews the lease of an agent that is part of this server, which shares devices with those of others.
-    pub fn keep_lease(self: &Arc<Self>, id: AgentId, agent: rackhand_agent::Agent) {
-        if !self.peers.may_be_many() {
-            return;
-        }
-        let roster = Arc::clone(self);
-        tokio::spawn(async move {
-            let length = roster.leases.length();
-            let mut ticks = tokio::time::interval(length / 3);
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
-                ticks.tick().await;
-                // Counted from before it is noted, so that it ends here first.
-                let at = Instant::now();
-                match agent_sessions::renew(roster.peers.db.writer(), roster.peers.id(), &[id]).await {
-                    Ok(renewed) if renewed.contains(&id) => agent.hold_until(at + length),
-                    Ok(_) => tracing::warn!(agent = %id, "this server's own agent has no session"),
-                    Err(error) => {
-                        tracing::warn!(%error, "the lease of this server's own agent could not be renewed");
-                    }
-                }
-            }
-        });
-    }
-
     /// Looks which server an agent is connected to.
     ///
     /// # Errors
