@@ -54,7 +54,10 @@ pub struct Read {
 /// One line of what an agent kept for its backend.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "nearly every entry is a sample")]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    expect(clippy::large_enum_variant, reason = "nearly every entry is a sample")
+)]
 pub enum Entry {
     /// What a look found.
     Sample(Sample),

@@ -141,8 +141,12 @@ pub async fn take_up(app: &Arc<App>) -> rackhand_store::Result<()> {
 
 /// Performs a job from where it stands, unless another server does.
 pub fn launch(app: &Arc<App>, job: JobId) {
-    let cancel = app.engine.register(job);
     let mut tasks = lock(&app.engine.tasks);
+    // Whoever ended the job before it and the sweep may both have found it.
+    if tasks.contains_key(&job) {
+        return;
+    }
+    let cancel = app.engine.register(job);
     let task = tokio::spawn(until_over(Arc::clone(app), job, cancel));
     tasks.insert(job, task.abort_handle());
 }
