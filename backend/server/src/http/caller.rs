@@ -7,6 +7,7 @@ use rackhand_wire::{
     api::{token::Token, user::User},
     id::TenantId,
 };
+use std::net::{IpAddr, SocketAddr};
 use subtle::ConstantTimeEq;
 
 use super::problem::Refused;
@@ -152,15 +153,56 @@ pub fn check_origin(app: &App, origin: Option<&str>) -> Result<(), Refused> {
 
 /// Tells the caller's address; a proxy's word counts only when it is trusted.
 pub fn source_ip(app: &App, request: &HttpRequest) -> Option<String> {
-    let peer = request.peer_addr()?.ip();
-    if !app.config.trusted_proxies.contains(&peer) {
-        return Some(peer.to_string());
+    let peer = request.peer_addr()?.ip().to_canonical();
+    // A proxy may add a line of its own behind those of its client.
+    let lines = request.headers().get_all("x-forwarded-for").map(|line| line.to_str().unwrap_or("?"));
+    let forwarded: Vec<&str> = lines.collect();
+    let is_trusted = |address: &IpAddr| app.config.trusted_proxies.contains(address);
+    Some(client(&forwarded.join(","), peer, is_trusted).to_string())
+}
+
+/// The last address that is no proxy of ours is the one that a trusted proxy saw; what stands before it, or before
+/// something that is no address, may be anybody's invention.
+fn client(forwarded: &str, peer: IpAddr, is_trusted: impl Fn(&IpAddr) -> bool) -> IpAddr {
+    let mut seen = peer;
+    for word in forwarded.rsplit(',') {
+        if !is_trusted(&seen) {
+            break;
+        }
+        let Some(before) = address(word.trim()) else { break };
+        seen = before;
     }
-    let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
-    // The last address that is not a proxy of ours is the one that a trusted proxy saw.
-    let client =
-        forwarded.unwrap_or_default().rsplit(',').map(str::trim).find(|address| {
-            address.parse().is_ok_and(|address| !app.config.trusted_proxies.contains(&address))
-        });
-    Some(client.map_or_else(|| peer.to_string(), str::to_owned))
+    seen
+}
+
+/// Reads `192.0.2.7`, `192.0.2.7:1234`, `2001:db8::7` or `[2001:db8::7]:1234`.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    bare.parse().ok().or_else(with_port).map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_trusted_proxy_saw_counts() {
+        let ip = |text: &str| -> IpAddr { text.parse().unwrap() };
+        let trusted = |address: &IpAddr| ["10.0.0.1", "10.0.0.2"].iter().any(|proxy| *address == ip(proxy));
+        for (forwarded, peer, expected) in [
+            ("", "10.0.0.1", "10.0.0.1"),
+            ("198.51.100.9", "10.0.0.1", "198.51.100.9"),
+            ("6.6.6.6, 198.51.100.9", "10.0.0.1", "198.51.100.9"),
+            // HAProxy adds a line of its own; lines count in their order.
+            ("6.6.6.6,198.51.100.9, 10.0.0.2", "10.0.0.1", "198.51.100.9"),
+            ("6.6.6.6, 198.51.100.9:1234", "10.0.0.1", "198.51.100.9"),
+            ("6.6.6.6, [2001:db8::9]:1234", "10.0.0.1", "2001:db8::9"),
+            ("6.6.6.6, ::ffff:198.51.100.9", "10.0.0.1", "198.51.100.9"),
+            ("6.6.6.6, unknown", "10.0.0.1", "10.0.0.1"),
+            ("6.6.6.6", "192.0.2.1", "192.0.2.1"),
+        ] {
+            assert_eq!(client(forwarded, ip(peer), trusted), ip(expected), "{forwarded}");
+        }
+    }
 }
