@@ -112,19 +112,40 @@ async fn on_after_a_cut_feeds_first_awaits_the_bmc_and_ends_on_under_every_polic
         let lab = Lab::start(1).await;
         let machine = lab.machine("srv-01");
         machine.set_restore_policy(policy);
+        let boots = machine.bmc_boot_count();
         let forced = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"});
         let job = lab.power("srv-01", forced).await;
         assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "{policy:?} {job:#}");
         lab.wait_until("the supplies are empty", async |_: &Lab| !machine.bmc_answers()).await;
-        let boots = machine.bmc_boot_count();
         let job = lab.power("srv-01", json!({"action": "on"})).await;
         assert_eq!(state(&job).0, "succeeded", "{policy:?} {job:#}");
         assert_eq!(job["proof"], "controller", "{policy:?}: the BMC was awaited");
         assert!(machine.is_on() && lab.fully_fed("srv-01"), "{policy:?}");
-        assert!(machine.bmc_boot_count() >= boots && machine.bmc_answers(), "{policy:?}");
+        assert!(machine.bmc_boot_count() > boots && machine.bmc_answers(), "{policy:?}");
         let steps = job["steps"].as_array().unwrap();
         assert!(steps[0]["title"].as_str().unwrap().contains("outlet"), "feeds come first: {job:#}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_word_that_all_feeds_are_known_holds_as_long_as_no_feed_has_changed() {
+    let lab = Lab::start(1).await;
+    let server = format!("/servers/{}", lab.id("srv-01"));
+    let all = lab.get(&format!("{server}/connections")).await.ok()["items"].clone();
+    let mut feeds = all.as_array().unwrap().iter().filter(|one| one["role"] == "feed");
+    let feed = feeds.next_back().unwrap().clone();
+    let path = format!("{server}/connections/{}", feed["id"].as_str().unwrap());
+    let complete = async |lab: &Lab| lab.get(&server).await.ok()["feeds_complete"].clone();
+    let same = json!({"target": feed["target"], "features": feed["features"], "agent_id": null});
+    lab.patch(&path, &same).await.ok();
+    assert_eq!(complete(&lab).await, true);
+    // It still feeds the server, but nobody would cut it: all that is left is not all.
+    lab.patch(&path, &json!({"features": []})).await.ok();
+    assert_eq!(complete(&lab).await, false);
+    let forced = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"});
+    let refused = lab.post(&format!("{server}/power"), &forced).await;
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    assert!(lab.machine("srv-01").is_on());
 }
 
 #[tokio::test(flavor = "multi_thread")]

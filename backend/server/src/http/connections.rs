@@ -192,14 +192,15 @@ pub async fn change(
         }
         None => None,
     };
-    let moved = target.is_some() && old.role == Role::Feed;
     let features = change.features.clone().map(|ticked| offered(integration.descriptor(), Some(ticked)));
-    let values = connections::Change {
-        target,
-        features: features.transpose()?,
-        agent: change.agent_id,
-        group: change.agent_group.clone(),
-    };
+    let features = features.transpose()?;
+    let powers = |features: &[Feature]| features.contains(&Feature::Power);
+    // Only a person who sees the new mapping can vouch for it; where nothing moved, their word holds.
+    let moved = old.role == Role::Feed
+        && (target.as_ref().is_some_and(|(target, _)| *target != old.target)
+            || features.as_ref().is_some_and(|ticked| powers(ticked) != powers(&old.features)));
+    let values =
+        connections::Change { target, features, agent: change.agent_id, group: change.agent_group.clone() };
     let connection = connections::change(&tx, &caller.scope, server, id, values).await?;
     let feeds_complete = moved.then_some(false);
     let touched = servers::Change { feeds_complete, ..Default::default() };
