@@ -131,3 +131,22 @@ async fn a_name_that_is_gone_from_the_dns_cuts_nothing() {
     endpoints::change(db.writer(), db.keys(), &Scope::provider(), id, change).await.unwrap();
     nothing_is_cut(&lab, "config").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_credentials_are_not_offered_again_until_there_are_others() {
+    let lab = Lab::wired(rack_of(1)).await;
+    change_bmc(&lab, &[], json!({"password": "not this one"})).await;
+    // Whoever asked while it was looked at got another look.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let offered = tally(&lab).begun;
+    // Several times the interval at which it would be read, and the first pauses after failures.
+    tokio::time::sleep(std::time::Duration::from_mins(4).mul_f64(SCALE)).await;
+    assert_eq!(tally(&lab).begun, offered, "it was offered again");
+    let path = format!("/endpoints/{}", bmc_of(&lab).await);
+    let right = lab.farm.inventory().servers[0].bmc.password.clone();
+    lab.patch(&path, &json!({"secrets": {"password": right}})).await.ok();
+    lab.wait_until("the right one is offered", async |lab: &Lab| {
+        lab.get(&path).await.ok()["status"]["state"] == "ok"
+    })
+    .await;
+}

@@ -34,7 +34,7 @@ pub async fn look(look: &Look, way: &impl Way) -> (Outcome, Option<Found>) {
             Ok(Answer::Identity(told)) => identity = Some(told),
             Ok(_) => {}
             Err(fault) if fault.code == FaultCode::Exec => return (Outcome::NotAsked, None),
-            Err(fault) => return (Outcome::Failed, Some(Found::Nothing { fault })),
+            Err(fault) => return (failed(&fault), Some(Found::Nothing { fault })),
         }
     }
     let mut answers = Vec::new();
@@ -49,14 +49,20 @@ pub async fn look(look: &Look, way: &impl Way) -> (Outcome, Option<Found>) {
                 outcome = Outcome::NotAsked;
                 break;
             }
-            outcome = Outcome::Failed;
-            // It would be as silent about its other targets, each as long.
-            silent = Some(fault.clone()).filter(|fault| fault.code == FaultCode::Unreach);
+            outcome = failed(fault);
+            // It would be as silent about its other targets, each as long; and refuse as often.
+            let ends = matches!(fault.code, FaultCode::Unreach | FaultCode::Auth);
+            silent = Some(fault.clone()).filter(|_| ends);
         }
         answers.push(Answered { target: read.target.clone(), result });
     }
     let is_empty = answers.is_empty() && identity.is_none() && outcome == Outcome::NotAsked;
     (outcome, (!is_empty).then_some(Found::Answers { identity, answers }))
+}
+
+/// Many devices lock the account after a few refusals.
+fn failed(fault: &Fault) -> Outcome {
+    if fault.code == FaultCode::Auth { Outcome::Refused } else { Outcome::Failed }
 }
 
 /// Through the queue of the device.
@@ -153,5 +159,14 @@ mod tests {
         assert_eq!((outcome, answers.len(), asked_for), (Outcome::Failed, 3, 1));
         let (outcome, found, asked_for) = asked(&device(true, 3), vec![Err(silent.clone())]).await;
         assert_eq!((outcome, found, asked_for), (Outcome::Failed, Some(Found::Nothing { fault: silent }), 1));
+    }
+
+    #[tokio::test]
+    async fn refused_credentials_are_offered_once() {
+        let refused = Fault::new(FaultCode::Auth, Reason::WrongPassword, "");
+        for identify in [false, true] {
+            let (outcome, _, asked_for) = asked(&device(identify, 3), vec![Err(refused.clone())]).await;
+            assert_eq!((outcome, asked_for), (Outcome::Refused, 1));
+        }
     }
 }

@@ -208,8 +208,12 @@ impl Poller {
             Order::Session => self.tell_again(now),
             Order::Begin => self.watched.book().begin(),
             Order::Put(look, secrets) => {
-                self.schedule.put(look.endpoint, every(&look), now);
-                self.watched.book().put(*look, secrets);
+                let (id, mark) = (look.endpoint, look.mark.clone());
+                self.schedule.put(id, every(&look), now);
+                let before = self.watched.book().put(*look, secrets);
+                if before.is_none_or(|before| before.look.mark != mark) {
+                    self.schedule.release(id, now);
+                }
                 self.save_at.get_or_insert(now + SETTLE);
             }
             Order::End => {

@@ -2,7 +2,8 @@
 //!
 //! The first round is spread over a whole period, and so is every later one, because each device keeps its
 //! place in it. A device that fails is asked after 1, 2, 4 … 60 minutes; those have room of their own, so
-//! that however many are dead, the others are asked in time.
+//! that however many are dead, the others are asked in time. One that refused our credentials is not asked until
+//! there are others or a person wants it: many lock the account after a few refusals.
 
 use rackhand_wire::id::EndpointId;
 use std::{
@@ -21,8 +22,10 @@ const SHARE: u32 = 5;
 pub enum Outcome {
     /// The device answered.
     Answered,
-    /// It did not, or refused.
+    /// It did not, or not what was asked.
     Failed,
+    /// It refused our credentials.
+    Refused,
     /// It was not asked, which says nothing of it.
     NotAsked,
 }
@@ -67,6 +70,8 @@ struct Device {
 #[derive(Clone, Copy)]
 enum Stand {
     Due(Instant),
+    /// Not until it is released or wanted.
+    Held,
     UnderWay {
         since: Instant,
         /// Who asks meanwhile gets another look: this one may have begun before what they want to see.
@@ -108,7 +113,7 @@ impl Schedule {
                         let at = (at + every).checked_sub(before).unwrap_or(now);
                         if at > now { at } else { now + every.mul_f64(place(id)) }
                     }
-                    Stand::Due(_) | Stand::UnderWay { .. } => return,
+                    Stand::Due(_) | Stand::Held | Stand::UnderWay { .. } => return,
                 }
             }
         };
@@ -121,7 +126,19 @@ impl Schedule {
         let queue = self.queue(device.class);
         match device.stand {
             Stand::Due(at) => drop(queue.due.remove(&(at, id))),
+            Stand::Held => {}
             Stand::UnderWay { .. } => queue.under_way -= 1,
+        }
+    }
+
+    /// There is something new to ask a device with that refused us.
+    pub fn release(&mut self, id: EndpointId, now: Instant) {
+        if let Some(device) = self.devices.get_mut(&id)
+            && matches!(device.stand, Stand::Held)
+        {
+            device.failures = 0;
+            device.class = Class::Usual;
+            self.put_off(id, now);
         }
     }
 
@@ -130,6 +147,10 @@ impl Schedule {
         let Some(device) = self.devices.get_mut(&id) else { return };
         match &mut device.stand {
             Stand::UnderWay { again, .. } => *again = true,
+            Stand::Held => {
+                device.class = Class::Wanted;
+                self.put_off(id, now);
+            }
             Stand::Due(at) => {
                 let (at, class) = (*at, device.class);
                 device.class = Class::Wanted;
@@ -176,7 +197,7 @@ impl Schedule {
         let Stand::UnderWay { since, again } = device.stand else { return };
         match outcome {
             Outcome::Answered => device.failures = 0,
-            Outcome::Failed => device.failures = device.failures.saturating_add(1),
+            Outcome::Failed | Outcome::Refused => device.failures = device.failures.saturating_add(1),
             Outcome::NotAsked => {}
         }
         let before = std::mem::replace(
@@ -192,6 +213,11 @@ impl Schedule {
             (false, 0) => since + pause(device.every, now - since),
             (false, failures) => now + device.every.max(after_failures(self.minute, failures)),
         };
+        if outcome == Outcome::Refused && !again {
+            device.stand = Stand::Held;
+            self.queue(before).under_way -= 1;
+            return;
+        }
         self.queue(before).under_way -= 1;
         self.put_off(id, due.max(now));
     }
@@ -293,6 +319,29 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         schedule.done(id(0), Outcome::Answered, now);
         assert_eq!(schedule.next().unwrap() - now, MINUTE);
+    }
+
+    #[test]
+    fn a_device_that_refused_us_is_left_alone_until_there_is_something_new() {
+        let (mut schedule, now) = one();
+        schedule.done(id(0), Outcome::Refused, now);
+        let later = now + MINUTE * 10_000;
+        schedule.put(id(0), MINUTE / 2, later);
+        assert_eq!((schedule.next(), schedule.take(later)), (None, Vec::new()));
+        schedule.want(id(0), later);
+        assert_eq!(schedule.take(later), [id(0)], "a person may ask");
+        schedule.done(id(0), Outcome::Refused, later);
+        assert_eq!(schedule.next(), None);
+        schedule.release(id(0), later);
+        assert_eq!(schedule.take(later), [id(0)]);
+        schedule.done(id(0), Outcome::Answered, later);
+        schedule.release(id(0), later);
+        assert_eq!(schedule.next().unwrap() - later, MINUTE / 2, "only what is held is released");
+        let later = later + MINUTE;
+        assert_eq!(schedule.take(later), [id(0)]);
+        schedule.done(id(0), Outcome::Refused, later);
+        schedule.remove(id(0));
+        assert_eq!(schedule.next(), None);
     }
 
     #[test]

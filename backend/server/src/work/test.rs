@@ -53,6 +53,10 @@ pub async fn perform(app: &App, work: &jobs::Work) -> Result<()> {
     let begun = Instant::now();
     let found = look(app, job, (work.tenant, &trial)).await?;
     let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if found.is_ok() {
+        // One that had refused us is looked at again.
+        app.engine.look_now(trial.endpoint);
+    }
     end(app, job, found, took).await
 }
 
