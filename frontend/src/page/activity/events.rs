@@ -61,7 +61,7 @@ pub fn Events(filter: Memo<String>) -> impl IntoView {
         .into_any()
     };
     view! {
-        <FilterBar filter on_change=search placeholder="Filter: severity:warning, kind:job.finished"/>
+        <FilterBar filter on_change=search placeholder="Filter: severity:warning, kind:job.failed"/>
         {faces(list, || view! { <Skeleton lines=8/> }.into_any(), draw)}
     }
 }

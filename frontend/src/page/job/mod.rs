@@ -159,17 +159,18 @@ fn Outcome(job: Held<Job>) -> impl IntoView {
             .into_any(),
             JobState::Succeeded => view! { <Callout title=title("Done, and read back") tone/> }.into_any(),
             JobState::SucceededDegraded => view! {
-                <Callout title=title("Done, but one feed is missing") text="The server runs without redundancy: look at the outlet before the next cut." tone icon="state-degraded"/>
+                <Callout title=title("Done, but one feed is missing") text="The server may run without redundancy: look at its outlets before the next cut." tone icon="state-degraded"/>
             }
             .into_any(),
             JobState::Cancelled => {
-                view! { <Callout title=title(outcome(state).2) text="No further step was begun." tone/> }.into_any()
+                view! { <Callout title=title(outcome(state).2) text="No new step was begun." tone/> }.into_any()
             }
-            JobState::Failed | JobState::Expired => {
+            JobState::Failed => view! { <Callout title=title(outcome(state).2) tone/> }.into_any(),
+            JobState::Expired => {
                 view! { <Callout title=title(outcome(state).2) text="Everything is as it was." tone/> }.into_any()
             }
             JobState::FailedPartial => view! {
-                <Callout title=title("Not everything could be put back") text="The steps below show which outlet needs a person." tone/>
+                <Callout title=title("Only a part was done") text="The steps below show what was done and what needs a person." tone/>
             }
             .into_any(),
             JobState::Indeterminate => view! {

@@ -314,7 +314,7 @@ fn Softer(server: Held<Server>, ask: RwSignal<Ask>) -> impl IntoView {
     live(move || {
         offered.get().then(|| {
             view! {
-                <Callout title="A softer way" text="Shut down asks the system to stop and waits up to 3 minutes.">
+                <Callout title="A softer way" text="Shut down asks the system to stop and waits until it has.">
                     <Button label="Shut down instead".to_owned() size=Size::Small icon="power" on_click=soften/>
                 </Callout>
             }

@@ -105,7 +105,7 @@ fn line(
 }
 
 fn question(site: &Site) -> Deed {
-    let lost = "It goes only when no server and no agent stands there.";
+    let lost = "It can be removed once no server and no agent stands there.";
     Deed::remove(&site.name, lost, format!("sites/{}", site.id))
 }
 
