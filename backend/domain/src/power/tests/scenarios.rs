@@ -336,12 +336,12 @@ fn a_person_who_stops_what_waits_for_an_agent_is_heard_and_told_how_far_it_came(
                 Signal::Waited
             }
             Effect::Command { .. } => Signal::Commanded(Ok(())),
-            Effect::Read { .. }
-            | Effect::ReadOutlet { .. }
+            Effect::Read { .. } => reading(Switch::On, None),
+            other @ (Effect::ReadOutlet { .. }
             | Effect::SwitchOutlet { .. }
             | Effect::KeepOff
             | Effect::CheckGates
-            | Effect::Finish(_) => reading(Switch::On, None),
+            | Effect::Finish(_)) => panic!("it waits for the shutdown: {other:?}"),
         };
         at_last_look.step(&signal, now);
     }
