@@ -419,7 +419,9 @@ async fn samples_count_once_and_only_those_of_its_own_devices() {
     assert_eq!(frame(&mut socket).await, json!({"frame": "look_now", "endpoints": [device]}));
     let spool = uuid::Uuid::now_v7();
     let sample = |endpoint: &Value, age: u64, detail: &str| {
-        let fault = json!({"code": "unreach", "reason": "no_answer", "detail": detail});
+        // One silence is told once, whatever its words are.
+        let (code, reason) = if detail == "two" { ("busy", "busy") } else { ("unreach", "no_answer") };
+        let fault = json!({"code": code, "reason": reason, "detail": detail});
         json!({"entry": "sample", "endpoint": endpoint, "generation": watch["generation"], "age_ms": age,
             "found": {"found": "nothing", "fault": fault}})
     };
