@@ -197,6 +197,8 @@ fn unit(root: &Path) -> Result<String, Problem> {
     test.args([
         "test",
         "--quiet",
+        // Whoever waited for one failure wants to know of the others too.
+        "--no-fail-fast",
         "--workspace",
         "--exclude",
         "rackhand-tests",
@@ -209,7 +211,7 @@ fn unit(root: &Path) -> Result<String, Problem> {
 fn integration(root: &Path) -> Result<String, Problem> {
     build_programs(root)?;
     let mut test = cargo(root);
-    test.args(["test", "--quiet", "--package", "rackhand-tests", "--lib"]);
+    test.args(["test", "--quiet", "--no-fail-fast", "--package", "rackhand-tests", "--lib"]);
     for entry in std::fs::read_dir(root.join("tests/tests"))? {
         let path = entry?.path();
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();

@@ -28,7 +28,7 @@ pub fn run(root: &Path) -> Result<String, Problem> {
     let cluster = Cluster::start(root)?;
     let tests = |names: &[&str]| {
         let mut test = cargo(root);
-        test.args(["test", "--quiet", "--package", "rackhand-tests"]);
+        test.args(["test", "--quiet", "--no-fail-fast", "--package", "rackhand-tests"]);
         test.args(names.iter().flat_map(|name| ["--test", name]));
         test.env("RACKHAND_TEST_POSTGRES", cluster.url());
         test
@@ -85,8 +85,9 @@ impl Cluster {
     }
 
     fn start_again(&self) -> Command {
+        // After a hard stop it would sync every file of every database for minutes before it lets anybody in.
         let options = format!(
-            "-p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=400",
+            "-p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=400 -c fsync=off",
             self.port,
             self.folder.display()
         );
