@@ -33,10 +33,15 @@ pub async fn watch(agent: Weak<Shared>, secrets: Arc<dyn SecretSource>, due: mps
         }
         let pause = shared.timings.outlet_poll.min(Duration::from_secs(1));
         let back_off = BackOff { first: shared.timings.busy_back_off, longest: shared.timings.busy_budget };
-        let commands = shared.journal().take_due(Instant::now(), back_off);
-        if commands.is_empty() && shared.journal().cuts().is_empty() {
-            shared.kept().clear();
-        }
+        let commands = {
+            let mut journal = shared.journal();
+            let commands = journal.take_due(Instant::now(), back_off);
+            // No cut begins meanwhile: it notes its credentials and itself under the same lock.
+            if commands.is_empty() && journal.cuts().is_empty() {
+                shared.kept().clear();
+            }
+            commands
+        };
         for command in commands {
             let id = command.id;
             let Some(task) = task(&shared, &secrets, command).await else { continue };

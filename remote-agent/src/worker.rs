@@ -225,7 +225,7 @@ async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Resul
     let endpoint = open(shared, opened, task).await?;
     may_write(shared, task)?;
     failpoint::reach("agent-received");
-    begin(shared, command)?;
+    begin(shared, task)?;
     failpoint::reach("agent-started");
     shared.outbox.put(ToBackend::Started { command: command.id });
     let result = perform(endpoint.as_ref(), &command.target, &command.operation).await;
@@ -255,12 +255,19 @@ fn may_write(shared: &Shared, task: &Task) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Journals a write, and the time after which its cut is undone.
-fn begin(shared: &Shared, command: &Command) -> Result<(), Fault> {
-    shared.journal().start(command, Moment::now()).map_err(|error| {
+/// Journals a write, and the time after which its cut is undone; its credentials are kept for that.
+fn begin(shared: &Shared, task: &Task) -> Result<(), Fault> {
+    let command = &task.command;
+    let mut journal = shared.journal();
+    journal.start(command, Moment::now()).map_err(|error| {
         // Certainly not begun, and a person must make room.
         Fault::config(Reason::NoJournal, error.to_string())
-    })
+    })?;
+    // What came with it may have been forgotten while it waited in the queue.
+    if let (Some(_), Some(endpoint)) = (command.restore_after_ms, command.endpoint.id) {
+        shared.kept().insert(endpoint, task.secrets.clone());
+    }
+    Ok(())
 }
 
 /// Journals how a write ended. An outlet that took the order to switch on needs no restoring any more; one
