@@ -52,7 +52,8 @@ pub fn client() -> reqwest::Client {
 pub fn client_builder() -> reqwest::ClientBuilder {
     // One of several ways to encrypt must be chosen once in a process; that it was chosen already does no harm.
     rustls::crypto::ring::default_provider().install_default().ok();
-    reqwest::Client::builder()
+    // Servers are killed in the middle of everything: no connection of before may be tried once more.
+    reqwest::Client::builder().pool_max_idle_per_host(0)
 }
 
 /// What an HTTP request brought.
