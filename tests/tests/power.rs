@@ -271,6 +271,10 @@ async fn the_same_idempotency_key_is_one_job() {
 async fn another_bmc_at_the_address_gets_no_command() {
     let lab = Lab::start(1).await;
     let machine = lab.machine("srv-01");
+    lab.wait_until("the right one is known", async |lab: &Lab| {
+        lab.get("/endpoints?q=kind:ipmi").await.ok()["items"][0]["status"]["identity"]["unique"].is_string()
+    })
+    .await;
     machine.change_bmc_faults(|faults| faults.wrong_guid = true);
     machine.restart_bmc();
     lab.wait_until("the BMC is back", async |_: &Lab| machine.bmc_answers()).await;
