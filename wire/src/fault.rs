@@ -141,6 +141,8 @@ reasons! {
     WrongPassword => "The password is wrong",
     /// The key Kg does not match.
     WrongKg => "The BMC key (Kg) is wrong",
+    /// Refused for a reason that says nothing of user or password.
+    SignInRefused => "The device refused the sign-in",
     /// The account may not do this.
     InsufficientPrivilege => "The account lacks the privilege",
     /// Neither side's cipher suites meet.

@@ -212,6 +212,9 @@ pub enum PowerFlag {
     WiringMismatch,
     /// The BMC answers with another identity than the one pinned when it was added.
     IdentityMismatch,
+    /// Its BMC said that its firmware is being written, and has not said otherwise since: no power action
+    /// is sent, and the outlets are not cut. After an hour of silence the BMC counts as broken instead.
+    FirmwareUpdate,
     /// A power job is under way.
     Transition,
     /// The restore policy keeps the server off after its feeds return.
@@ -238,6 +241,10 @@ pub struct PathEvidence {
     pub watts: Option<f64>,
     /// Restore policy, where the device says.
     pub restore_policy: Option<RestorePolicy>,
+    /// Nobody asks it at the moment: whoever reaches it is away.
+    pub agent_away: bool,
+    /// A controller that said “on” before all outlets were read off, and nothing since.
+    pub outdated: bool,
 }
 
 /// What a path said, whichever kind it is.
@@ -269,13 +276,25 @@ pub struct ServerPower {
     pub flags: Vec<PowerFlag>,
     /// Since when the value holds.
     pub since: Option<DateTime<Utc>>,
-    /// When a path last answered.
+    /// When the path that the value rests on last answered.
     pub checked_at: Option<DateTime<Utc>>,
     /// Watts that it draws at least while it runs, learnt while a controller said so and all feeds were
     /// metered; absent until learnt.
     pub idle_watts: Option<f64>,
     /// Since when all its outlets read off; absent while one may feed.
     pub dark_since: Option<DateTime<Utc>>,
+    /// When its BMC last said that its firmware is being written; absent once it says something else.
+    pub updating_at: Option<DateTime<Utc>>,
     /// One entry per connection with power ticked.
     pub paths: Vec<PathEvidence>,
+}
+
+impl ServerPower {
+    /// Marks what a controller said before the outlets were read off: it is no word against them.
+    pub fn mark_outdated(&mut self) {
+        let dark = self.dark_since.filter(|_| self.value == PowerValue::Off);
+        for path in &mut self.paths {
+            path.outdated = path.state == Some(PathState::On) && path.checked_at < dark;
+        }
+    }
 }

@@ -49,6 +49,8 @@ pub struct Timings {
     pub busy_budget: Duration,
     /// `on` refused right after `off`: tries are this far apart.
     pub state_retry: Duration,
+    /// A BMC that falls silent while its firmware is written is left alone for so long.
+    pub firmware_update: Duration,
     /// Between two status polls of one server.
     pub poll: Duration,
     /// A command that waited longer than this is not run.
@@ -109,6 +111,7 @@ impl Default for Timings {
             busy_back_off: s(5),
             busy_budget: s(60),
             state_retry: s(10),
+            firmware_update: s(3600),
             poll: s(60),
             command_expiry: s(30),
             neighbour_fresh: s(60),
@@ -157,6 +160,7 @@ impl Timings {
             busy_back_off: x(self.busy_back_off),
             busy_budget: x(self.busy_budget),
             state_retry: x(self.state_retry),
+            firmware_update: x(self.firmware_update),
             poll: x(self.poll),
             command_expiry: x(self.command_expiry),
             neighbour_fresh: x(self.neighbour_fresh),

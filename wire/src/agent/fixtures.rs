@@ -135,6 +135,7 @@ fn version_1_tells_the_backend_as_it_always_did() {
     v1!("restored", ToBackend::Restored { cut: command, result: Ok(()) });
     v1!("hold", ToBackend::Hold { number: 9 });
     v1!("dark", ToBackend::Dark { cuts: vec![command] });
+    v1!("disk", ToBackend::Disk { fault: Some("No space left on device".into()) });
     v1!("need-secrets", ToBackend::NeedSecrets { endpoint: EndpointId(id(2)) });
     v1!("renew", ToBackend::Renew { request: "PEM".into() });
 }

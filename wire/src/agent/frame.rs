@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use uuid::Uuid;
 
 use super::watch::{Entry, Look};
@@ -101,6 +102,15 @@ impl ToAgent {
     ];
 }
 
+impl ToAgent {
+    /// Takes what an order has waited off the time within which it must begin.
+    pub fn spend(&mut self, waited: Duration) {
+        if let Self::Execute(Command { expires_in_ms: Some(left), .. }) = self {
+            *left = left.saturating_sub(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX));
+        }
+    }
+}
+
 /// From an agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "frame", rename_all = "snake_case")]
@@ -158,10 +168,16 @@ pub enum ToBackend {
         /// The entries.
         entries: Vec<Entry>,
     },
+    /// The agent's disk takes nothing, or takes something again. What looks find waits in memory meanwhile, and no
+    /// command that changes something is begun.
+    Disk {
+        /// Why not; absent when all is well again.
+        fault: Option<String>,
+    },
 }
 
 impl ToBackend {
     /// Every `frame` of this build.
-    pub const KNOWN: [&str; 8] =
-        ["started", "finished", "restored", "hold", "dark", "need_secrets", "renew", "samples"];
+    pub const KNOWN: [&str; 9] =
+        ["started", "finished", "restored", "hold", "dark", "need_secrets", "renew", "samples", "disk"];
 }

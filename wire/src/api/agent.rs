@@ -46,9 +46,11 @@ pub struct Agent {
     pub certificate_at: Option<DateTime<Utc>>,
     /// When its certificate ends.
     pub certificate_until: Option<DateTime<Utc>>,
+    /// Until when it may still connect to renew it.
+    pub renewable_until: Option<DateTime<Utc>>,
     /// When the token ends with which it may be enrolled.
     pub token_until: Option<DateTime<Utc>>,
-    /// When two processes with this identity were last seen.
+    /// When two processes with this identity were last seen, within a day.
     pub copies_at: Option<DateTime<Utc>>,
     /// When it was last heard.
     pub last_seen_at: Option<DateTime<Utc>>,

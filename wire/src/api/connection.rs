@@ -55,7 +55,7 @@ pub struct AddConnection {
     #[serde(default)]
     pub endpoint_id: Option<EndpointId>,
     /// A new endpoint made with the connection; or `endpoint_id`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::object::maybe")]
     pub endpoint: Option<AddEndpoint>,
     /// The server's place on the endpoint.
     #[serde(default)]

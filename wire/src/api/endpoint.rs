@@ -56,6 +56,8 @@ pub struct EndpointStatus {
     pub identity: Option<Identity>,
     /// When it was looked at.
     pub checked_at: Option<DateTime<Utc>>,
+    /// Nobody looks at it at the moment: whoever reaches it is away.
+    pub agent_away: bool,
 }
 
 /// An endpoint's state in one word.

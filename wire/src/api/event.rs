@@ -13,7 +13,7 @@ pub struct Event {
     pub id: EventId,
     /// When.
     pub at: DateTime<Utc>,
-    /// Stable word: `power.on`, `job.finished`, `endpoint.failing`, `server.wiring_mismatch` …
+    /// Stable word: `power.on`, `job.failed`, `endpoint.failing`, `server.wiring_mismatch` …
     pub kind: String,
     /// How much it matters.
     pub severity: Severity,

@@ -111,6 +111,19 @@ impl JobState {
         }
     }
 
+    /// Every state, in the order of a job's life.
+    pub const ALL: [Self; 9] = [
+        Self::Queued,
+        Self::Running,
+        Self::Succeeded,
+        Self::SucceededDegraded,
+        Self::Failed,
+        Self::FailedPartial,
+        Self::Indeterminate,
+        Self::Cancelled,
+        Self::Expired,
+    ];
+
     /// The word of the API.
     #[must_use]
     pub fn code(self) -> &'static str {

@@ -10,6 +10,7 @@ pub mod event;
 pub mod job;
 pub mod kind;
 pub mod live;
+pub mod object;
 pub mod page;
 pub mod power;
 pub mod problem;

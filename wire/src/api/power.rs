@@ -36,7 +36,8 @@ pub struct StartPower {
     /// With `via: outlets`: the user's password again (not needed with a bearer token).
     #[serde(default)]
     pub password: Option<String>,
-    /// Every other server that shares an outlet: naming all of them agrees to their loss of power.
+    /// Where the outlets are switched directly (`via: outlets`, or no controller): every other server that shares one.
+    /// Naming all of them agrees to what happens to them; it never opens the automatic fallback.
     #[serde(default)]
     pub shared_with: Vec<ServerId>,
 }
@@ -73,6 +74,7 @@ pub struct PowerPlan {
     pub fallback_possible: bool,
     /// Outlets that may be cut: `outlet 7 on pdu-a`.
     pub cuts: Vec<String>,
-    /// Other servers that share one of these outlets.
+    /// Other servers that share one of these outlets, where the outlets are switched directly: all of them must be
+    /// named. Where the plan is allowed all the same, dark outlets are switched on first only when they are.
     pub shared_with: Vec<super::server::ServerBrief>,
 }

@@ -30,7 +30,7 @@ pub struct ServerRow {
     pub confidence: Confidence,
     /// What needs a person.
     pub flags: Vec<PowerFlag>,
-    /// When a path last answered.
+    /// When the path that the state rests on last answered.
     pub checked_at: Option<DateTime<Utc>>,
     /// Labels of its power paths: `IPMI 10.0.0.7`, `Outlet 7 on pdu-a`, with their trouble.
     pub paths: Vec<PathBrief>,

@@ -29,11 +29,24 @@ pub struct InstallationSettings {
     pub discharge_s: u32,
     /// Allows automatic fallback to outlets at all.
     pub fallback_enabled: bool,
+    /// Days, 1 to 365, for which an expired certificate of an agent is still good for its own renewal.
+    #[serde(default = "renewable_days")]
+    pub agent_renewal_days: u32,
+}
+
+fn renewable_days() -> u32 {
+    90
 }
 
 impl Default for InstallationSettings {
     fn default() -> Self {
-        Self { poll_interval_s: 60, soft_deadline_s: 180, discharge_s: 10, fallback_enabled: true }
+        Self {
+            poll_interval_s: 60,
+            soft_deadline_s: 180,
+            discharge_s: 10,
+            fallback_enabled: true,
+            agent_renewal_days: renewable_days(),
+        }
     }
 }
 
@@ -81,9 +94,9 @@ pub struct SavedFilter {
 #[serde(deny_unknown_fields)]
 pub struct ChangeSettings {
     /// Of the installation.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::object::maybe")]
     pub installation: Option<InstallationSettings>,
     /// Of the signed-in user.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::object::maybe")]
     pub user: Option<UserSettings>,
 }
