@@ -51,8 +51,8 @@ pub fn stages(outcome: Result<(), &Fault>, heard: Heard) -> Vec<Stage> {
         | Reason::WrongKg
         | Reason::InsufficientPrivilege
         | Reason::WriteRefused => told([Ok, Ok, Ok, Failed], &said),
-        // A busy device may refuse before it looks at credentials.
-        Reason::Busy | Reason::FirmwareUpdate => told([Ok, Ok, Ok, NotKnown], &said),
+        // A device may refuse before it looks at credentials.
+        Reason::Busy | Reason::FirmwareUpdate | Reason::SignInRefused => told([Ok, Ok, Ok, NotKnown], &said),
         Reason::NoSuchTarget
         | Reason::ModelAmbiguous
         | Reason::WrongState
@@ -96,6 +96,7 @@ mod tests {
             (Reason::NoAnswer, [NotKnown, NotKnown, NotReached, NotReached]),
             (Reason::NoMatchingCipher, [Ok, Ok, Failed, NotReached]),
             (Reason::WrongPassword, [Ok, Ok, Ok, Failed]),
+            (Reason::SignInRefused, [Ok, Ok, Ok, NotKnown]),
             (Reason::TimeoutOrCredentials, [NotKnown; 4]),
             (Reason::AgentOffline, [NotReached; 4]),
             (Reason::NotSupported, [Ok; 4]),

@@ -55,7 +55,8 @@ pub enum End {
     Reached,
     /// Acknowledged; there is no state to read (NMI).
     Acknowledged,
-    /// Nothing was delivered: another path may be tried.
+    /// Nothing was delivered, or what was read after a lost command says that it was not carried out:
+    /// another path may be tried.
     Unreachable(Fault),
     /// The controller has no such function.
     Unsupported(Fault),
@@ -112,10 +113,16 @@ pub struct Control {
     state_refusals: u32,
     /// The last write may not have arrived.
     lost: Option<Fault>,
+    /// A write was lost, and what was read since says that it was not carried out.
+    #[serde(default)]
+    disproved: bool,
     /// The last read after the last write succeeded.
     read_since_write: bool,
     cause_before: Option<String>,
     written: bool,
+    /// The last read made no sense: it is asked once more, and no more.
+    #[serde(default)]
+    garbled: bool,
 }
 
 /// `on` refused by its state is tried this often (an iDRAC needs it right after off).
@@ -137,9 +144,11 @@ impl Control {
             busy_since: None,
             state_refusals: 0,
             lost: None,
+            disproved: false,
             read_since_write: false,
             cause_before: None,
             written: false,
+            garbled: false,
         };
         let step = control.read(Phase::Controller, why);
         (control, step)
@@ -149,6 +158,12 @@ impl Control {
     #[must_use]
     pub fn has_written(&self) -> bool {
         self.written
+    }
+
+    /// Says whether a command was lost, and what was read since says that it was not carried out.
+    #[must_use]
+    pub fn is_disproved(&self) -> bool {
+        self.disproved
     }
 
     /// Takes the outcome of the last effect.
@@ -168,10 +183,12 @@ impl Control {
     fn looked(&mut self, answer: &Result<PowerReading, Fault>, now: u64, rhythm: &Rhythm) -> Next {
         match answer {
             Ok(reading) => {
-                self.busy_since = None;
+                (self.busy_since, self.garbled) = (None, false);
                 self.cause_before.clone_from(&reading.restart_cause);
                 match (self.goal, reading.power) {
                     (Goal::On, Switch::On) | (Goal::Off | Goal::Shutdown, Switch::Off) => {
+                        // It was read otherwise before, and told; that it refused does not make it nothing.
+                        self.written |= self.state_refusals > 0;
                         Next::End(End::Reached)
                     }
                     (Goal::Reset | Goal::Nmi, Switch::Off) => Next::End(End::IsOff),
@@ -182,15 +199,26 @@ impl Control {
                 }
             }
             Err(fault) => match fault.code {
+                // Something was sent before, and nothing that was read since speaks against it.
+                FaultCode::Unreach if self.written && !self.disproved => {
+                    Next::End(End::Unclear(fault.clone()))
+                }
                 FaultCode::Unreach => Next::End(End::Unreachable(fault.clone())),
-                // A read that got lost or garbled after the session stood is worth one more try.
-                FaultCode::Busy | FaultCode::Lost | FaultCode::Dup | FaultCode::Proto => {
+                // A read that got lost after the session stood is worth another try.
+                FaultCode::Busy | FaultCode::Lost | FaultCode::Dup => {
                     self.busy(fault, Then::Look, now, rhythm)
                 }
+                FaultCode::Proto if !self.garbled => {
+                    self.garbled = true;
+                    self.pause(rhythm.busy_back_off, Then::Look, fault.reason.sentence(), now)
+                }
+                // An earlier copy of a command that was refused may have been carried out.
+                FaultCode::Proto if self.written => Next::End(End::Unclear(fault.clone())),
                 FaultCode::Auth
                 | FaultCode::Config
                 | FaultCode::State
                 | FaultCode::Updating
+                | FaultCode::Proto
                 | FaultCode::Exec => Next::End(End::Failed(fault.clone())),
                 FaultCode::Unsupported => Next::End(End::Unsupported(fault.clone())),
             },
@@ -198,6 +226,8 @@ impl Control {
     }
 
     fn send(&mut self, now: u64, why: &str) -> Next {
+        // A server that is still on may be shutting down all the same.
+        self.disproved |= self.lost.is_some() && self.goal.native().is_idempotent();
         self.at = At::Sent;
         self.sent_at = now;
         self.sends += 1;
@@ -210,8 +240,12 @@ impl Control {
     }
 
     fn sent(&mut self, answer: &Result<(), Fault>, now: u64, rhythm: &Rhythm) -> Next {
-        // Until a refusal below says that this one, the first, did nothing.
+        // Until a refusal below says that it did nothing.
         self.written = true;
+        if self.goal == Goal::Shutdown && self.sends == 1 {
+            // The operating system has its time from the press on, however long the controller was waited for.
+            self.begun_at = self.begun_at.max(self.sent_at.saturating_sub(rhythm.soft_poll));
+        }
         let Err(fault) = answer else {
             self.lost = None;
             if self.goal == Goal::Nmi {
@@ -221,13 +255,15 @@ impl Control {
         };
         match fault.code {
             // Nothing of this command left, but an earlier copy may have.
-            FaultCode::Unreach => match (&self.lost, self.sends) {
-                (None, 1) => {
-                    self.written = false;
-                    Next::End(End::Unreachable(fault.clone()))
+            FaultCode::Unreach => {
+                self.was_not_done();
+                match (&self.lost, self.sends) {
+                    (None, 0) => Next::End(End::Unreachable(fault.clone())),
+                    // Read after the first copy was lost: it was not carried out, and this one never left.
+                    (Some(_), 1) if self.disproved => Next::End(End::Unreachable(fault.clone())),
+                    (Some(_) | None, _) => Next::End(End::Unclear(fault.clone())),
                 }
-                (Some(_) | None, _) => Next::End(End::Unclear(fault.clone())),
-            },
+            }
             FaultCode::Lost => {
                 self.lost = Some(fault.clone());
                 if self.goal == Goal::Nmi {
@@ -235,12 +271,14 @@ impl Control {
                 }
                 self.begin_read_back(now, rhythm)
             }
+            FaultCode::Dup if self.goal == Goal::Nmi => Next::End(End::Acknowledged),
             FaultCode::Dup => {
                 self.lost = None;
                 self.begin_read_back(now, rhythm)
             }
             FaultCode::State => self.refused_by_state(fault, now, rhythm),
             FaultCode::Busy if self.goal.native().is_idempotent() || self.lost.is_none() => {
+                self.was_not_done();
                 self.busy(fault, Then::Send, now, rhythm)
             }
             FaultCode::Busy | FaultCode::Proto => {
@@ -249,23 +287,34 @@ impl Control {
                 self.begin_read_back(now, rhythm)
             }
             FaultCode::Unsupported => {
-                self.written = self.sends > 1;
+                self.was_not_done();
                 Next::End(End::Unsupported(fault.clone()))
             }
             FaultCode::Auth | FaultCode::Config | FaultCode::Updating => {
-                self.written = self.sends > 1;
+                self.was_not_done();
                 Next::End(End::Failed(fault.clone()))
             }
             FaultCode::Exec => {
                 // An agent that began it cannot say whether it got as far as the device.
-                self.written = !fault.never_begun() || self.sends > 1 || self.lost.is_some();
+                if fault.never_begun() {
+                    self.was_not_done();
+                }
                 Next::End(End::Failed(fault.clone()))
             }
         }
     }
 
+    /// The command that was just sent did nothing: only copies before it count.
+    fn was_not_done(&mut self) {
+        self.sends = self.sends.saturating_sub(1);
+        self.written = self.sends > 0 || self.lost.is_some();
+    }
+
     fn refused_by_state(&mut self, fault: &Fault, now: u64, rhythm: &Rhythm) -> Next {
         self.state_refusals += 1;
+        self.was_not_done();
+        // Perhaps it is there already, by the copy that was read as not done.
+        self.disproved = false;
         let tries = if self.goal == Goal::On { STATE_TRIES } else { 1 };
         if self.state_refusals > tries {
             return Next::End(End::Failed(fault.clone()));
@@ -288,7 +337,10 @@ impl Control {
 
     fn begin_read_back(&mut self, now: u64, rhythm: &Rhythm) -> Next {
         self.next_pause = match self.goal {
-            Goal::Shutdown => rhythm.soft_poll,
+            // A press late in the time does not make the time longer.
+            Goal::Shutdown => {
+                rhythm.soft_poll.min(rhythm.soft_deadline.saturating_sub(now.saturating_sub(self.begun_at)))
+            }
             Goal::On | Goal::Off | Goal::Reset | Goal::Nmi => rhythm.read_back_first,
         };
         let why = match &self.lost {
@@ -301,10 +353,20 @@ impl Control {
 
     fn read_back(&mut self, answer: &Result<PowerReading, Fault>, now: u64, rhythm: &Rhythm) -> Next {
         self.read_since_write = answer.is_ok();
-        if let Ok(reading) = answer
-            && let Some(next) = self.judge(reading, now, rhythm)
-        {
-            return next;
+        let was_garbled = std::mem::take(&mut self.garbled);
+        match answer {
+            Ok(reading) => {
+                if let Some(next) = self.judge(reading, now, rhythm) {
+                    return next;
+                }
+            }
+            Err(fault) if fault.code == FaultCode::Proto => {
+                if was_garbled {
+                    return Next::End(End::Unclear(fault.clone()));
+                }
+                self.garbled = true;
+            }
+            Err(_) => self.garbled = was_garbled,
         }
         self.read_again(answer.as_ref().err(), now, rhythm)
     }
@@ -327,9 +389,14 @@ impl Control {
             }
             Goal::On | Goal::Off if self.lost.is_some() && self.sends < 2 => {
                 // The read says "not done"; on and off may be repeated.
+                self.disproved = true;
                 Some(self.send(now, "the state shows that it was not done"))
             }
-            Goal::Shutdown if self.sends < 2 && now.saturating_sub(self.sent_at) >= rhythm.soft_repress => {
+            Goal::Shutdown
+                if self.sends < 2
+                    && now.saturating_sub(self.sent_at) >= rhythm.soft_repress
+                    && now.saturating_sub(self.begun_at) < rhythm.soft_deadline =>
+            {
                 Some(self.send(now, "still on: a press during boot is lost"))
             }
             Goal::On | Goal::Off | Goal::Shutdown | Goal::Nmi => None,
@@ -389,11 +456,7 @@ impl Control {
                 self.at = At::Look;
                 Next::Do(self.read(Phase::Controller, "once more"))
             }
-            Then::Send => {
-                // It answered "busy", so this command was not carried out and may be sent again.
-                self.sends = self.sends.saturating_sub(1);
-                self.send(now, "the controller was busy")
-            }
+            Then::Send => self.send(now, "the controller was busy"),
             Then::ReadBack => {
                 self.at = At::ReadBack;
                 Next::Do(self.read(Phase::Verify, "success is what is read after the last write"))

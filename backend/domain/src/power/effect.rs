@@ -165,6 +165,8 @@ impl Verdict {
 
     pub(super) fn fault(mut self, fault: &Fault) -> Self {
         self.fault = Some(fault.code);
+        // A device that makes no sense, twice, is broken or not what it is taken for.
+        self.alarm |= fault.code == FaultCode::Proto;
         self
     }
 

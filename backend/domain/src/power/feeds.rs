@@ -4,7 +4,7 @@
 //! that were cut switched on again. Feeding goes on past a dead outlet, because one live feed is
 //! better than none, and says what is missing.
 
-use rackhand_wire::{Fault, OutletState, power::Switch};
+use rackhand_wire::{Fault, FaultCode, OutletState, power::Switch};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -95,8 +95,12 @@ enum Why {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum At {
-    /// Reading outlet `at` before anything is written.
-    Look { at: usize },
+    /// Reading outlet `at` before anything is written; `again` when its first answer made no sense.
+    Look {
+        at: usize,
+        #[serde(default)]
+        again: bool,
+    },
     /// Cutting the `at`-th of `on_before`.
     Cut { at: usize, attempt: Attempt },
     /// Reading outlet `at` once more after all were cut.
@@ -125,9 +129,18 @@ pub struct Feeds {
     /// How many could not be asked because their agent is away.
     #[serde(default)]
     away: usize,
+    /// They stay off, and the supplies are empty: only what is read now is missing.
+    #[serde(default)]
+    empty: bool,
+    /// How often the present outlet could not be read since.
+    #[serde(default)]
+    unread: u8,
     written: bool,
     stop: bool,
 }
+
+/// An outlet that was proven off is read again so often at most.
+const LAST_READS: u8 = 3;
 
 impl Feeds {
     /// Sets out by reading the first outlet. `count` must be at least one.
@@ -136,12 +149,14 @@ impl Feeds {
         let feeds = Self {
             goal,
             count,
-            at: At::Look { at: 0 },
+            at: At::Look { at: 0, again: false },
             seen: Vec::new(),
             on_before: Vec::new(),
             cut: Vec::new(),
             gone: 0,
             away: 0,
+            empty: false,
+            unread: 0,
             written: false,
             stop: false,
         };
@@ -162,10 +177,21 @@ impl Feeds {
     /// Takes the outcome of the last effect.
     pub fn step(&mut self, signal: &Signal, now: u64, rhythm: &Rhythm) -> Option<Next> {
         match (self.at.clone(), signal) {
-            (At::Look { at }, Signal::Outlet(answer)) => Some(self.looked(at, answer, now, rhythm)),
+            (At::Look { at, again: false }, Signal::Outlet(Err(fault)))
+                if fault.code == FaultCode::Proto && !self.stop =>
+            {
+                self.at = At::Look { at, again: true };
+                let why = fault.reason.sentence();
+                Some(Next::Do(step(Phase::CheckFeeds, why, Effect::ReadOutlet { outlet: at })))
+            }
+            (At::Look { at, .. }, Signal::Outlet(answer)) => Some(self.looked(at, answer, now, rhythm)),
             (At::Cut { at, attempt }, _) => self.cutting(at, attempt, signal, now, rhythm),
             (At::Confirm { at }, Signal::Outlet(answer)) => Some(self.confirmed(at, answer, now, rhythm)),
-            (At::Keep, Signal::Kept(answer)) => Some(self.kept(answer, now)),
+            (At::Keep, Signal::Kept(answer)) => Some(self.kept(answer, now, rhythm)),
+            (At::Discharge, Signal::Waited) if self.goal == Goal::Off => {
+                self.empty = true;
+                Some(self.confirm(0))
+            }
             (At::Discharge, Signal::Waited) => {
                 let all = (0..self.count).collect();
                 Some(self.feed(all, 0, Vec::new(), Why::Goal, now))
@@ -208,7 +234,7 @@ impl Feeds {
             }
         }
         if at + 1 < self.count {
-            self.at = At::Look { at: at + 1 };
+            self.at = At::Look { at: at + 1, again: false };
             let effect = Effect::ReadOutlet { outlet: at + 1 };
             return Next::Do(step(Phase::CheckFeeds, "every outlet is read before any is switched", effect));
         }
@@ -257,13 +283,7 @@ impl Feeds {
             return self.undo(None, "stopped by a person", true, now);
         }
         let Some(&outlet) = self.on_before.get(at) else {
-            self.at = At::Confirm { at: 0 };
-            let effect = Effect::ReadOutlet { outlet: 0 };
-            return Next::Do(step(
-                Phase::CutFeeds,
-                "off counts only when all were read off together",
-                effect,
-            ));
+            return self.confirm(0);
         };
         self.at = At::Cut { at, attempt: Attempt::start(now) };
         Next::Do(step(Phase::CutFeeds, "all feeds must be off at once", cut_effect(outlet, rhythm)))
@@ -321,7 +341,14 @@ impl Feeds {
         now: u64,
         rhythm: &Rhythm,
     ) -> Next {
-        let off = matches!(answer, Ok(OutletSeen { state: OutletState::Off, .. }));
+        if self.empty && answer.is_err() && self.unread < LAST_READS {
+            self.unread += 1;
+            return self.confirm(at);
+        }
+        // Off was proven before the supplies were empty: a PDU that is silent since does not speak against it, and
+        // nobody wants his server fed again for that.
+        let is_proven = self.empty && answer.is_err();
+        let off = is_proven || matches!(answer, Ok(OutletSeen { state: OutletState::Off, .. }));
         if !off {
             let why = match answer {
                 Ok(_) => "it came on again by itself".to_owned(),
@@ -330,23 +357,28 @@ impl Feeds {
             return self.undo(Some(at), &why, false, now);
         }
         if at + 1 < self.count {
-            self.at = At::Confirm { at: at + 1 };
-            let effect = Effect::ReadOutlet { outlet: at + 1 };
-            return Next::Do(step(
-                Phase::CutFeeds,
-                "off counts only when all were read off together",
-                effect,
-            ));
+            self.unread = 0;
+            return self.confirm(at + 1);
         }
         match self.goal {
+            Goal::Off if self.empty => Next::End(End::Dark),
             Goal::Off if self.stop => self.undo(None, "stopped by a person", true, now),
             Goal::Off => self.keep(),
-            Goal::Cycle | Goal::On | Goal::Look => {
-                self.at = At::Discharge;
-                let effect = Effect::Wait { ms: rhythm.discharge };
-                Next::Do(step(Phase::Hold, "the power supplies discharge", effect))
-            }
+            Goal::Cycle | Goal::On | Goal::Look => self.discharge(rhythm),
         }
+    }
+
+    fn confirm(&mut self, at: usize) -> Next {
+        self.at = At::Confirm { at };
+        let effect = Effect::ReadOutlet { outlet: at };
+        Next::Do(step(Phase::CutFeeds, "off counts only when all were read off together", effect))
+    }
+
+    /// Supplies carry the machine on for a while: feeds that return before that were never missed.
+    fn discharge(&mut self, rhythm: &Rhythm) -> Next {
+        self.at = At::Discharge;
+        let effect = Effect::Wait { ms: rhythm.discharge };
+        Next::Do(step(Phase::Hold, "the power supplies discharge", effect))
     }
 
     /// Off is proven; an agent that still means to restore one of them, for this job or an earlier one, must
@@ -356,10 +388,11 @@ impl Feeds {
         Next::Do(step(Phase::CutFeeds, "off is proven on all outlets", Effect::KeepOff))
     }
 
-    fn kept(&mut self, answer: &Result<(), Fault>, now: u64) -> Next {
+    fn kept(&mut self, answer: &Result<(), Fault>, now: u64, rhythm: &Rhythm) -> Next {
         match answer {
             answer if self.goal == Goal::Look => Next::End(End::Looked { dark: answer.is_ok() }),
-            Ok(()) => Next::End(End::Dark),
+            Ok(()) if self.cut.is_empty() => Next::End(End::Dark),
+            Ok(()) => self.discharge(rhythm),
             Err(fault) if self.cut.is_empty() => Next::End(End::Refused {
                 outlet: 0,
                 why: "the outlets cannot be kept off".into(),

@@ -8,7 +8,8 @@ use super::plan::Refusal;
 /// What the backend knows when a run asks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
-    /// G3: another device of the same subnet answered through the same agent within a minute.
+    /// G3: another device of the same subnet answered through the same agent within a minute. A gateway proves
+    /// nothing (docs/decisions/0014-two-gates-of-the-fallback.md).
     pub neighbour_answered: bool,
     /// G4: controllers in the agent's subnet, and how many of them are unreachable.
     pub controllers_in_subnet: usize,
@@ -16,8 +17,12 @@ pub struct Facts {
     pub unreachable_in_subnet: usize,
     /// G8: another BMC answered at the address when one last did.
     pub identity_mismatch: bool,
-    /// G5: someone works on the server, or firmware is being written.
+    /// G6: why the outlets must not be switched, because others hang on them by now.
+    pub shared: Option<Refusal>,
+    /// G5: someone works on the server.
     pub maintenance: bool,
+    /// G5: the firmware of its BMC is being written.
+    pub updating: bool,
     /// G7: servers with the same rack label.
     pub servers_in_rack: usize,
     /// G7: automatic cuts in that rack within the window.
@@ -33,6 +38,12 @@ pub struct Facts {
 pub fn decide(facts: &Facts) -> Result<(), Refusal> {
     if facts.maintenance {
         return Err(Refusal::new("maintenance", "The server is in maintenance."));
+    }
+    if facts.updating {
+        return Err(Refusal::firmware_update());
+    }
+    if let Some(refusal) = &facts.shared {
+        return Err(refusal.clone());
     }
     if facts.identity_mismatch {
         let sentence = "Another BMC answered at this address lately; check it first.";
@@ -82,6 +93,8 @@ mod tests {
         for (facts, expected) in [
             (fine(), None),
             (Facts { maintenance: true, ..fine() }, Some("maintenance")),
+            (Facts { updating: true, ..fine() }, Some("firmware_update")),
+            (Facts { shared: Some(Refusal::new("shared_outlet", "")), ..fine() }, Some("shared_outlet")),
             (Facts { identity_mismatch: true, ..fine() }, Some("identity_mismatch")),
             (Facts { neighbour_answered: false, ..fine() }, Some("path_unproven")),
             (Facts { unreachable_in_subnet: 5, ..fine() }, None),

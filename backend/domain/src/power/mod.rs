@@ -25,3 +25,4 @@ mod tests;
 pub use effect::{Effect, Signal, Step, Verdict};
 pub use plan::{Action, Path, Plan, Rhythm};
 pub use run::Run;
+pub use verdict::{overdue, withdrawn};

@@ -33,6 +33,18 @@ pub struct Action {
     pub escalate: bool,
 }
 
+impl Action {
+    /// Says whether it switches a server on that is off: then it is `on`.
+    #[must_use]
+    pub fn is_on_when_off(&self) -> bool {
+        match self.what {
+            PowerAction::Cycle => true,
+            PowerAction::Reset => self.on_if_off,
+            PowerAction::On | PowerAction::Off | PowerAction::Shutdown | PowerAction::Nmi => false,
+        }
+    }
+}
+
 /// Everything that a run decides by. Stored with the job, so that a restart decides the same way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -79,6 +91,24 @@ impl Plan {
         let cut = self.cut_refusal.as_ref().filter(|_| cuts == Cuts::Yes);
         self.switch_refusal.as_ref().or(cut)
     }
+
+    /// Says whether outlets are the path of choice, not the fallback.
+    #[must_use]
+    pub fn is_by_outlets(&self) -> bool {
+        self.action.via == Via::Outlets || self.controllers.is_empty()
+    }
+
+    /// Says whether dark outlets are switched on before the controller is asked, as things stood at the last look.
+    #[must_use]
+    pub fn feeds_come_first(&self) -> bool {
+        let (dark, cuts) = if self.action.what == PowerAction::On {
+            (self.feeds_missing, Cuts::No)
+        } else {
+            (self.feeds_dark && self.action.is_on_when_off(), Cuts::Yes)
+        };
+        let may = self.outlet_refusal(cuts).is_none();
+        dark && may && !self.outlets.is_empty() && !self.is_by_outlets()
+    }
 }
 
 /// Whether outlets are switched off on the way.
@@ -104,6 +134,15 @@ impl Refusal {
     #[must_use]
     pub fn new(code: &str, sentence: impl Into<String>) -> Self {
         Self { code: code.into(), sentence: sentence.into() }
+    }
+
+    /// Whoever cuts the power of a board that writes its firmware may have killed it.
+    #[must_use]
+    pub fn firmware_update() -> Self {
+        Self::new(
+            "firmware_update",
+            "The firmware of the BMC is being written; wait until it answers again, or for an hour of silence.",
+        )
     }
 }
 

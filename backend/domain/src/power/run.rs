@@ -52,6 +52,10 @@ pub struct Run {
     action: PowerAction,
     cancelled: bool,
     written: bool,
+    /// The goal of a command that was lost, and of which a read said that it was not carried out: it may come yet,
+    /// until that goal is reached or the outlets have decided.
+    #[serde(default)]
+    lost: Option<controller::Goal>,
     escalated: bool,
     /// Outlets that stayed dead when the feeds were restored before the controller was asked.
     dead_feeds: Vec<usize>,
@@ -72,6 +76,7 @@ impl Run {
             action,
             cancelled: false,
             written: false,
+            lost: None,
             escalated: false,
             dead_feeds: Vec::new(),
             off_proven: false,
@@ -113,7 +118,8 @@ impl Run {
     }
 
     /// Asks to stop. Honoured between steps: before the first write at once; after an outlet was cut
-    /// only after what was cut is on again; not at all once the feeds are being restored.
+    /// only after what was cut is on again; not at all once the feeds are being restored, or off by the outlets is
+    /// proven.
     pub fn cancel(&mut self) {
         self.cancelled = true;
         if let State::Feeding { feeds, .. } = &mut self.state {
@@ -163,14 +169,14 @@ impl Run {
         if self.plan.outlets.is_empty() || self.plan.controllers.is_empty() {
             return self.control(0, "the controller knows the machine", now);
         }
-        let refusal = self.plan.outlet_refusal(self.action.into());
-        if self.action == PowerAction::On && self.plan.feeds_missing && refusal.is_none() {
+        if self.action == PowerAction::On && self.plan.feeds_come_first() {
             let why = "an outlet is off: feeds come before the controller";
             return self.feed(feeds::Goal::On, Purpose::Prelude, why);
         }
         // Outlets that do not feed everything prove nothing.
-        let cuts = Cuts::from(self.action) == Cuts::Yes;
-        if cuts && self.plan.feeds_dark && refusal.is_none() {
+        let refusal = self.plan.outlet_refusal(Cuts::Yes);
+        let asks = Cuts::from(self.action) == Cuts::Yes || self.plan.action.is_on_when_off();
+        if asks && self.plan.feeds_dark && refusal.is_none() {
             return self.feed(feeds::Goal::Look, Purpose::Look, "all outlets were off at the last look");
         }
         self.control(0, "the controller knows the machine", now)
@@ -270,6 +276,13 @@ impl Run {
     fn control_ended(&mut self, control: &Control, end: controller::End, now: u64) -> Step {
         use controller::{End, Goal};
         let goal = control.goal();
+        if matches!(end, End::Reached | End::Acknowledged) {
+            self.lost = None;
+        } else if control.is_disproved()
+            && matches!(end, End::Unreachable(_) | End::Unsupported(_) | End::Failed(_))
+        {
+            self.lost = Some(goal);
+        }
         match end {
             End::Failed(fault) | End::Unclear(fault) if self.cancelled && fault.never_begun() => {
                 self.stopped(Some(control))
@@ -303,10 +316,12 @@ impl Run {
             }
             End::SoftTimeout => self.finish(verdict::soft_timeout(self.plan.rhythm.soft_deadline)),
             End::Unsupported(fault) | End::Unreachable(fault)
-                if control.controller() + 1 < self.plan.controllers.len() && !self.written =>
+                if control.controller() + 1 < self.plan.controllers.len()
+                    && (!control.has_written() || control.is_disproved()) =>
             {
+                // What was proven before stands: only what is left to do is asked of the next one.
                 let why = format!("{}: {fault}", control.label());
-                self.control(control.controller() + 1, &why, now)
+                self.set_goal(control.controller() + 1, goal, &why, now)
             }
             End::Unsupported(fault) | End::Failed(fault) => {
                 self.finish(verdict::failed(control.label(), goal, &fault, self.sent(Some(control))))
@@ -317,7 +332,7 @@ impl Run {
         }
     }
 
-    /// Nothing was delivered: the outlets may do it, if everything known allows it.
+    /// Nothing was done: the outlets may do it, if everything known allows it.
     fn unreachable(&mut self, control: &Control, fault: &Fault) -> Step {
         let label = control.label();
         let falls_back = match self.action {
@@ -334,6 +349,10 @@ impl Run {
         if self.cancelled {
             return self.stopped(Some(control));
         }
+        if self.off_proven && self.lost == Some(controller::Goal::On) {
+            // It may be starting: nobody cuts it a second time for that.
+            return self.finish(verdict::unclear(label, controller::Goal::On, fault));
+        }
         if self.plan.outlets.is_empty() {
             let refusal = Refusal::new("no_outlets", "No outlets are connected to this server.");
             return self.finish(verdict::no_fallback(label, fault, &refusal));
@@ -345,7 +364,9 @@ impl Run {
             return self.finish(verdict);
         }
         self.state = State::Gating { fault: fault.clone() };
-        let reason = format!("{label}: {fault}; nothing was delivered");
+        let what =
+            if self.lost.is_some() { "what was sent was not carried out" } else { "nothing was delivered" };
+        let reason = format!("{label}: {fault}; {what}");
         Step { phase: Phase::Gates, reason, effect: Effect::CheckGates }
     }
 
@@ -382,10 +403,14 @@ impl Run {
     }
 
     fn fed(&mut self, end: feeds::End, purpose: &Purpose, now: u64) -> Step {
+        if matches!(end, feeds::End::Fed { switched: true, .. } | feeds::End::Dark) {
+            self.lost = None;
+        }
         match (end, purpose) {
-            (feeds::End::Looked { dark: true }, _) if self.action == PowerAction::Cycle => {
+            (feeds::End::Looked { dark: true }, _) if self.plan.action.is_on_when_off() => {
+                let why = format!("it was off: {} is on", self.action.title().to_lowercase());
                 self.action = PowerAction::On;
-                self.feed(feeds::Goal::On, Purpose::Prelude, "it was off: a cycle is on")
+                self.feed(feeds::Goal::On, Purpose::Prelude, &why)
             }
             (feeds::End::Looked { dark: false }, _) => self.control(0, "an outlet feeds again", now),
             (feeds::End::Fed { dead, was_dark, .. }, Purpose::Prelude | Purpose::Look) => {
@@ -425,7 +450,7 @@ impl Run {
                 self.control(0, "no outlet could be asked", now)
             }
             (feeds::End::Refused { outlet, why, fault }, _) => {
-                let verdict = verdict::feeds_refused(&self.plan, outlet, &why, fault.as_ref());
+                let verdict = verdict::feeds_refused(&self.plan, outlet, &why, fault.as_ref(), self.written);
                 self.finish(verdict)
             }
             (feeds::End::Restored { culprit, why, stranded, cancelled, lost_power }, _) => {
@@ -444,6 +469,7 @@ impl Run {
     fn sent(&self, control: Option<&Control>) -> verdict::Sent {
         match control.filter(|control| control.has_written()) {
             Some(control) => verdict::Sent::Goal(control.goal()),
+            None if let Some(lost) = self.lost => verdict::Sent::Before(lost),
             // Nothing is written before `on` but feeds, where no off was proven.
             None if self.written && self.action == PowerAction::On && !self.off_proven => {
                 verdict::Sent::Feeds
@@ -455,6 +481,10 @@ impl Run {
 
     fn finish(&mut self, verdict: Verdict) -> Step {
         self.state = State::Over;
+        let verdict = match self.lost {
+            Some(goal) => verdict::may_come(verdict, goal),
+            None => verdict,
+        };
         let verdict = if self.off_proven { verdict::after_off(verdict) } else { verdict };
         Step { phase: Phase::Verify, reason: verdict.reason.clone(), effect: Effect::Finish(verdict) }
     }

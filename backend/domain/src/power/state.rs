@@ -1,8 +1,12 @@
 //! What is shown, weighed from what the paths say.
 //!
-//! The published table (BMC × outlets) with three refinements: outlets that are on while nothing tells
+//! The published table (BMC × outlets) with four refinements: outlets that are on while nothing tells
 //! of the machine show `fed`, never `on`; unless they are metered and the machine draws what it never
-//! draws while it is off; and a BMC that answers after its outlets were read off proves a wrong mapping.
+//! draws while it is off; and a BMC that answers after its outlets were read off proves a wrong mapping:
+//! from then on the outlets prove nothing. Outlets that were read off long ago are unknown to a BMC that
+//! answers now: they may be on since.
+//!
+//! The state is as old as what it rests on: a path that answers lends nothing to the word of another one.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rackhand_wire::{
@@ -23,6 +27,8 @@ pub struct Context {
     pub mismatch_seen: bool,
     /// Evidence older than this counts for less.
     pub stale_after: TimeDelta,
+    /// A BMC that fell silent while its firmware was written is taken to be writing for so long.
+    pub firmware_update: TimeDelta,
     /// Supplies hold a BMC up for so long after a cut: answers within it prove nothing.
     pub hold_up: TimeDelta,
 }
@@ -40,27 +46,63 @@ enum Feeds {
 /// Weighs the evidence. `before` gives `since` while the value stays.
 #[must_use]
 pub fn weigh(paths: Vec<PathEvidence>, context: &Context, before: &ServerPower) -> ServerPower {
-    let feeds = group(&paths);
-    let controller = controller(&paths);
-    let dark_since = dark_since(&paths, feeds, before);
+    let known = controller(&paths);
+    let read = group(&paths);
+    let is_fresh = |at| is_fresh(at, context);
+    let is_outlived =
+        !is_fresh(told_at(&paths, Basis::Dark)) && known.is_some_and(|(_, answered)| is_fresh(answered));
+    let dark_since = if is_outlived { None } else { dark_since(&paths, read, before) };
     let mismatch = mismatch(&paths, dark_since, context);
-    let value = match (feeds, controller) {
-        // The mapping is proven wrong: only the controller knows.
-        (Feeds::AllOff, Some((value, _))) if mismatch && value == PowerValue::On => value,
-        (Feeds::AllOff, _) if context.feeds_complete => PowerValue::Off,
-        (_, Some((value, _))) => value,
-        (Feeds::AllOn | Feeds::Partial, None) if draws_as_if_on(&paths, before) => PowerValue::On,
-        (Feeds::AllOn | Feeds::Partial, None) => PowerValue::Fed,
-        (Feeds::AllOff | Feeds::Unknown | Feeds::None, None) => PowerValue::Unknown,
+    // The mapping is proven wrong: only the controller knows.
+    let feeds = if mismatch { Feeds::None } else { read };
+    let (value, basis) = match (feeds, known) {
+        (Feeds::AllOff, _) if context.feeds_complete && !is_outlived => (PowerValue::Off, Basis::Dark),
+        (_, Some((value, at))) => (value, Basis::Controller(at)),
+        (Feeds::AllOn | Feeds::Partial, None) if draws_as_if_on(&paths, before) => {
+            (PowerValue::On, Basis::Draw)
+        }
+        (Feeds::AllOn | Feeds::Partial, None) => (PowerValue::Fed, Basis::Fed),
+        (Feeds::AllOff | Feeds::Unknown | Feeds::None, None) => (PowerValue::Unknown, Basis::Nothing),
     };
-    let flags = flags(&paths, feeds, value, mismatch, context, before);
-    let checked_at =
-        paths.iter().filter(|path| path.state.is_some()).filter_map(|path| path.checked_at).max();
-    let confidence = confidence(&paths, value, mismatch, checked_at, context);
+    let updating_at = updating_at(&paths, context, before);
+    let mut flags = flags(&paths, feeds, value, mismatch, context, before);
+    flags.extend(updating_at.map(|_| PowerFlag::FirmwareUpdate));
+    let checked_at = told_at(&paths, basis);
+    let confidence = confidence(&paths, (value, basis), mismatch, checked_at, context);
     let since =
         if value == before.value && before.since.is_some() { before.since } else { Some(context.now) };
-    let idle_watts = idle_watts(&paths, feeds, controller.map(|(value, _)| value), context, before);
-    ServerPower { value, confidence, flags, since, checked_at, idle_watts, dark_since, paths }
+    let idle_watts = idle_watts(&paths, feeds, known.map(|(value, _)| value), context, before);
+    ServerPower { value, confidence, flags, since, checked_at, idle_watts, dark_since, updating_at, paths }
+}
+
+/// What a value rests on.
+#[derive(Debug, Clone, Copy)]
+enum Basis {
+    /// A controller said so then.
+    Controller(Option<DateTime<Utc>>),
+    /// Every outlet was read off.
+    Dark,
+    /// An outlet was read on.
+    Fed,
+    /// All that feed it together deliver what it draws while it runs.
+    Draw,
+    /// No path told of it.
+    Nothing,
+}
+
+/// When the paths that the value rests on told so. Where it takes all of them, the oldest word counts.
+fn told_at(paths: &[PathEvidence], basis: Basis) -> Option<DateTime<Utc>> {
+    let of =
+        |state| paths.iter().filter(move |path| path.state == Some(state)).filter_map(|path| path.checked_at);
+    match basis {
+        Basis::Controller(at) => at,
+        Basis::Dark => of(PathState::FeedOff).min(),
+        Basis::Fed => of(PathState::FeedOn).max(),
+        Basis::Draw => of(PathState::FeedOn).min(),
+        Basis::Nothing => {
+            paths.iter().filter(|path| path.state.is_some()).filter_map(|path| path.checked_at).max()
+        }
+    }
 }
 
 /// A machine that is off draws its standby power only: far less than this part of what it idles at.
@@ -156,8 +198,8 @@ fn flags(
 ) -> Vec<PowerFlag> {
     let mut flags = Vec::new();
     let one_dark = paths.iter().any(|path| path.state == Some(PathState::FeedOff));
-    let degraded = one_dark && feeds != Feeds::AllOff && value != PowerValue::Off;
-    if degraded || (feeds == Feeds::Partial && value != PowerValue::Off) {
+    let feeds_on = !matches!(feeds, Feeds::None | Feeds::AllOff);
+    if one_dark && feeds_on && value != PowerValue::Off {
         flags.push(PowerFlag::Degraded);
     }
     if mismatch {
@@ -180,17 +222,50 @@ fn flags(
     flags
 }
 
+/// When a controller last said that its firmware is being written. Silence and refusals are part of that: it ends
+/// with a state that is read later, or after so long that the board must have died of it.
+fn updating_at(paths: &[PathEvidence], context: &Context, before: &ServerPower) -> Option<DateTime<Utc>> {
+    let controllers = || paths.iter().filter(|path| path.role == Role::Controller);
+    let says_so =
+        |path: &&PathEvidence| path.fault.as_ref().is_some_and(|fault| fault.code == FaultCode::Updating);
+    let said = controllers().find(says_so).map(|path| path.checked_at.unwrap_or(context.now));
+    // A path that refuses for a reason of its own tells nothing of the update; one that is silent may be in it.
+    let is_silent = controllers().any(|path| {
+        let code = path.fault.as_ref().map(|fault| fault.code);
+        matches!(code, Some(FaultCode::Unreach | FaultCode::Lost | FaultCode::Busy))
+    });
+    let is_over = |at: DateTime<Utc>| {
+        let later = |path: &PathEvidence| path.state.is_some() && path.checked_at > Some(at);
+        !is_silent && controllers().any(|path| path.fault.is_none() && later(path))
+    };
+    let known = said.or(before.updating_at.filter(|at| !is_over(*at)));
+    known.filter(|at| context.now - *at <= context.firmware_update)
+}
+
 fn confidence(
     paths: &[PathEvidence],
-    value: PowerValue,
+    (value, basis): (PowerValue, Basis),
     mismatch: bool,
     checked_at: Option<DateTime<Utc>>,
     context: &Context,
 ) -> Confidence {
-    let fresh = checked_at.is_some_and(|at| context.now - at <= context.stale_after);
-    if !fresh || mismatch || value == PowerValue::Unknown {
+    let fresh = |at| is_fresh(at, context);
+    if !fresh(checked_at) || mismatch || value == PowerValue::Unknown {
         return Confidence::Low;
     }
-    let silent = paths.iter().any(|path| path.state.is_none() || path.fault.is_some());
+    // A BMC without power cannot but be silent. One that refuses has power.
+    let cannot_tell = |path: &PathEvidence| {
+        let refuses = path.fault.as_ref().is_some_and(|fault| {
+            !matches!(fault.code, FaultCode::Unreach | FaultCode::Lost | FaultCode::Exec)
+        });
+        matches!(basis, Basis::Dark) && path.role == Role::Controller && !refuses
+    };
+    let is_silent =
+        |path: &PathEvidence| path.state.is_none() || path.fault.is_some() || !fresh(path.checked_at);
+    let silent = paths.iter().any(|path| is_silent(path) && !cannot_tell(path));
     if silent || value == PowerValue::Fed { Confidence::Medium } else { Confidence::High }
+}
+
+fn is_fresh(at: Option<DateTime<Utc>>, context: &Context) -> bool {
+    at.is_some_and(|at| context.now - at <= context.stale_after)
 }

@@ -17,9 +17,10 @@ use rackhand_wire::{
         power::Via,
     },
     id::{ConnectionId, EndpointId},
-    power::{Native, PathEvidence, PathState, PowerFlag, PowerReading, ServerPower, Switch},
+    power::{Confidence, Native, PathEvidence, PathState, PowerFlag, PowerReading, ServerPower, Switch},
 };
 
+mod lost;
 mod scenarios;
 
 /// A small generator: repeatable from its seed, which the failing assertion prints.
@@ -52,10 +53,16 @@ struct World {
     began: Vec<bool>,
     stuck: Vec<bool>,
     dead_pdu: Vec<bool>,
-    bmc_silent: bool,
+    /// Which controllers say nothing now.
+    silent: [bool; 2],
+    /// What was heard and is carried out only after the next look.
+    late: Option<Native>,
+    /// How often it went off.
+    offs: u32,
     nasty: bool,
     resets: u32,
     wrote_outlet: bool,
+    cut_outlet: bool,
     read_since_write: bool,
 }
 
@@ -80,10 +87,13 @@ impl World {
             dead_pdu: each(&mut dice, if nasty { 8 } else { 1000 }),
             began: feeds.clone(),
             outlets: feeds,
-            bmc_silent: dice.one_in(2),
+            silent: [dice.one_in(2), dice.one_in(2)],
+            late: None,
+            offs: 0,
             nasty,
             resets: 0,
             wrote_outlet: false,
+            cut_outlet: false,
             read_since_write: true,
             dice,
         }
@@ -99,8 +109,8 @@ impl World {
 
     fn answer(&mut self, effect: &Effect) -> Signal {
         match effect {
-            Effect::Read { .. } => Signal::Read(self.read()),
-            Effect::Command { command, .. } => Signal::Commanded(self.command(*command)),
+            Effect::Read { controller } => Signal::Read(self.read(*controller)),
+            Effect::Command { controller, command } => Signal::Commanded(self.command(*controller, *command)),
             Effect::ReadOutlet { outlet } => Signal::Outlet(self.read_outlet(*outlet)),
             Effect::SwitchOutlet { outlet, to, restore_after_ms } => {
                 assert_eq!(restore_after_ms.is_some(), *to == Switch::Off, "every cut has a time limit");
@@ -125,24 +135,41 @@ impl World {
         if is_away { Err(Fault::new(FaultCode::Exec, Reason::AgentOffline, "")) } else { Ok(()) }
     }
 
-    fn read(&mut self) -> Result<PowerReading, Fault> {
+    fn makes_sense(&mut self) -> Result<(), Fault> {
+        if self.nasty && self.dice.one_in(8) { Err(garbled()) } else { Ok(()) }
+    }
+
+    /// Whether a controller hears anything. Some fall silent in the middle, and some come back.
+    fn hears(&mut self, controller: usize) -> bool {
+        if self.nasty && self.dice.one_in(10) {
+            self.silent[controller] = !self.silent[controller];
+        }
+        self.fed() && !self.silent[controller]
+    }
+
+    fn read(&mut self, controller: usize) -> Result<PowerReading, Fault> {
         self.away()?;
-        if self.bmc_silent || !self.fed() {
+        if !self.hears(controller) {
             return Err(Fault::unreachable(""));
         }
         if self.loses() {
             return Err(Fault::lost(""));
         }
+        self.makes_sense()?;
         self.read_since_write = true;
         let power = if self.on { Switch::On } else { Switch::Off };
+        if let Some(late) = self.late.take() {
+            self.obey(late);
+            self.read_since_write = true;
+        }
         // Some BMCs tell the cause only now and then.
         let told = self.cause.filter(|_| !self.nasty || !self.dice.one_in(4));
         Ok(PowerReading { power, restore_policy: None, restart_cause: told.map(|cause| cause.to_string()) })
     }
 
-    fn command(&mut self, command: Native) -> Result<(), Fault> {
+    fn command(&mut self, controller: usize, command: Native) -> Result<(), Fault> {
         self.away()?;
-        if self.bmc_silent || !self.fed() {
+        if !self.hears(controller) {
             return Err(Fault::unreachable(""));
         }
         if self.nasty && self.dice.one_in(8) {
@@ -162,6 +189,10 @@ impl World {
             }
             return Err(Fault::new(code, Reason::Busy, ""));
         }
+        if matches!(command, Native::On | Native::Off) && self.loses() && self.dice.one_in(2) {
+            self.late = Some(command);
+            return Err(Fault::lost(""));
+        }
         let arrives = !self.loses();
         if arrives {
             self.obey(command);
@@ -170,6 +201,12 @@ impl World {
     }
 
     fn obey(&mut self, command: Native) {
+        let was_on = self.on;
+        self.follow(command);
+        self.offs += u32::from(was_on && !self.on);
+    }
+
+    fn follow(&mut self, command: Native) {
         self.read_since_write = false;
         match command {
             Native::On if !self.on => {
@@ -192,6 +229,7 @@ impl World {
         if self.dead_pdu[outlet] || self.loses() {
             return Err(Fault::unreachable(""));
         }
+        self.makes_sense()?;
         self.read_since_write = true;
         let state = if self.outlets[outlet] { OutletState::On } else { OutletState::Off };
         Ok(OutletSeen { state, locked: None })
@@ -199,6 +237,7 @@ impl World {
 
     fn switch(&mut self, outlet: usize, to: Switch) -> Result<(), Fault> {
         self.wrote_outlet = true;
+        self.cut_outlet |= to == Switch::Off;
         self.away()?;
         self.read_since_write = false;
         if self.dead_pdu[outlet] {
@@ -217,6 +256,10 @@ impl World {
         }
         if self.loses() { Err(Fault::lost("")) } else { Ok(()) }
     }
+}
+
+fn garbled() -> Fault {
+    Fault::new(FaultCode::Proto, Reason::Malformed, "")
 }
 
 fn path(n: u128, label: &str) -> Path {
@@ -256,13 +299,14 @@ fn play(seed: u64) -> (World, Run, super::Verdict) {
     }
     match world.dice.roll(8) {
         0 => plan.controllers.clear(),
-        1 => plan.controllers.push(path(2, "AMT")),
+        1..4 => plan.controllers.push(path(2, "AMT")),
         _ => {}
     }
     if world.dice.one_in(10) {
         plan.cut_refusal = Some(Refusal::new("feeds_incomplete", ""));
     }
     plan.action.escalate = world.dice.one_in(4);
+    plan.action.on_if_off = world.dice.one_in(2);
     let mut run = Run::start(plan, 0);
     let cancel_at = world.dice.roll(60);
     let mut now = 0;
@@ -291,6 +335,7 @@ fn no_script_makes_the_machine_lie_or_leave_mixed_feeds() {
         let what = run.plan().action.what;
         let all_on = world.began.iter().zip(&world.outlets).all(|(began, on)| *on || !*began);
         assert!(world.resets <= 1, "seed {seed}: {} resets", world.resets);
+        assert!(world.offs <= 1, "seed {seed}: its controllers switched it off {} times", world.offs);
         match (verdict.state, what) {
             (JobState::Succeeded, PowerAction::Off | PowerAction::Shutdown) => {
                 assert!(!world.on, "seed {seed}: claims off while it runs");
@@ -316,7 +361,10 @@ fn no_script_makes_the_machine_lie_or_leave_mixed_feeds() {
             assert!(all_on, "seed {seed}: {verdict:?} {:?}", world.outlets);
         }
         if verdict.state == JobState::Succeeded && what == PowerAction::Reset {
-            assert_eq!(world.resets, 1, "seed {seed}: {verdict:?}");
+            // What was off was switched on instead, if that was asked for.
+            let became_on = run.plan().action.on_if_off && !world.ran;
+            assert_eq!(world.resets, u32::from(!became_on), "seed {seed}: {verdict:?}");
+            assert!(world.on || verdict.value == Some(PowerValue::Fed), "seed {seed}: {verdict:?}");
         }
         if verdict.state == JobState::Succeeded {
             if what == PowerAction::Off && verdict.proof == Some(Proof::Feeds) {
@@ -336,7 +384,10 @@ fn no_script_makes_the_machine_lie_or_leave_mixed_feeds() {
             world.outlets
         );
         if matches!(what, PowerAction::Shutdown | PowerAction::Reset | PowerAction::Nmi) {
-            assert!(!world.wrote_outlet, "seed {seed}: {what:?} touched an outlet");
+            assert!(!world.cut_outlet, "seed {seed}: {what:?} cut an outlet");
+            // A reset of a server that is off becomes an on, which may feed it.
+            let may_feed = run.plan().action.is_on_when_off();
+            assert!(may_feed || !world.wrote_outlet, "seed {seed}: {what:?} touched an outlet");
         }
     }
 }
@@ -443,6 +494,8 @@ fn evidence(role: Role, state: Option<PathState>, at: DateTime<Utc>) -> PathEvid
         checked_at: Some(at),
         watts: None,
         restore_policy: None,
+        agent_away: false,
+        outdated: false,
     }
 }
 
@@ -454,6 +507,7 @@ fn context(now: DateTime<Utc>) -> Context {
         fallback_enabled: true,
         mismatch_seen: false,
         stale_after: TimeDelta::seconds(180),
+        firmware_update: TimeDelta::hours(1),
         hold_up: TimeDelta::seconds(10),
     }
 }
@@ -464,14 +518,13 @@ fn the_published_table_holds() {
     let context = context(now);
     let (feed_on, feed_off) = (Some(PathState::FeedOn), Some(PathState::FeedOff));
     let (on, off) = (Some(PathState::On), Some(PathState::Off));
-    // A silent BMC while the outlets feed shows "fed", our refinement of the table's "unknown".
-    for (feed, bmc, shown) in [
+    for (feed, bmc, published) in [
         (feed_off, on, PowerValue::Off),
         (feed_off, off, PowerValue::Off),
         (feed_off, None, PowerValue::Off),
         (feed_on, on, PowerValue::On),
         (feed_on, off, PowerValue::Off),
-        (feed_on, None, PowerValue::Fed),
+        (feed_on, None, PowerValue::Unknown),
         (None, on, PowerValue::On),
         (None, off, PowerValue::Off),
         (None, None, PowerValue::Unknown),
@@ -483,7 +536,11 @@ fn the_published_table_holds() {
             evidence(Role::Feed, feed, now),
         ];
         let power = weigh(paths, &context, &ServerPower::default());
-        assert_eq!(power.value, shown, "{feed:?} {bmc:?}");
+        // DESIGN §3 refines one case of the table: outlets that are on show "fed" where the BMC is silent.
+        let (is_fed, is_refined) = (power.value == PowerValue::Fed, feed == feed_on && bmc.is_none());
+        assert_eq!(is_fed, is_refined, "{feed:?} {bmc:?}");
+        let shown = if is_fed { PowerValue::Unknown } else { power.value };
+        assert_eq!(shown, published, "{feed:?} {bmc:?}");
         assert!(!power.flags.contains(&PowerFlag::WiringMismatch));
     }
     let dark = ServerPower {
@@ -505,6 +562,20 @@ fn the_published_table_holds() {
     let power = weigh(later(20), &context, &dark);
     assert_eq!(power.value, PowerValue::On);
     assert!(power.flags.contains(&PowerFlag::WiringMismatch), "it answers long after its outlets were off");
+    let proven = Context { mismatch_seen: true, ..context };
+    // Outlets that feed something else prove nothing: neither that it is off, nor that it is fed.
+    for feeds in [feed_off, feed_on, None] {
+        for (bmc, shown) in [(on, PowerValue::On), (off, PowerValue::Off), (None, PowerValue::Unknown)] {
+            let paths = vec![evidence(Role::Controller, bmc, now), evidence(Role::Feed, feeds, now)];
+            let power = weigh(paths, &proven, &dark);
+            assert_eq!((power.value, power.confidence), (shown, Confidence::Low), "{feeds:?} {bmc:?}");
+            assert_eq!(power.flags, [PowerFlag::WiringMismatch], "{feeds:?} {bmc:?}");
+        }
+    }
+    let unread = ServerPower { dark_since: Some(now - TimeDelta::seconds(600)), ..dark.clone() };
+    let between = weigh(later(181), &context, &unread);
+    let power = weigh(later(20), &context, &between);
+    assert!(!power.flags.contains(&PowerFlag::WiringMismatch), "nobody saw whether they came on in between");
     let off_by_bmc = ServerPower { since: dark.dark_since, dark_since: None, ..dark };
     let power = weigh(later(20), &context, &off_by_bmc);
     assert!(!power.flags.contains(&PowerFlag::WiringMismatch), "it was off before, but fed when it answered");
@@ -541,4 +612,122 @@ fn a_metered_feed_tells_a_running_machine_once_its_idle_draw_is_learnt() {
         PowerValue::Off,
         "the controller knows better"
     );
+}
+
+#[test]
+fn a_server_that_would_stay_off_is_told_where_its_outlets_may_be_cut_by_themselves() {
+    use rackhand_wire::power::RestorePolicy::{AlwaysOff, AlwaysOn, Previous};
+    let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+    for (policy, fallback_enabled, feeds_complete, told) in [
+        (Some(AlwaysOff), true, true, true),
+        (Some(AlwaysOff), false, true, false),
+        (Some(AlwaysOff), true, false, false),
+        (Some(Previous), true, true, false),
+        (Some(AlwaysOn), true, true, false),
+        (None, true, true, false),
+    ] {
+        let context = Context { feeds_complete, fallback_enabled, ..context(now) };
+        // A BMC that has fallen silent since is still taken at its word.
+        for state in [Some(PathState::On), Some(PathState::Off), None] {
+            let bmc = PathEvidence { restore_policy: policy, ..evidence(Role::Controller, state, now) };
+            let flagged = |paths| {
+                let power = weigh(paths, &context, &ServerPower::default());
+                power.flags.contains(&PowerFlag::StaysOffAfterFeed)
+            };
+            let feed = evidence(Role::Feed, Some(PathState::FeedOn), now);
+            let said = (policy, fallback_enabled, feeds_complete, state);
+            assert_eq!(flagged(vec![bmc.clone(), feed]), told, "{said:?}");
+            assert!(!flagged(vec![bmc]), "{said:?}: it has no outlets to cut");
+        }
+    }
+}
+
+#[test]
+fn a_state_is_as_old_as_the_word_of_the_path_that_it_rests_on() {
+    let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+    let context = context(now);
+    let ago = |seconds| now - TimeDelta::seconds(seconds);
+    let (feed_on, feed_off) = (Some(PathState::FeedOn), Some(PathState::FeedOff));
+    let (on, off) = (Some(PathState::On), Some(PathState::Off));
+    // Seconds since the controller and the outlets answered, and how old and how sure the state is.
+    for (bmc, feeds, (value, age, confidence)) in [
+        ((on, 20), (feed_on, [20, 30]), (PowerValue::On, 20, Confidence::High)),
+        ((on, 10_000), (feed_on, [20, 20]), (PowerValue::On, 10_000, Confidence::Low)),
+        ((off, 181), (feed_on, [20, 20]), (PowerValue::Off, 181, Confidence::Low)),
+        ((on, 20), (feed_on, [20, 10_000]), (PowerValue::On, 20, Confidence::Medium)),
+        ((None, 20), (feed_on, [40, 10_000]), (PowerValue::Fed, 40, Confidence::Medium)),
+        ((None, 20), (feed_on, [181, 181]), (PowerValue::Fed, 181, Confidence::Low)),
+        ((None, 20), (feed_off, [20, 40]), (PowerValue::Off, 40, Confidence::High)),
+        ((None, 20), (feed_off, [20, 10_000]), (PowerValue::Off, 10_000, Confidence::Low)),
+        // Outlets that went dark before the agent of their PDU went away may be on since.
+        ((on, 20), (feed_off, [20, 181]), (PowerValue::On, 20, Confidence::Medium)),
+        ((off, 20), (feed_off, [181, 181]), (PowerValue::Off, 20, Confidence::Medium)),
+        ((on, 181), (feed_off, [181, 181]), (PowerValue::Off, 181, Confidence::Low)),
+        ((on, 20), (feed_off, [20, 180]), (PowerValue::Off, 180, Confidence::High)),
+    ] {
+        let controller = evidence(Role::Controller, bmc.0, ago(bmc.1));
+        let feed = |at| evidence(Role::Feed, feeds.0, ago(at));
+        let paths = vec![controller, feed(feeds.1[0]), feed(feeds.1[1])];
+        let power = weigh(paths, &context, &ServerPower::default());
+        assert_eq!((power.value, power.checked_at), (value, Some(ago(age))), "{bmc:?} {feeds:?}");
+        assert_eq!(power.confidence, confidence, "{bmc:?} {feeds:?}");
+    }
+}
+
+#[test]
+fn what_a_bmc_said_before_its_feeds_were_cut_is_no_word_against_them() {
+    let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+    for (asked, dark, outdated) in [(30, true, true), (10, true, false), (30, false, false)] {
+        let bmc = evidence(Role::Controller, Some(PathState::On), now - TimeDelta::seconds(asked));
+        let state = if dark { PathState::FeedOff } else { PathState::FeedOn };
+        let feed = evidence(Role::Feed, Some(state), now - TimeDelta::seconds(20));
+        let mut power = weigh(vec![bmc, feed], &context(now), &ServerPower::default());
+        power.mark_outdated();
+        assert_eq!(power.paths[0].outdated, outdated, "asked {asked} s ago, dark: {dark}");
+    }
+}
+
+#[test]
+fn a_bmc_that_refuses_has_power_whatever_its_outlets_say() {
+    let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+    for (fault, sure) in [
+        (Some(Fault::unreachable("")), Confidence::High),
+        (None, Confidence::High),
+        (Some(Fault::new(FaultCode::Auth, Reason::WrongPassword, "")), Confidence::Medium),
+    ] {
+        let silent = PathEvidence { fault: fault.clone(), ..evidence(Role::Controller, None, now) };
+        let paths = vec![silent, evidence(Role::Feed, Some(PathState::FeedOff), now)];
+        let power = weigh(paths, &context(now), &ServerPower::default());
+        assert_eq!((power.value, power.confidence), (PowerValue::Off, sure), "{fault:?}");
+    }
+}
+
+#[test]
+fn an_update_of_firmware_is_over_with_the_next_state_that_is_read() {
+    let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+    let said = |fault| PathEvidence { fault: Some(fault), ..evidence(Role::Controller, None, now) };
+    let updating = || Fault::new(FaultCode::Updating, Reason::Busy, "");
+    let is_updating = |paths, before: &ServerPower| {
+        let power = weigh(paths, &context(now), before);
+        (power.flags.contains(&PowerFlag::FirmwareUpdate), power)
+    };
+    let (flagged, before) = is_updating(vec![said(updating())], &ServerPower::default());
+    assert!(flagged);
+    let later = now + TimeDelta::minutes(5);
+    let silent = PathEvidence { checked_at: Some(later), ..said(Fault::unreachable("")) };
+    let refusing = PathEvidence {
+        checked_at: Some(later),
+        ..said(Fault::new(FaultCode::Auth, Reason::WrongPassword, ""))
+    };
+    let on = |at| evidence(Role::Controller, Some(PathState::On), at);
+    for (paths, flagged) in [
+        (vec![silent.clone()], true),
+        (vec![refusing.clone()], true),
+        (vec![silent.clone(), on(now - TimeDelta::minutes(1))], true),
+        (vec![silent, on(later)], true),
+        (vec![on(later), refusing.clone()], false),
+        (vec![said(updating()), on(later)], true),
+    ] {
+        assert_eq!(is_updating(paths.clone(), &before).0, flagged, "{paths:?}");
+    }
 }

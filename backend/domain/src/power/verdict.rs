@@ -1,7 +1,7 @@
 //! The sentences in which a run ends.
 
 use rackhand_wire::{
-    Fault, FaultCode, PowerAction, PowerValue,
+    Fault, PowerAction, PowerValue,
     api::job::{JobState, Proof},
     power::RestorePolicy,
 };
@@ -62,11 +62,11 @@ pub(super) fn soft_timeout(deadline_ms: u64) -> Verdict {
 pub(super) fn failed(label: &str, goal: Goal, fault: &Fault, sent: Sent) -> Verdict {
     let (state, summary) = match sent {
         Sent::Nothing => (unsent(fault), format!("{label}: {fault}. Nothing was sent.")),
+        // Whatever is refused now, a copy before it may have been carried out.
         Sent::Goal(_) => {
-            let state =
-                if fault.code == FaultCode::Exec { JobState::Indeterminate } else { JobState::Failed };
-            (state, format!("{label} failed after “{}” was sent: {fault}.", word(goal)))
+            (JobState::Indeterminate, format!("{label} failed after “{}” was sent: {fault}.", word(goal)))
         }
+        Sent::Before(_) => (JobState::Failed, format!("{label}: {fault}.")),
         Sent::Earlier(_) | Sent::Feeds => (
             JobState::Failed,
             format!("{label}: {fault}. “{}” was not sent; what came before stands.", word(goal)),
@@ -115,12 +115,20 @@ pub(super) fn unclear(label: &str, goal: Goal, fault: &Fault) -> Verdict {
     Verdict::new(JobState::Indeterminate, "outcome_unknown", summary).fault(fault).alarm()
 }
 
+/// A person stopped it before it began.
+#[must_use]
+pub fn withdrawn() -> Verdict {
+    cancelled(Sent::Nothing, false)
+}
+
 /// What had been sent when a person's wish to stop was heard.
 #[derive(Clone, Copy)]
 pub(super) enum Sent {
     Nothing,
     /// The command of the goal that was under way.
     Goal(Goal),
+    /// The same to a controller before this one, which was read not to have carried it out and fell silent.
+    Before(Goal),
     /// That of an earlier goal; none of the present one.
     Earlier(PowerAction),
     /// Missing feeds were switched on; the controller was sent nothing.
@@ -130,17 +138,17 @@ pub(super) enum Sent {
 pub(super) fn cancelled(sent: Sent, off_proven: bool) -> Verdict {
     let (summary, value) = match sent {
         Sent::Nothing => ("Stopped before anything was sent.".to_owned(), None),
-        Sent::Goal(Goal::On) if off_proven => {
+        Sent::Goal(Goal::On) | Sent::Before(Goal::On) if off_proven => {
             ("Stopped after off was proven and “on” was sent; its effect was not awaited.".to_owned(), None)
         }
         Sent::Goal(Goal::Off) | Sent::Earlier(_) | Sent::Feeds if off_proven => {
             ("Stopped after off was proven; the server is off.".to_owned(), Some(PowerValue::Off))
         }
-        Sent::Goal(goal) => {
+        Sent::Goal(goal) | Sent::Before(goal) => {
             (format!("Stopped after “{}” was sent; its effect was not awaited.", word(goal)), None)
         }
         Sent::Feeds => (
-            "Stopped after missing feeds were switched on; the controller was sent nothing.".to_owned(),
+            "Stopped after missing feeds were told to switch on; the controller was sent nothing.".to_owned(),
             None,
         ),
         Sent::Earlier(action) => {
@@ -167,6 +175,28 @@ pub(super) fn outlets_cannot(action: PowerAction) -> Verdict {
 pub(super) fn no_fallback(label: &str, fault: &Fault, refusal: &Refusal) -> Verdict {
     let summary = format!("{label}: {fault}. No fallback to the outlets: {}", refusal.sentence);
     Verdict::new(JobState::Failed, &refusal.code, summary).fault(fault)
+}
+
+/// What becomes of a verdict when a command was lost before: it was read that it was not carried out, but nobody can
+/// look whether that is still so.
+pub(super) fn may_come(verdict: Verdict, goal: Goal) -> Verdict {
+    match verdict.state {
+        JobState::Failed | JobState::Expired => {}
+        JobState::Queued
+        | JobState::Running
+        | JobState::Succeeded
+        | JobState::SucceededDegraded
+        | JobState::FailedPartial
+        | JobState::Indeterminate
+        | JobState::Cancelled => return verdict,
+    }
+    let summary = format!(
+        "{} “{}” was sent before, and its answer was lost: it was read as not done, and may be carried out yet.",
+        verdict.summary,
+        word(goal)
+    );
+    let (state, reason) = (JobState::Indeterminate, "outcome_unknown".to_owned());
+    Verdict { state, reason, summary, value: None, alarm: true, ..verdict }
 }
 
 pub(super) fn cut_refused(refusal: &Refusal) -> Verdict {
@@ -327,13 +357,21 @@ pub(super) fn nothing_feeds(goal: feeds::Goal) -> Verdict {
     Verdict::new(state, "nothing_feeds", summary).alarm()
 }
 
-pub(super) fn feeds_refused(plan: &Plan, outlet: usize, why: &str, fault: Option<&Fault>) -> Verdict {
+pub(super) fn feeds_refused(
+    plan: &Plan,
+    outlet: usize,
+    why: &str,
+    fault: Option<&Fault>,
+    written: bool,
+) -> Verdict {
     let label = labels(plan, &[outlet]);
+    let nothing = if written { "Nothing more was switched." } else { "Nothing was switched." };
     let summary = match fault {
-        Some(fault) => format!("{label} was not switched because {why} ({fault}). Nothing was switched."),
-        None => format!("{label} cannot be switched: {why}. Nothing was switched."),
+        Some(fault) => format!("{label} was not switched because {why} ({fault}). {nothing}"),
+        None => format!("{label} cannot be switched: {why}. {nothing}"),
     };
-    let verdict = Verdict::new(fault.map_or(JobState::Failed, unsent), "outlet_not_ready", summary);
+    let state = fault.filter(|_| !written).map_or(JobState::Failed, unsent);
+    let verdict = Verdict::new(state, "outlet_not_ready", summary);
     match fault {
         Some(fault) => verdict.fault(fault),
         None => verdict,
@@ -382,7 +420,8 @@ fn unsent(fault: &Fault) -> JobState {
 }
 
 /// It had to begin within a time.
-pub(super) fn overdue(limit_ms: u64) -> Verdict {
+#[must_use]
+pub fn overdue(limit_ms: u64) -> Verdict {
     let limit = match limit_ms {
         ms if ms < 10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),

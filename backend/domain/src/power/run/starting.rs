@@ -54,6 +54,11 @@ impl Run {
                         self.state = State::WarmingUp { since, dead, at: Warm::Controlling(control) };
                         None
                     }
+                    Some(controller::Next::Do(step))
+                        if self.cancelled && matches!(step.effect, Effect::Command { .. }) =>
+                    {
+                        Some(self.finish(self.left_starting(&dead)))
+                    }
                     Some(controller::Next::Do(step)) => {
                         self.state = State::WarmingUp { since, dead, at: Warm::Controlling(control) };
                         Some(step)

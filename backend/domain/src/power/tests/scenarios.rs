@@ -2,16 +2,16 @@
 
 use super::*;
 
-fn reading(power: Switch, cause: Option<&str>) -> Signal {
+pub(super) fn reading(power: Switch, cause: Option<&str>) -> Signal {
     Signal::Read(Ok(PowerReading { power, restore_policy: None, restart_cause: cause.map(Into::into) }))
 }
 
-fn verdict(run: &Run) -> crate::power::Verdict {
+pub(super) fn verdict(run: &Run) -> crate::power::Verdict {
     let Effect::Finish(verdict) = &run.pending().effect else { panic!("it goes on: {:?}", run.pending()) };
     verdict.clone()
 }
 
-fn refused(code: FaultCode) -> Signal {
+pub(super) fn refused(code: FaultCode) -> Signal {
     Signal::Commanded(Err(Fault::new(code, Reason::NotSupported, "")))
 }
 
@@ -20,7 +20,7 @@ fn cycle_after_off(outlets: usize) -> Run {
     after_off(plan(PowerAction::Cycle, outlets))
 }
 
-fn after_off(cycle: Plan) -> Run {
+pub(super) fn after_off(cycle: Plan) -> Run {
     let mut run = Run::start(cycle, 0);
     run.step(&reading(Switch::On, None), 10);
     run.step(&Signal::Commanded(Ok(())), 20);
@@ -93,6 +93,49 @@ fn a_shutdown_that_nobody_could_follow_is_not_said_to_have_failed() {
         run.step(&signal, now);
     }
     assert_eq!(verdict(&run).state, JobState::Indeterminate, "{:?}", verdict(&run));
+}
+
+#[test]
+fn an_ignored_shutdown_ends_within_two_seconds_of_its_deadline() {
+    // A minute after the first press there is a second one, where there is so much time.
+    for (deadline, presses) in
+        [(30_000_u64, 1..=1), (60_000, 1..=1), (63_000, 1..=2), (180_000, 2..=2), (600_000, 2..=2)]
+    {
+        for answer_takes in [10_u64, 1_900] {
+            let mut ignored = plan(PowerAction::Shutdown, 2);
+            ignored.rhythm.soft_deadline = deadline;
+            let mut run = Run::start(ignored, 0);
+            let (mut now, mut pressed) = (0_u64, 0);
+            while !matches!(run.pending().effect, Effect::Finish(_)) {
+                let signal = match run.pending().effect.clone() {
+                    Effect::Wait { ms } => {
+                        now += ms;
+                        Signal::Waited
+                    }
+                    Effect::Read { .. } => {
+                        now += answer_takes;
+                        reading(Switch::On, None)
+                    }
+                    Effect::Command { command, .. } => {
+                        assert_eq!(command, Native::Shutdown);
+                        now += answer_takes;
+                        pressed += 1;
+                        Signal::Commanded(Ok(()))
+                    }
+                    other @ (Effect::ReadOutlet { .. }
+                    | Effect::SwitchOutlet { .. }
+                    | Effect::KeepOff
+                    | Effect::CheckGates
+                    | Effect::Finish(_)) => panic!("it waits for the shutdown: {other:?}"),
+                };
+                run.step(&signal, now);
+            }
+            let told = verdict(&run);
+            assert_eq!((told.state, told.reason.as_str()), (JobState::Failed, "soft_timeout"), "{told:?}");
+            assert!(presses.contains(&pressed), "{pressed} of {deadline} ms: {told:?}");
+            assert!(now.abs_diff(deadline) <= 2_000, "after {now} of {deadline} ms: {told:?}");
+        }
+    }
 }
 
 #[test]
@@ -171,6 +214,106 @@ fn another_bmc_that_falls_silent_is_still_another_one() {
     let (flagged, silent) = look(None, Some(Fault::unreachable("")), &other);
     assert!(flagged, "silence tells nothing");
     assert!(!look(Some(PathState::On), None, &silent).0, "the right one answered");
+}
+
+#[test]
+fn a_bmc_that_falls_silent_while_its_firmware_is_written_is_not_cut() {
+    let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+    let look = |state, fault: Option<Fault>, after: TimeDelta, before: &ServerPower| {
+        let context = context(now + after);
+        let bmc = PathEvidence { fault, ..evidence(Role::Controller, state, context.now) };
+        let feed = evidence(Role::Feed, Some(PathState::FeedOn), context.now);
+        weigh(vec![bmc, feed], &context, before)
+    };
+    let flagged = |power: &ServerPower| power.flags.contains(&PowerFlag::FirmwareUpdate);
+    let said = Fault::new(FaultCode::Updating, Reason::FirmwareUpdate, "");
+    let writing = look(None, Some(said), TimeDelta::zero(), &ServerPower::default());
+    assert!(flagged(&writing));
+    let silent = look(None, Some(Fault::unreachable("")), TimeDelta::minutes(59), &writing);
+    assert!(flagged(&silent), "it is silent because it writes");
+    assert!(!flagged(&look(Some(PathState::On), None, TimeDelta::minutes(59), &silent)), "it is done");
+    let refused = look(
+        None,
+        Some(Fault::new(FaultCode::Busy, Reason::NotSupported, "")),
+        TimeDelta::minutes(1),
+        &writing,
+    );
+    let silent_then = look(None, Some(Fault::unreachable("")), TimeDelta::minutes(2), &refused);
+    assert!(flagged(&refused) && flagged(&silent_then), "a refusal is no end of it");
+    let dead = look(None, Some(Fault::unreachable("")), TimeDelta::minutes(61), &silent);
+    assert!(!flagged(&dead), "no board writes for so long");
+}
+
+#[test]
+fn a_reset_of_a_server_without_feeds_becomes_on_if_asked_for() {
+    let mut dark = plan(PowerAction::Reset, 1);
+    (dark.feeds_dark, dark.feeds_missing, dark.action.on_if_off) = (true, true, true);
+    assert!(dark.feeds_come_first());
+    let mut run = Run::start(dark.clone(), 0);
+    let mut fed = OutletState::Off;
+    for now in 1..20 {
+        let signal = match run.pending().effect {
+            Effect::ReadOutlet { .. } => outlet(fed),
+            Effect::KeepOff => Signal::Kept(Ok(())),
+            Effect::SwitchOutlet { .. } => {
+                fed = OutletState::On;
+                Signal::Switched(Ok(()))
+            }
+            Effect::Wait { .. }
+            | Effect::Read { .. }
+            | Effect::Command { .. }
+            | Effect::CheckGates
+            | Effect::Finish(_) => break,
+        };
+        run.step(&signal, now);
+    }
+    assert!(run.starting(5).is_some(), "its BMC is awaited: {:?}", run.pending());
+    dark.action.on_if_off = false;
+    assert!(!dark.feeds_come_first());
+    assert_eq!(Run::start(dark, 0).pending().effect, Effect::Read { controller: 0 });
+}
+
+#[test]
+fn off_by_outlets_is_over_when_the_supplies_are_empty_and_every_outlet_is_still_off() {
+    for (comes_on, falls_silent) in [(false, false), (true, false), (false, true)] {
+        let mut forced = plan(PowerAction::Off, 2);
+        forced.action.via = Via::Outlets;
+        let mut run = Run::start(forced, 0);
+        let (mut on, mut empty) = ([true; 2], false);
+        while !matches!(run.pending().effect, Effect::Finish(_)) {
+            let signal = match run.pending().effect.clone() {
+                Effect::ReadOutlet { .. } if empty && falls_silent => {
+                    Signal::Outlet(Err(Fault::unreachable("")))
+                }
+                Effect::ReadOutlet { outlet: at } => {
+                    outlet(if on[at] { OutletState::On } else { OutletState::Off })
+                }
+                Effect::SwitchOutlet { outlet, to, .. } => {
+                    on[outlet] = to == Switch::On;
+                    Signal::Switched(Ok(()))
+                }
+                Effect::KeepOff => Signal::Kept(Ok(())),
+                Effect::Wait { ms } => {
+                    if run.pending().phase == crate::power::effect::Phase::Hold {
+                        assert!(ms == run.plan().rhythm.discharge && on == [false; 2], "{on:?}");
+                        (empty, on[1]) = (true, comes_on);
+                    }
+                    Signal::Waited
+                }
+                other @ (Effect::Read { .. }
+                | Effect::Command { .. }
+                | Effect::CheckGates
+                | Effect::Finish(_)) => {
+                    panic!("{other:?}")
+                }
+            };
+            run.step(&signal, 10);
+        }
+        let told = verdict(&run);
+        assert!(empty, "a feed that returns at once was never missed: {told:?}");
+        let state = if comes_on { JobState::FailedPartial } else { JobState::Succeeded };
+        assert_eq!(told.state, state, "{told:?}");
+    }
 }
 
 #[test]
@@ -458,5 +601,111 @@ fn a_last_cut_that_may_have_been_made_before_a_restart_may_have_cost_the_server_
         let told = fallback_until_the_end(run, &reading(Switch::On, None));
         assert_eq!(told.state, state, "{told:?}");
         assert_eq!(told.summary.contains("may have lost power"), code == FaultCode::Exec, "{told:?}");
+    }
+}
+
+#[test]
+fn a_read_that_makes_no_sense_is_asked_once_more_and_then_a_person_is_told() {
+    for what in PowerAction::ALL {
+        let mut run = Run::start(plan(what, 2), 0);
+        run.step(&Signal::Read(Err(garbled())), 10);
+        assert!(matches!(run.pending().effect, Effect::Wait { .. }), "{what:?}: {:?}", run.pending());
+        run.step(&Signal::Waited, 5_010);
+        let mut better = run.clone();
+        run.step(&Signal::Read(Err(garbled())), 5_020);
+        let told = verdict(&run);
+        assert_eq!((told.state, told.fault), (JobState::Failed, Some(FaultCode::Proto)), "{told:?}");
+        assert!(told.alarm && told.summary.contains("Nothing was sent"), "{what:?}: {told:?}");
+        better.step(&reading(Switch::On, None), 5_020);
+        assert!(!matches!(better.pending().effect, Effect::Wait { .. }), "{what:?}: {:?}", better.pending());
+    }
+}
+
+#[test]
+fn read_backs_that_make_no_sense_twice_leave_it_open_and_a_person_is_told() {
+    for what in [PowerAction::Off, PowerAction::Reset, PowerAction::Shutdown] {
+        let mut run = Run::start(plan(what, 2), 0);
+        run.step(&reading(Switch::On, None), 10);
+        run.step(&Signal::Commanded(Ok(())), 20);
+        run.step(&Signal::Waited, 5_020);
+        run.step(&Signal::Read(Err(garbled())), 5_030);
+        run.step(&Signal::Waited, 10_030);
+        run.step(&Signal::Read(Err(garbled())), 10_040);
+        let told = verdict(&run);
+        assert_eq!((told.state, told.fault), (JobState::Indeterminate, Some(FaultCode::Proto)), "{told:?}");
+        assert!(told.alarm, "{what:?}: {told:?}");
+    }
+}
+
+#[test]
+fn a_command_whose_answer_makes_no_sense_is_repeated_once_at_most() {
+    for (what, sends) in [(PowerAction::Off, 2), (PowerAction::Reset, 1)] {
+        let mut run = Run::start(plan(what, 2), 0);
+        let (mut now, mut sent) = (0, 0);
+        while !matches!(run.pending().effect, Effect::Finish(_)) {
+            now += 10;
+            let signal = match run.pending().effect.clone() {
+                Effect::Read { .. } => reading(Switch::On, None),
+                Effect::Command { .. } => {
+                    sent += 1;
+                    assert!(sent <= sends, "{what:?} is sent again");
+                    Signal::Commanded(Err(garbled()))
+                }
+                Effect::Wait { ms } => {
+                    now += ms;
+                    Signal::Waited
+                }
+                other @ (Effect::ReadOutlet { .. }
+                | Effect::SwitchOutlet { .. }
+                | Effect::KeepOff
+                | Effect::CheckGates
+                | Effect::Finish(_)) => panic!("the controller was reached: {other:?}"),
+            };
+            run.step(&signal, now);
+        }
+        let told = verdict(&run);
+        assert_eq!((sent, told.state, told.alarm), (sends, JobState::Indeterminate, true), "{told:?}");
+    }
+}
+
+#[test]
+fn an_outlet_whose_answer_makes_no_sense_is_read_once_more_before_nothing_is_cut() {
+    let mut forced = plan(PowerAction::Off, 2);
+    forced.action.via = Via::Outlets;
+    let mut run = Run::start(forced, 0);
+    run.step(&Signal::Outlet(Err(garbled())), 10);
+    assert_eq!(run.pending().effect, Effect::ReadOutlet { outlet: 0 });
+    let mut better = run.clone();
+    run.step(&Signal::Outlet(Err(garbled())), 20);
+    let told = verdict(&run);
+    assert_eq!((told.state, told.reason.as_str()), (JobState::Failed, "outlet_not_ready"), "{told:?}");
+    assert!(told.alarm, "{told:?}");
+    better.step(&outlet(OutletState::On), 20);
+    assert_eq!(better.pending().effect, Effect::ReadOutlet { outlet: 1 });
+}
+
+#[test]
+fn what_is_told_of_dark_outlets_beforehand_is_what_the_run_begins_with() {
+    for (what, missing, dark, refused, first) in [
+        (PowerAction::On, true, false, false, true),
+        (PowerAction::On, false, false, false, false),
+        (PowerAction::On, true, false, true, false),
+        (PowerAction::Cycle, true, true, false, true),
+        (PowerAction::Cycle, true, false, false, false),
+        (PowerAction::Reset, true, true, false, false),
+    ] {
+        let mut plan = plan(what, 2);
+        (plan.feeds_missing, plan.feeds_dark) = (missing, dark);
+        plan.switch_refusal = refused.then(|| Refusal::new("shared_outlet", ""));
+        assert_eq!(plan.feeds_come_first(), first, "{what:?}");
+        let mut run = Run::start(plan, 0);
+        let begins = matches!(run.pending().effect, Effect::ReadOutlet { .. });
+        assert_eq!(begins, first, "{what:?}");
+        let signals = [outlet(OutletState::Off), outlet(OutletState::Off), Signal::Kept(Ok(()))];
+        for (signal, now) in signals.iter().cycle().take(6).zip(1..) {
+            run.step(signal, now);
+        }
+        let feeds = matches!(run.pending().effect, Effect::SwitchOutlet { to: Switch::On, .. });
+        assert_eq!(feeds, first, "{what:?}: {:?}", run.pending());
     }
 }
