@@ -1,13 +1,28 @@
 use rackhand_wire::{Answer, Fault, Operation};
 use serde_json::Value;
 
-use crate::Endpoint;
+use crate::{Endpoint, Gate};
 
-/// Performs one operation: the only place where an operation meets a capability.
+/// Performs one operation for whoever need not ask before it writes: the device is nobody else's, or what is done
+/// leads to a safe state.
 ///
 /// # Errors
 /// `Unsupported` when the device lacks the capability, or what the driver reports.
 pub async fn perform(
+    endpoint: &dyn Endpoint,
+    target: &Value,
+    operation: &Operation,
+) -> Result<Answer, Fault> {
+    perform_through(&|| Ok::<(), Fault>(()), endpoint, target, operation).await
+}
+
+/// Performs one operation, of which each datagram that may change the device passes the gate right before it
+/// leaves: the only place where an operation meets a capability.
+///
+/// # Errors
+/// `Unsupported` when the device lacks the capability, or what the gate or the driver reports.
+pub async fn perform_through(
+    gate: &dyn Gate,
     endpoint: &dyn Endpoint,
     target: &Value,
     operation: &Operation,
@@ -34,19 +49,19 @@ pub async fn perform(
     match operation {
         Operation::Identify | Operation::ReadOutlets => Err(none("this")),
         Operation::ReadPower => power()?.read().await.map(Answer::Power),
-        Operation::SetPower { command } => power()?.command(*command).await.map(|()| Answer::Done),
+        Operation::SetPower { command } => power()?.command(*command, gate).await.map(|()| Answer::Done),
         Operation::ReadOutlet => outlet()?.read().await.map(Answer::Outlet),
-        Operation::SetOutlet { to } => outlet()?.switch(*to).await.map(|()| Answer::Done),
+        Operation::SetOutlet { to } => outlet()?.switch(*to, gate).await.map(|()| Answer::Done),
         Operation::SetRestorePolicy { policy } => {
             let restore = device.restore().ok_or_else(|| none("a restore policy"))?;
-            restore.set(*policy).await.map(|()| Answer::Done)
+            restore.set(*policy, gate).await.map(|()| Answer::Done)
         }
         Operation::SetIdentifyLight { seconds } => {
             let light = device.light().ok_or_else(|| none("an identify light"))?;
-            light.set(*seconds).await.map(|()| Answer::Done)
+            light.set(*seconds, gate).await.map(|()| Answer::Done)
         }
         Operation::ReadBootDevice => Ok(Answer::BootDevice { boot: boot()?.read().await? }),
-        Operation::SetBootDevice { boot: choice } => boot()?.set(*choice).await.map(|()| Answer::Done),
+        Operation::SetBootDevice { boot: choice } => boot()?.set(*choice, gate).await.map(|()| Answer::Done),
     }
 }
 

@@ -14,6 +14,9 @@ use crate::Guard;
 /// A silent resolver must not make a known device unreachable: its last addresses count for so long.
 const LAST_GOOD_FOR: Duration = Duration::from_hours(24);
 
+/// The addresses that the resolver gave last, and when.
+type LastGood = (Vec<IpAddr>, Instant);
+
 /// Where a device is.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -27,7 +30,7 @@ pub struct Place {
 #[derive(Debug, Clone)]
 enum Host {
     Address(IpAddr),
-    Name { name: String, last_good: Option<(Vec<IpAddr>, Instant)> },
+    Name { name: String, last_good: Option<LastGood> },
 }
 
 impl Place {
@@ -109,25 +112,47 @@ fn permitted(guard: &Guard, name: &str, found: &[IpAddr]) -> Result<IpAddr, Faul
 /// Lists the addresses of a name; those of the last time when the resolver is silent.
 async fn resolve(
     name: &str,
-    last_good: &mut Option<(Vec<IpAddr>, Instant)>,
+    last_good: &mut Option<LastGood>,
     patience: Duration,
 ) -> Result<Vec<IpAddr>, Fault> {
     if never_exists(name) {
         return Err(Fault::config(Reason::HostNotFound, name));
     }
-    let found = match tokio::time::timeout(patience, tokio::net::lookup_host((name, 0))).await {
-        Ok(Ok(addresses)) => Ok(addresses.map(|address| address.ip()).collect::<Vec<_>>()),
-        Ok(Err(error)) => Err(error),
+    let told = within(patience, ask_resolver(name)).await;
+    conclude(name, told, last_good, Instant::now())
+}
+
+async fn ask_resolver(name: &str) -> io::Result<Vec<IpAddr>> {
+    let addresses = tokio::net::lookup_host((name, 0)).await?;
+    Ok(addresses.map(|address| address.ip()).collect())
+}
+
+/// Waits for the resolver; its silence is a failure like others.
+async fn within(
+    patience: Duration,
+    lookup: impl Future<Output = io::Result<Vec<IpAddr>>>,
+) -> io::Result<Vec<IpAddr>> {
+    match tokio::time::timeout(patience, lookup).await {
+        Ok(told) => told,
         Err(_) => Err(io::Error::other("the resolver does not answer")),
-    };
-    match found {
+    }
+}
+
+/// Decides what the resolver's word is worth at `now`, and remembers a good one.
+fn conclude(
+    name: &str,
+    told: io::Result<Vec<IpAddr>>,
+    last_good: &mut Option<LastGood>,
+    now: Instant,
+) -> Result<Vec<IpAddr>, Fault> {
+    match told {
         Ok(addresses) => {
-            *last_good = Some((addresses.clone(), Instant::now()));
+            *last_good = Some((addresses.clone(), now));
             Ok(addresses)
         }
         Err(error) if says_unknown(&error) => Err(Fault::config(Reason::HostNotFound, name)),
         Err(error) => match last_good {
-            Some((addresses, at)) if at.elapsed() < LAST_GOOD_FOR => Ok(addresses.clone()),
+            Some((addresses, at)) if now.duration_since(*at) < LAST_GOOD_FOR => Ok(addresses.clone()),
             Some(_) | None => {
                 let detail = format!("{name}: {error}");
                 Err(Fault::new(FaultCode::Exec, Reason::HostNotFound, detail))
@@ -156,6 +181,10 @@ mod tests {
     use super::*;
     use crate::Rules;
     use rackhand_wire::FaultCode;
+    use std::net::Ipv4Addr;
+
+    const NAME: &str = "bmc.example.net";
+    const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
     fn guard(allow: &[&str]) -> Arc<Guard> {
         let allow = allow.iter().map(|line| line.parse().unwrap()).collect();
@@ -190,5 +219,46 @@ mod tests {
         guard.change(Rules { allow: vec!["10.0.0.0/8".parse().unwrap()], deny: Vec::new() });
         assert_eq!(place.confirm().unwrap_err().reason, Reason::NotAllowed);
         assert_eq!(place.confirm().unwrap_err().reason, Reason::NotAllowed, "asked again");
+    }
+
+    #[test]
+    fn a_name_that_the_resolver_does_not_know_is_a_wrong_setting_whatever_it_was_before() {
+        let now = Instant::now();
+        for words in ["Name or service not known", "No address associated with hostname"] {
+            let mut last_good = Some((vec![ADDRESS], now));
+            let fault = conclude(NAME, failed(words), &mut last_good, now).unwrap_err();
+            assert_eq!((fault.code, fault.reason), (FaultCode::Config, Reason::HostNotFound), "{words}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_cannot_say_leaves_the_last_good_address_for_a_day() {
+        let known = Instant::now();
+        let mut last_good = None;
+        conclude(NAME, Ok(vec![ADDRESS]), &mut last_good, known).unwrap();
+        for told in [silence().await, failed("Temporary failure in name resolution")] {
+            let found = conclude(NAME, told, &mut last_good, known + Duration::from_hours(23));
+            assert_eq!(found, Ok(vec![ADDRESS]));
+        }
+        let found = conclude(NAME, silence().await, &mut last_good, known + Duration::from_hours(25));
+        assert_eq!(found.unwrap_err().code, FaultCode::Exec, "nobody has confirmed it since");
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_cannot_say_is_no_fault_of_a_device_that_was_never_found() {
+        for told in [silence().await, failed("Temporary failure in name resolution")] {
+            let fault = conclude(NAME, told, &mut None, Instant::now()).unwrap_err();
+            assert_eq!((fault.code, fault.reason), (FaultCode::Exec, Reason::HostNotFound));
+            assert!(fault.detail.starts_with(NAME), "{}", fault.detail);
+        }
+    }
+
+    async fn silence() -> io::Result<Vec<IpAddr>> {
+        within(Duration::ZERO, std::future::pending()).await
+    }
+
+    /// What the standard library makes of glibc's words.
+    fn failed(words: &str) -> io::Result<Vec<IpAddr>> {
+        Err(io::Error::other(format!("failed to lookup address information: {words}")))
     }
 }

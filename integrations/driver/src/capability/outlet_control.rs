@@ -4,11 +4,13 @@ use rackhand_wire::{
     power::{OutletReading, Switch},
 };
 
+use crate::Gate;
+
 /// Switches one outlet and reads it.
 #[async_trait]
 pub trait OutletControl: Send + Sync {
     /// Reads the present state from the device.
     async fn read(&self) -> Result<OutletReading, Fault>;
-    /// Switches at once (never a delayed command). `Ok` means acknowledged.
-    async fn switch(&self, to: Switch) -> Result<(), Fault>;
+    /// Switches at once (never a delayed command), through the gate. `Ok` means acknowledged.
+    async fn switch(&self, to: Switch, gate: &dyn Gate) -> Result<(), Fault>;
 }

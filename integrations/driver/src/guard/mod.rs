@@ -8,6 +8,7 @@ mod rule;
 use ipnet::IpNet;
 use rackhand_wire::{Fault, Reason};
 use std::{
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     sync::{
         RwLock,
@@ -89,7 +90,8 @@ impl Guard {
             }
             Refusal::Never { what, network } => {
                 format!(
-                    "{given}{address}, {what}; list “{network}” under allow in {file} if a device is there"
+                    "{given}{address}, {what}; list “{network}” under allow in {file}, beside “private” and \
+                     “staff”, if a device is there"
                 )
             }
         };
@@ -105,12 +107,21 @@ enum Refusal {
     Never { what: &'static str, network: IpNet },
 }
 
+const METADATA: &str = "where clouds keep credentials (metadata)";
+
 /// What no general rule allows. A listed network allows it only when it lies within: `0.0.0.0/0` opens none of
 /// these by accident.
 const NEVER: &[(&str, &str)] = &[
-    ("169.254.169.254/32", "where clouds keep credentials (metadata)"),
-    ("fd00:ec2::254/128", "where clouds keep credentials (metadata)"),
-    ("100.100.100.200/32", "where clouds keep credentials (metadata)"),
+    ("169.254.169.254/32", METADATA),
+    // AWS over IPv6, and the credentials of containers and pods.
+    ("fd00:ec2::254/128", METADATA),
+    ("fd00:ec2::23/128", METADATA),
+    ("169.254.170.2/32", METADATA),
+    ("169.254.170.23/32", METADATA),
+    // Google over IPv6, Azure, Alibaba.
+    ("fd20:ce::254/128", METADATA),
+    ("168.63.129.16/32", METADATA),
+    ("100.100.100.200/32", METADATA),
     ("127.0.0.0/8", "a loopback address"),
     ("::1/128", "a loopback address"),
     ("169.254.0.0/16", "a link-local address"),
@@ -180,10 +191,27 @@ fn is_own(address: IpAddr) -> bool {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let Ok(socket) = UdpSocket::bind((any, 0)) else { return false };
-    // Any port will do.
-    let from = socket.connect((address, 9)).and_then(|()| socket.local_addr());
-    from.is_ok_and(|from| from.ip() == address)
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        // Any port will do.
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    speaks_from(address, &from.map(|from| from.ip()))
+}
+
+/// Linux: the machine has no addresses of this family at all (`EAFNOSUPPORT`).
+const NO_SUCH_FAMILY: i32 = 97;
+
+/// Says whether an address is one's own, from where it was tried to be spoken to. Only what leads nowhere is
+/// certainly not: whatever else went wrong, such as too many open files, leaves it shut.
+fn speaks_from(address: IpAddr, from: &io::Result<IpAddr>) -> bool {
+    let error = match from {
+        Ok(from) => return *from == address,
+        Err(error) => error,
+    };
+    let nowhere =
+        [io::ErrorKind::NetworkUnreachable, io::ErrorKind::HostUnreachable, io::ErrorKind::AddrNotAvailable];
+    !nowhere.contains(&error.kind()) && error.raw_os_error() != Some(NO_SUCH_FAMILY)
 }
 
 #[cfg(test)]

@@ -30,6 +30,11 @@ const MATRIX: &[Row] = &[
     (DEFAULT, &[], None, "169.254.169.254", false),
     (DEFAULT, &[], None, "64:ff9b::a9fe:a9fe", false),
     (DEFAULT, &[], None, "fd00:ec2::254", false),
+    (DEFAULT, &[], None, "fd00:ec2::23", false),
+    (DEFAULT, &[], None, "fd20:ce::254", false),
+    (DEFAULT, &[], None, "168.63.129.16", false),
+    (DEFAULT, &[], None, "169.254.170.2", false),
+    (DEFAULT, &[], None, "169.254.170.23", false),
     (DEFAULT, &[], None, "100.100.100.200", false),
     (DEFAULT, &[], None, "224.0.0.1", false),
     (DEFAULT, &[], None, "ff02::1", false),
@@ -68,6 +73,16 @@ const MATRIX: &[Row] = &[
     (&["169.254.0.0/16"], &[], None, "169.254.1.1", true),
     (&["169.254.0.0/16"], &[], None, "169.254.169.254", false),
     (&["169.254.0.0/16", "169.254.169.254"], &[], None, "169.254.169.254", true),
+    (&["169.254.170.0/24"], &[], None, "169.254.170.2", false),
+    (&["169.254.170.0/24"], &[], None, "169.254.170.23", false),
+    (&["169.254.170.0/24", "169.254.170.2", "169.254.170.23"], &[], None, "169.254.170.23", true),
+    (&["fd00::/8"], &[], None, "fd00:ec2::23", false),
+    (&["fd00::/8", "fd00:ec2::23"], &[], None, "fd00:ec2::23", true),
+    (&["fd20:ce::/32"], &[], None, "fd20:ce::254", false),
+    (&["fd20:ce::254"], &[], None, "fd20:ce::254", true),
+    (&["168.63.0.0/16"], &[], None, "168.63.129.16", false),
+    (&["168.63.0.0/16", "168.63.129.16"], &[], None, "168.63.129.16", true),
+    (&["168.63.0.0/16"], &[], None, "168.63.129.17", true),
     // Denied is denied.
     (DEFAULT, &["10.1.0.0/16"], None, "10.1.2.3", false),
     (DEFAULT, &["10.1.0.0/16"], None, "::ffff:10.1.2.3", false),
@@ -96,6 +111,18 @@ fn the_machine_knows_its_own_addresses() {
 }
 
 #[test]
+fn an_address_of_which_nobody_can_tell_whose_it_is_counts_as_the_machines_own() {
+    let address: IpAddr = "10.1.2.3".parse().unwrap();
+    let too_many_files = || io::Error::from_raw_os_error(24);
+    assert!(speaks_from(address, &Err(too_many_files())));
+    assert!(speaks_from(address, &Ok(address)));
+    assert!(!speaks_from(address, &Ok("10.1.2.4".parse().unwrap())));
+    for kind in [io::ErrorKind::NetworkUnreachable, io::ErrorKind::HostUnreachable] {
+        assert!(!speaks_from(address, &Err(kind.into())), "{kind}");
+    }
+}
+
+#[test]
 fn every_shut_network_is_one() {
     for (text, _) in NEVER {
         assert!(text.parse::<IpNet>().is_ok(), "{text}");
@@ -110,7 +137,7 @@ fn a_refusal_says_the_remedy() {
     assert_eq!(
         fault.to_string(),
         "The agent's allow list does not permit this address: bmc.lab is 127.0.0.9, a loopback address; list \
-         “127.0.0.0/8” under allow in agent.toml if a device is there"
+         “127.0.0.0/8” under allow in agent.toml, beside “private” and “staff”, if a device is there"
     );
     guard.change(rules(&["127.0.0.0/8"], &[]));
     assert!(guard.permit(Some("bmc.lab"), "127.0.0.9".parse().unwrap()).is_ok());

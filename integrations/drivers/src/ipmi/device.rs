@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use rackhand_driver::{
-    Device, Endpoint,
+    Device, Endpoint, Gate,
     capability::{BootControl, ControllerPower, IdentifyLight, RestoreControl},
 };
 use rackhand_protocols::ipmi::{
@@ -136,7 +136,7 @@ impl ControllerPower for Server<'_> {
         Ok(PowerReading { power, restore_policy: policy(status), restart_cause })
     }
 
-    async fn command(&self, command: Native) -> Result<(), Fault> {
+    async fn command(&self, command: Native, gate: &dyn Gate) -> Result<(), Fault> {
         let (control, doing) = match command {
             Native::On => (Control::Up, "power up"),
             Native::Off => (Control::Down, "power down"),
@@ -145,7 +145,7 @@ impl ControllerPower for Server<'_> {
             Native::Nmi => (Control::Diag, "diagnostic interrupt"),
             Native::Cycle => (Control::Cycle, "power cycle"),
         };
-        let response = self.bmc.session.answer(chassis::control(control), doing).await?;
+        let response = self.bmc.session.answer(chassis::control(control), doing, Some(gate)).await?;
         let refused = |refusal| fault::of_refused_control(control, refusal, doing);
         response.accepted().map(|_| ()).map_err(refused)
     }
@@ -153,22 +153,22 @@ impl ControllerPower for Server<'_> {
 
 #[async_trait]
 impl RestoreControl for Server<'_> {
-    async fn set(&self, policy: RestorePolicy) -> Result<(), Fault> {
+    async fn set(&self, policy: RestorePolicy, gate: &dyn Gate) -> Result<(), Fault> {
         let policy = match policy {
             RestorePolicy::AlwaysOff => chassis::RestorePolicy::AlwaysOff,
             RestorePolicy::Previous => chassis::RestorePolicy::Previous,
             RestorePolicy::AlwaysOn => chassis::RestorePolicy::AlwaysOn,
         };
         let request = chassis::set_restore_policy(policy);
-        self.bmc.session.ask(request, "set the restore policy").await.map(|_| ())
+        self.bmc.session.change(request, "set the restore policy", gate).await
     }
 }
 
 #[async_trait]
 impl IdentifyLight for Server<'_> {
-    async fn set(&self, seconds: Option<u8>) -> Result<(), Fault> {
+    async fn set(&self, seconds: Option<u8>, gate: &dyn Gate) -> Result<(), Fault> {
         let request = chassis::identify(Identify::Seconds(seconds.unwrap_or(0)));
-        self.bmc.session.ask(request, "identify").await.map(|_| ())
+        self.bmc.session.change(request, "identify", gate).await
     }
 }
 
@@ -183,15 +183,15 @@ impl BootControl for Server<'_> {
         }
     }
 
-    async fn set(&self, choice: BootChoice) -> Result<(), Fault> {
+    async fn set(&self, choice: BootChoice, gate: &dyn Gate) -> Result<(), Fault> {
         // OpenBMC refuses this one; the override then simply expires sooner.
-        if let Err(fault) = self.bmc.session.ask(boot::keep_flags(), "keep the boot device").await
+        if let Err(fault) = self.bmc.session.change(boot::keep_flags(), "keep the boot device", gate).await
             && !matches!(fault.code, FaultCode::Unsupported | FaultCode::Proto)
         {
             return Err(fault);
         }
         let request = boot::set(&override_of(choice));
-        self.bmc.session.ask(request, "set the boot device").await.map(|_| ())
+        self.bmc.session.change(request, "set the boot device", gate).await
     }
 }
 

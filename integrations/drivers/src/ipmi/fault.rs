@@ -15,7 +15,8 @@ pub(super) fn of_failure(failure: &Failure, doing: &str) -> Fault {
         Failure::WrongUser => Fault::auth(Reason::WrongUser, ""),
         Failure::WrongPassword { .. } => Fault::auth(Reason::WrongPassword, said()),
         Failure::WrongKg => Fault::auth(Reason::WrongKg, "the password is right"),
-        Failure::SignInRefused { .. } => Fault::auth(Reason::WrongUser, said()),
+        // The BMC may count even this one against the account, so that it is not asked again by itself.
+        Failure::SignInRefused { .. } => Fault::auth(Reason::SignInRefused, said()),
         Failure::NoMatchingCipher { .. } => Fault::config(Reason::NoMatchingCipher, said()),
         Failure::InsufficientPrivilege { .. } => Fault::config(Reason::InsufficientPrivilege, said()),
         Failure::WrongIdentity { found } => {
@@ -27,7 +28,10 @@ pub(super) fn of_failure(failure: &Failure, doing: &str) -> Fault {
         }
         Failure::Unreachable { .. } => Fault::unreachable(said()),
         Failure::Lost => Fault::lost(doing),
-        Failure::Stalled | Failure::NoFreeSession => Fault::new(FaultCode::Busy, Reason::Busy, said()),
+        Failure::Stalled | Failure::NoFreeSession | Failure::Busy { .. } => {
+            Fault::new(FaultCode::Busy, Reason::Busy, said())
+        }
+        Failure::Updating => Fault::new(FaultCode::Updating, Reason::FirmwareUpdate, said()),
         Failure::Malformed(_) => malformed(&said()),
     }
 }
@@ -61,4 +65,30 @@ pub(super) fn of_refused_control(control: Control, refusal: Refusal, doing: &str
 /// The fault of an answer that makes no sense.
 pub(super) fn malformed(detail: &str) -> Fault {
     Fault::new(FaultCode::Proto, Reason::Malformed, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use rackhand_protocols::ipmi::{Level, client::Proof};
+
+    use super::*;
+
+    #[test]
+    fn only_a_wrong_user_is_called_a_wrong_user() {
+        let level = Level::Operator;
+        let rows = [
+            (Failure::WrongUser, FaultCode::Auth, Reason::WrongUser),
+            (Failure::WrongPassword { proof: Proof::Certain }, FaultCode::Auth, Reason::WrongPassword),
+            (Failure::SignInRefused { status: 0x12 }, FaultCode::Auth, Reason::SignInRefused),
+            (Failure::InsufficientPrivilege { level }, FaultCode::Config, Reason::InsufficientPrivilege),
+            (Failure::NoFreeSession, FaultCode::Busy, Reason::Busy),
+            (Failure::Stalled, FaultCode::Busy, Reason::Busy),
+            (Failure::Busy { code: 0xc0 }, FaultCode::Busy, Reason::Busy),
+            (Failure::Updating, FaultCode::Updating, Reason::FirmwareUpdate),
+        ];
+        for (failure, code, reason) in rows {
+            let fault = of_failure(&failure, "chassis status");
+            assert_eq!((fault.code, fault.reason), (code, reason), "{failure:?}");
+        }
+    }
 }

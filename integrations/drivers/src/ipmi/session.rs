@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
-use rackhand_driver::Place;
+use rackhand_driver::{Gate, Place};
 use rackhand_protocols::ipmi::{
     Request, Response,
     client::{Client, Failure, Settings},
+    command::device,
 };
 use rackhand_wire::{Fault, FaultCode, Reason};
 use tokio::{
@@ -74,25 +75,39 @@ impl Session {
     /// # Errors
     /// Any fault; see [`fault`].
     pub async fn ask(&self, request: Request, doing: &str) -> Result<Vec<u8>, Fault> {
-        let response = self.answer(request, doing).await?;
+        let response = self.answer(request, doing, None).await?;
         match response.accepted() {
             Ok(_) => Ok(response.data),
             Err(refusal) => Err(fault::of_refusal(refusal, doing)),
         }
     }
 
-    /// Asks the BMC and hands out its answer, a refusal among them.
+    /// Changes something on the BMC: each packet of it passes the gate.
+    ///
+    /// # Errors
+    /// Any fault; see [`fault`].
+    pub async fn change(&self, request: Request, doing: &str, gate: &dyn Gate) -> Result<(), Fault> {
+        let response = self.answer(request, doing, Some(gate)).await?;
+        response.accepted().map(|_| ()).map_err(|refusal| fault::of_refusal(refusal, doing))
+    }
+
+    /// Asks the BMC and hands out its answer, a refusal among them. What changes something has a gate.
     ///
     /// # Errors
     /// Any fault but that of a refusal; see [`fault`].
-    pub async fn answer(&self, request: Request, doing: &str) -> Result<Response, Fault> {
+    pub async fn answer(
+        &self,
+        request: Request,
+        doing: &str,
+        gate: Option<&dyn Gate>,
+    ) -> Result<Response, Fault> {
         let mut line = self.line.lock().await;
-        let outcome = line.ask(request).await?;
+        let outcome = line.ask(request, gate).await;
         if line.watched == Watched::No && line.client.is_open() {
             line.watched = Watched::Yes;
             tokio::spawn(watch(Arc::downgrade(&self.line), self.idle));
         }
-        outcome.map_err(|failure| fault::of_failure(&failure, doing))
+        outcome?.map_err(|failure| fault::of_failure(&failure, doing))
     }
 
     /// Reads something of the client, such as what a session was agreed on.
@@ -107,7 +122,11 @@ impl Session {
 }
 
 impl Line {
-    async fn ask(&mut self, request: Request) -> Result<Result<Response, Failure>, Fault> {
+    async fn ask(
+        &mut self,
+        request: Request,
+        gate: Option<&dyn Gate>,
+    ) -> Result<Result<Response, Failure>, Fault> {
         if let Err(refusal) = self.place.confirm() {
             self.hang_up();
             return Err(refusal);
@@ -116,15 +135,38 @@ impl Line {
             let peer = self.place.find(self.patience).await?;
             self.socket = Some(connect(peer).await.map_err(|error| internal(&error))?);
         }
-        let Some(socket) = &self.socket else { return Err(internal(&io::Error::other("no socket"))) };
-        let outcome = converse(&mut self.client, socket, self.began, request).await;
+        let outcome = self.talk(request, gate).await;
         self.used = Instant::now();
         if !self.client.is_open() {
             // The next attempt starts from another port, past whatever is stuck at this one, and looks the
             // name up again.
             self.hang_up();
         }
-        Ok(outcome)
+        outcome
+    }
+
+    /// Before a write something harmless is asked, however long that takes: a session that is open and lives leaves
+    /// nothing between the gate and the packet.
+    async fn talk(
+        &mut self,
+        request: Request,
+        gate: Option<&dyn Gate>,
+    ) -> Result<Result<Response, Failure>, Fault> {
+        let Some(socket) = &self.socket else { return Err(internal(&io::Error::other("no socket"))) };
+        let Some(gate) = gate else {
+            return converse(&mut self.client, socket, self.began, request, None).await;
+        };
+        // A refusal is an answer too.
+        if let Err(failure) =
+            converse(&mut self.client, socket, self.began, device::device_id(), None).await?
+        {
+            return Ok(Err(failure));
+        }
+        gate.pass()?;
+        let outcome = converse(&mut self.client, socket, self.began, request, Some(gate)).await?;
+        // The write has left: silence since then does not mean that nothing was delivered.
+        let is_silent = matches!(outcome, Err(Failure::Unreachable { .. }));
+        Ok(if is_silent { Err(Failure::Lost) } else { outcome })
     }
 
     fn hang_up(&mut self) {
@@ -144,24 +186,31 @@ impl Drop for Line {
     }
 }
 
-/// Plays one request to its end.
+/// Plays one request to its end. The first packet has passed the gate when this begins; each further one, which
+/// sends a write again or opens the session that it is sent again in, passes it here.
 async fn converse(
     client: &mut Client,
     socket: &UdpSocket,
     began: Instant,
     request: Request,
-) -> Result<Response, Failure> {
+    gate: Option<&dyn Gate>,
+) -> Result<Result<Response, Failure>, Fault> {
     let mut buffer = [0; LONGEST];
+    let mut is_first = true;
     client.start(request, began.elapsed());
     loop {
         while let Some(packet) = client.transmit() {
+            if let Some(gate) = gate.filter(|_| !is_first) {
+                gate.pass()?;
+            }
+            is_first = false;
             // A packet that the kernel refuses is a lost packet.
             if let Err(error) = socket.send(&packet).await {
                 note(client, &error);
             }
         }
         if let Some(outcome) = client.outcome() {
-            return outcome;
+            return Ok(outcome);
         }
         let due = began + client.deadline().unwrap_or_default();
         match timeout_at(due, socket.recv(&mut buffer)).await {

@@ -1,8 +1,14 @@
 //! The driver against simulated BMCs on loopback. Other makers' ends are met in the peers' tests.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use rackhand_driver::{check, conformance, perform};
+use rackhand_driver::{check, conformance, perform, perform_through};
 use rackhand_simulators::{
     bmc::{Account, BmcHandle, LegacyOffer, Level, Suite, serve},
     world::{ChassisCommand, EffectKind, Machine, ReplyKind, Which, World, WorldTimings},
@@ -139,6 +145,47 @@ async fn every_command_does_what_it_says_once() {
         assert_eq!(bench.machine.count(&effect), 1, "{native:?}");
     }
     assert_eq!(bench.bmc.tally().opened, 1);
+}
+
+#[tokio::test]
+async fn a_write_passes_its_gate_when_all_else_is_done_and_again_before_each_repetition() {
+    let bench = bench().await;
+    let endpoint = bench.open().await;
+    let refusal = || Fault::new(FaultCode::Exec, Reason::LeaseLost, "");
+    let sessions = Mutex::new(Vec::new());
+    let shut = || -> Result<(), Fault> {
+        sessions.lock().unwrap().push(bench.bmc.open_sessions());
+        Err(refusal())
+    };
+    let choice = BootChoice { device: BootDevice::Pxe, hold: BootHold::Once, firmware: BootFirmware::Uefi };
+    let always_on = Operation::SetRestorePolicy { policy: RestorePolicy::AlwaysOn };
+    for write in [
+        Operation::SetPower { command: Native::Off },
+        Operation::SetBootDevice { boot: choice },
+        Operation::SetIdentifyLight { seconds: Some(60) },
+        always_on.clone(),
+    ] {
+        let done = perform_through(&shut, endpoint.as_ref(), &Value::Null, &write).await;
+        assert_eq!(done, Err(refusal()), "{write:?}");
+    }
+    assert_eq!(*sessions.lock().unwrap(), [1; 4], "the session is open by then");
+    assert!(bench.machine.is_on() && bench.machine.identify_left().is_none());
+    let asked = AtomicU32::new(0);
+    let once = || -> Result<(), Fault> {
+        if asked.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Err(refusal());
+        }
+        // The answer to what leaves now.
+        bench.machine.change_bmc_faults(|faults| {
+            faults.link.drop_next_replies(1, Which::Only(ReplyKind::Other));
+        });
+        Ok(())
+    };
+    let done = perform_through(&once, endpoint.as_ref(), &Value::Null, &always_on).await;
+    assert_eq!((done, asked.load(Ordering::SeqCst)), (Err(refusal()), 2));
+    let policy = bench.machine.restore_policy();
+    assert_eq!(policy, rackhand_simulators::world::RestorePolicy::AlwaysOn, "the first one had arrived");
+    assert!(read(&endpoint).await.is_ok());
 }
 
 #[tokio::test]

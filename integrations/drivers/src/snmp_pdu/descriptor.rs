@@ -73,10 +73,7 @@ fn choice(options: &[(&str, &str)]) -> Input {
 fn models() -> Vec<Choice> {
     let mut options = vec![Choice::new("auto", "Find out")];
     for model in model::all() {
-        let label = match model.switching {
-            Switching::Verified | Switching::Recorded => model.title.clone(),
-            Switching::Unverified => format!("{} (never seen switching)", model.title),
-        };
+        let label = format!("{}: {}, {}", model.title, model.reading.words(), model.switching.words());
         options.push(Choice::new(model.key, &label));
     }
     options

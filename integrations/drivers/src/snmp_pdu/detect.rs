@@ -24,12 +24,7 @@ pub(super) async fn model(line: &mut Line) -> Result<&'static Model, Fault> {
             answered.push(*candidate);
         }
     }
-    let best = most_specific(&answered);
-    match best.as_slice() {
-        [only] => Ok(only),
-        [] => Err(none_answers(&candidates)),
-        several => Err(several_answer(several)),
-    }
+    decide(&candidates, &answered)
 }
 
 /// Asks whether the model's table of outlet states is there.
@@ -40,6 +35,16 @@ async fn has_outlets(line: &mut Line, model: &Model) -> Result<bool, Fault> {
             let first = model.cell(&model.state.column, &[1]);
             Ok(line.get_one(Voice::Read, &first).await?.is_some())
         }
+    }
+}
+
+/// Takes the one model that is left; which of several or none it is, a person says.
+fn decide(candidates: &[&'static Model], answered: &[&'static Model]) -> Result<&'static Model, Fault> {
+    let best = most_specific(answered);
+    match best.as_slice() {
+        [only] => Ok(only),
+        [] => Err(none_answers(candidates)),
+        several => Err(several_answer(several)),
     }
 }
 
@@ -76,10 +81,26 @@ fn titles(models: &[&Model]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rackhand_wire::FaultCode;
+
+    fn models(keys: &[&str]) -> Vec<&'static Model> {
+        keys.iter().map(|key| model::find(key).unwrap()).collect()
+    }
+
+    fn every_model() -> Vec<&'static Model> {
+        model::all().iter().collect()
+    }
 
     fn best(keys: &[&str]) -> Vec<&'static str> {
-        let answered: Vec<&Model> = keys.iter().map(|key| model::find(key).unwrap()).collect();
-        most_specific(&answered).into_iter().map(|model| model.key).collect()
+        most_specific(&models(keys)).into_iter().map(|model| model.key).collect()
+    }
+
+    /// Finds the keys of those that are offered by name, where none is taken.
+    fn offered(candidates: &[&'static Model], answered: &[&'static Model]) -> Vec<&'static str> {
+        let fault = decide(candidates, answered).unwrap_err();
+        assert_eq!((fault.code, fault.reason), (FaultCode::Config, Reason::ModelAmbiguous));
+        let is_offered = |model: &&Model| fault.detail.contains(model.title.as_str());
+        model::all().iter().filter(is_offered).map(|model| model.key).collect()
     }
 
     #[test]
@@ -92,5 +113,21 @@ mod tests {
     #[test]
     fn models_that_say_nothing_of_each_other_tie() {
         assert_eq!(best(&["apc_rpdu2", "apc_cpdu"]), ["apc_rpdu2", "apc_cpdu"]);
+    }
+
+    #[test]
+    fn of_several_that_answer_and_tie_each_is_offered_and_none_is_taken() {
+        let apc = models(&["apc_spdu", "apc_rpdu", "apc_rpdu2", "apc_cpdu"]);
+        assert_eq!(decide(&apc, &models(&["apc_spdu", "apc_rpdu2"])).unwrap().key, "apc_rpdu2");
+        assert_eq!(offered(&apc, &apc), ["apc_rpdu2", "apc_cpdu"]);
+        let strangers = models(&["raritan_px2", "eaton_g3"]);
+        assert_eq!(offered(&every_model(), &strangers), ["raritan_px2", "eaton_g3"]);
+    }
+
+    #[test]
+    fn where_none_answers_those_of_the_make_are_offered_and_none_is_taken() {
+        let apc = ["apc_spdu", "apc_rpdu", "apc_rpdu2", "apc_cpdu"];
+        assert_eq!(offered(&models(&apc), &[]), apc);
+        assert!(offered(&every_model(), &[]).is_empty(), "of an unknown make it may be any");
     }
 }

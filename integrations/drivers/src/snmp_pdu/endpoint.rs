@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_snmp::{Oid, Value};
 use async_trait::async_trait;
 use rackhand_driver::capability::{OutletControl, OutletList};
-use rackhand_driver::{Device, Endpoint, Opening};
+use rackhand_driver::{Device, Endpoint, Gate, Opening};
 use rackhand_wire::operation::Identity;
 use rackhand_wire::power::{OutletReading, Switch};
 use rackhand_wire::{Fault, FaultCode, OutletState, Reason, Timings};
@@ -101,7 +101,7 @@ impl Pdu {
         Err(Fault::auth(Reason::WriteRefused, "the write community gets no answer, the read community does"))
     }
 
-    async fn switch(&self, label: &str, to: Switch) -> Result<(), Fault> {
+    async fn switch(&self, label: &str, to: Switch, gate: &dyn Gate) -> Result<(), Fault> {
         let mut talk = self.talk.lock().await;
         let (outlet, before) = self.read_before_write(&mut talk, label).await?;
         if let Some(why) = before.locked {
@@ -117,6 +117,8 @@ impl Pdu {
             Switch::Off => (&model.off, "off"),
         };
         let oid = model.cell(&write.column, &outlet.index);
+        // What was read before may have taken long; the line is open, so that nothing but the write follows.
+        gate.pass()?;
         talk.line.set(&oid, write.value, &format!("switch outlet {label} {word}")).await?;
         self.settle(&mut talk, label, to).await
     }
@@ -232,7 +234,7 @@ impl OutletControl for Attached<'_> {
         Ok(reading)
     }
 
-    async fn switch(&self, to: Switch) -> Result<(), Fault> {
-        self.pdu.switch(&self.label, to).await
+    async fn switch(&self, to: Switch, gate: &dyn Gate) -> Result<(), Fault> {
+        self.pdu.switch(&self.label, to, gate).await
     }
 }

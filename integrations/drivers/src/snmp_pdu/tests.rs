@@ -7,7 +7,7 @@ use rackhand_driver::{check, conformance, perform};
 use rackhand_simulators::pdu::{PduAccess, PduAgent, PduModel, Rights, V3Auth, V3Privacy, V3User};
 use rackhand_simulators::world::{self, OutletFault, PduEffectKind, RequestKind, Which, World, WorldTimings};
 use rackhand_wire::power::{OutletReading, Switch};
-use rackhand_wire::{Answer, FaultCode, Operation, OutletState, Reason, Secrets, Timings};
+use rackhand_wire::{Answer, FaultCode, Input, Operation, OutletState, Reason, Secrets, Timings};
 
 use super::*;
 
@@ -349,6 +349,22 @@ fn version_3_passwords_are_asked_for_and_measured() {
             .iter()
             .any(|error| error.field == "community")
     );
+}
+
+#[test]
+fn the_form_says_of_each_model_what_it_was_checked_with() {
+    let fields = &SnmpPdu.descriptor().endpoint_fields;
+    let field = fields.iter().find(|field| field.name == "model").unwrap();
+    let Input::Choice { options } = &field.input else { panic!("{:?}", field.input) };
+    let label = |key: &str| options.iter().find(|option| option.value == key).unwrap().label.as_str();
+    for (key, checked) in [
+        ("eaton_g3", "read on a recording, switched on a recording"),
+        ("apc_cpdu", "read on a recording, never seen switching"),
+        ("raritan_px2", "partly read on a recording, never seen switching"),
+        ("enlogic", "never seen reading, never seen switching"),
+    ] {
+        assert!(label(key).ends_with(checked), "{}", label(key));
+    }
 }
 
 #[test]

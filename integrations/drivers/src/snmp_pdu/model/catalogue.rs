@@ -74,6 +74,20 @@ mod tests {
     }
 
     #[test]
+    fn the_table_in_docs_says_what_the_files_say() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/pdus.md");
+        let text = std::fs::read_to_string(page).unwrap();
+        let shown: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        let row = |model: &Model| {
+            format!("| {} | {} | {} |", model.title, model.reading.words(), model.switching.words())
+        };
+        let mut table = vec!["| Model | Reading | Switching |".to_owned(), "|---|---|---|".to_owned()];
+        table.extend(all().iter().map(row));
+        let table = table.join("\n");
+        assert!(shown.join("\n") == table, "docs/pdus.md must have this one table:\n{table}");
+    }
+
+    #[test]
     fn what_a_model_supersedes_exists_and_never_turns_back() {
         for model in all() {
             for other in &model.supersedes {

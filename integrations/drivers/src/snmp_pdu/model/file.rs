@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use async_snmp::Oid;
 use serde::Deserialize;
 
-use super::{Cells, Identity, Lock, Meter, Model, Pending, Scale, Shift, Shown, State, Switching, Write};
+use super::{
+    Cells, Identity, Lock, Meter, Model, Pending, Reading, Scale, Shift, Shown, State, Switching, Write,
+};
 
 /// Every OID in a file stands below this branch, 1.3.6.1.4.1.
 const ENTERPRISES: [u32; 6] = [1, 3, 6, 1, 4, 1];
@@ -34,6 +36,7 @@ struct File {
     vendor: String,
     sys_object_id: Vec<String>,
     supersedes: Vec<String>,
+    reading: Reading,
     switching: Switching,
     note: Option<String>,
     #[serde(default)]
@@ -110,6 +113,7 @@ pub(super) fn parse(key: &'static str, text: &str) -> Result<Model, Wrong> {
         vendor: file.vendor,
         sys_object_id: oids("sys_object_id", &file.sys_object_id)?,
         supersedes: file.supersedes,
+        reading: file.reading,
         switching: file.switching,
         note: file.note,
         identity: Identity {
@@ -223,6 +227,7 @@ title = "T"
 vendor = "V"
 sys_object_id = ["99"]
 supersedes = []
+reading = "unverified"
 switching = "unverified"
 [outlets]
 name = ["99.1"]

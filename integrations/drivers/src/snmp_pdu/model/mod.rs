@@ -24,6 +24,8 @@ pub(super) struct Model {
     pub sys_object_id: Vec<Oid>,
     /// Models whose tables this one answers too, for compatibility.
     pub supersedes: Vec<String>,
+    /// How well reading is known to work.
+    pub reading: Reading,
     /// How well switching is known to work.
     pub switching: Switching,
     /// What a person should know.
@@ -52,6 +54,32 @@ pub(super) struct Model {
     pub amps: Option<Meter>,
 }
 
+/// How well reading is known to work on a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Reading {
+    /// Done on the real device.
+    Verified,
+    /// Done on a recording of the real device.
+    Recorded,
+    /// Done on a recording that has names and meters but no states.
+    PartlyRecorded,
+    /// Written from the vendor's MIB alone.
+    Unverified,
+}
+
+impl Reading {
+    /// What it was checked with, as the form and `docs/pdus.md` say it.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Reading::Verified => "read on the device",
+            Reading::Recorded => "read on a recording",
+            Reading::PartlyRecorded => "partly read on a recording",
+            Reading::Unverified => "never seen reading",
+        }
+    }
+}
+
 /// How well switching is known to work on a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,6 +93,15 @@ pub(super) enum Switching {
 }
 
 impl Switching {
+    /// What it was checked with, as the form and `docs/pdus.md` say it.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Switching::Verified => "switched on the device",
+            Switching::Recorded => "switched on a recording",
+            Switching::Unverified => "never seen switching",
+        }
+    }
+
     /// What a person should know before relying on it; `None` when there is nothing to fear.
     pub(super) fn caution(self) -> Option<&'static str> {
         match self {
