@@ -64,7 +64,7 @@ impl Client {
             }
             (0, _, _) => self.fail(Failure::Malformed("a session challenge that is too short")),
             (code, _, _) if UNKNOWN_USER.contains(&code) => self.fail(Failure::WrongUser),
-            (status, _, _) => self.fail(Failure::SignInRefused { status }),
+            (code, _, _) => self.turned_away(code),
         }
     }
 
@@ -82,15 +82,18 @@ impl Client {
             0 => self.activated(signature, inbound, answer.data, now),
             // No slot: in all, for this user, at this level.
             0x81..=0x83 => self.fail(Failure::NoFreeSession),
-            // The BMC has dropped the challenge.
-            0x85 => self.restart(now),
-            0x86 => {
-                if self.step_down() {
-                    self.begin(now);
-                }
-            }
-            status => self.fail(Failure::SignInRefused { status }),
+            // The BMC does not take our first number, or has dropped the challenge: others may do.
+            0x84 | 0x85 => self.restart_muddled(now),
+            // More than the account may have.
+            0x86 | 0xd4 => self.sign_in_lower(now),
+            code => self.turned_away(code),
         }
+    }
+
+    /// Fails the request for a completion code that means the same at every step of the sign-in.
+    pub(super) fn turned_away(&mut self, code: u8) {
+        let Some(level) = self.attempt.as_ref().map(|attempt| attempt.level) else { return };
+        self.fail(Failure::of_completion(code, level));
     }
 
     fn activated(&mut self, signature: Signature, inbound: u32, data: &[u8], now: Duration) {

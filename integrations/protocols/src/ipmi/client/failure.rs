@@ -1,4 +1,4 @@
-use super::super::Level;
+use super::super::{Level, Refusal};
 
 /// Why a request has no answer. Refusals by completion code are answers, see
 /// [`Response::accepted`](super::super::Response::accepted).
@@ -28,10 +28,10 @@ pub enum Failure {
         /// The level.
         level: Level,
     },
-    /// The sign-in was refused for another reason.
+    /// The sign-in was refused for another reason, which says nothing of user or password.
     #[error("the BMC refused the sign-in with status {status:#04x}")]
     SignInRefused {
-        /// Status code of the handshake.
+        /// Status code of the handshake; with IPMI 1.5 the completion code.
         status: u8,
     },
     /// Another machine answers than the one pinned.
@@ -54,12 +54,34 @@ pub enum Failure {
     /// No free session.
     #[error("the BMC has no free session")]
     NoFreeSession,
+    /// The sign-in was put off: the BMC is busy or still starting.
+    #[error("the BMC is too busy for a sign-in (completion code {code:#04x})")]
+    Busy {
+        /// Completion code of the step.
+        code: u8,
+    },
+    /// The sign-in was put off: a firmware update runs.
+    #[error("the BMC updates its firmware (completion code 0xd1)")]
+    Updating,
     /// A request that is sent once was sent, and its answer never came.
     #[error("the request was sent but not answered")]
     Lost,
     /// The BMC broke the protocol.
     #[error("the BMC sent something that cannot be understood: {0}")]
     Malformed(&'static str),
+}
+
+impl Failure {
+    /// Why the BMC refused a step of the sign-in as `level`, by a completion code that is none of the step's own.
+    pub(super) fn of_completion(code: u8, level: Level) -> Self {
+        match Refusal::from_completion(code) {
+            Some(Refusal::Busy(code)) => Self::Busy { code },
+            Some(Refusal::Updating) => Self::Updating,
+            Some(Refusal::Privilege) => Self::InsufficientPrivilege { level },
+            Some(Refusal::Duplicate | Refusal::State(_) | Refusal::Unsupported(_) | Refusal::Other(_))
+            | None => Self::SignInRefused { status: code },
+        }
+    }
 }
 
 /// How sure it is that the password is wrong.

@@ -139,7 +139,7 @@ impl Client {
         match code {
             status::NO_RESOURCES | status::NO_RESOURCES_AT_ROLE => self.fail(Failure::NoFreeSession),
             // The BMC has dropped the handshake, perhaps for a newer one.
-            status::INVALID_SESSION | status::INACTIVE_SESSION => self.restart_muddled(code, now),
+            status::INVALID_SESSION | status::INACTIVE_SESSION => self.restart_muddled(now),
             status::INVALID_AUTHENTICATION
             | status::INVALID_INTEGRITY
             | status::NO_AUTHENTICATION_PAYLOAD
@@ -151,7 +151,8 @@ impl Client {
             status::INVALID_CODE => {
                 self.fail_unless_muddled(Failure::WrongPassword { proof: Proof::Certain }, now);
             }
-            // Refused GUID and illegal parameters among them: nothing this side could do better.
+            // Refused GUID and illegal parameters among them: nothing this side could do better, and nothing
+            // against user or password.
             _ => self.fail(Failure::SignInRefused { status: code }),
         }
     }
@@ -169,11 +170,12 @@ impl Client {
         self.restart(now);
     }
 
-    fn restart_muddled(&mut self, code: u8, now: Duration) {
+    /// Starts over because the BMC does not know what it was asked to go on with, but not for ever.
+    pub(super) fn restart_muddled(&mut self, now: Duration) {
         let Some(attempt) = &mut self.attempt else { return };
         attempt.muddles += 1;
         if attempt.muddles > MOST_MUDDLES {
-            return self.fail(Failure::SignInRefused { status: code });
+            return self.fail(Failure::Stalled);
         }
         self.restart(now);
     }
@@ -189,7 +191,7 @@ impl Client {
     }
 
     /// Tries the next lower level, where the settings leave that open.
-    fn sign_in_lower(&mut self, now: Duration) {
+    pub(super) fn sign_in_lower(&mut self, now: Duration) {
         if self.step_down() {
             self.begin(now);
         }

@@ -94,8 +94,8 @@ impl Client {
                 self.known.level = Some(level);
                 self.raised(now);
             }
-            // Busy, out of space, initialising: the slot is given back and a later attempt will do.
-            0xc0 | 0xc3 | 0xc4 | 0xd2 => self.fail(Failure::NoFreeSession),
+            // Busy, out of space, initialising, updating: the slot is given back and a later attempt will do.
+            0xc0 | 0xc3 | 0xc4 | 0xd1 | 0xd2 => self.turned_away(completion),
             // The last step down is where every session starts.
             _ if self.settings.level == Wanted::Highest && level == Level::Operator => {
                 if let Some(attempt) = &mut self.attempt {

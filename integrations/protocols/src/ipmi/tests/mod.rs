@@ -2,6 +2,7 @@
 
 mod garbage;
 mod outcomes;
+mod refusals;
 mod replay;
 mod rig;
 mod schedules;

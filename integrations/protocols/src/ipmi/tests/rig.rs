@@ -80,6 +80,8 @@ pub struct Rig {
     pub now: Duration,
     /// Decides which replies get through, by what they answer; on top of the weather.
     pub censor: Box<dyn FnMut(&Reply) -> bool>,
+    /// Changes the replies that get through.
+    pub forge: Box<dyn FnMut(&mut Reply)>,
     /// Packets that the console sent.
     pub sent: usize,
     dice: u64,
@@ -115,6 +117,7 @@ impl Rig {
             weather: Weather::default(),
             now: Duration::from_secs(1000),
             censor: Box::new(|_| true),
+            forge: Box::new(|_| ()),
             sent: 0,
             dice: seed,
             serial: 0,
@@ -174,8 +177,9 @@ impl Rig {
         match packet {
             Packet::ToConsole(bytes) => self.client.receive(&bytes, self.now),
             Packet::ToBmc(bytes) => {
-                let Some(reply) = self.bmc.handle(&bytes, &mut self.machine, self.now) else { return };
+                let Some(mut reply) = self.bmc.handle(&bytes, &mut self.machine, self.now) else { return };
                 if (self.censor)(&reply) {
+                    (self.forge)(&mut reply);
                     self.put(&reply.bytes, Packet::ToConsole);
                 }
             }

@@ -31,8 +31,8 @@ fn dialects() -> impl Strategy<Value = (Cipher, LegacyUse, Vec<Suite>)> {
 }
 
 proptest! {
-    // PROPTEST_CASES=10000 for the long run.
-    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(400)))]
+    // PROPTEST_CASES=100000 for a longer run.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(10_000)))]
 
     #[test]
     fn a_command_is_carried_out_at_most_once_and_its_fate_is_told(
