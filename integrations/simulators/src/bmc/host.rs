@@ -16,6 +16,7 @@ const WRONG_LENGTH: u8 = 0xc7;
 const INVALID_FIELD: u8 = 0xcc;
 const NO_PRIVILEGE: u8 = 0xd4;
 const WRONG_STATE: u8 = 0xd5;
+const FIRMWARE_UPDATE: u8 = 0xd1;
 /// Get and Set System Boot Options: no such parameter.
 const NO_PARAMETER: u8 = 0x80;
 
@@ -147,6 +148,9 @@ impl Host for Cabinet {
         };
         if call.level < needed {
             return Response::refusal(NO_PRIVILEGE);
+        }
+        if call.netfn == NetFn::Chassis && self.machine.bmc_faults().updating {
+            return Response::refusal(FIRMWARE_UPDATE);
         }
         match (call.netfn, call.command) {
             (NetFn::App, device::DEVICE_ID) => Response::success(device_id()),

@@ -34,9 +34,21 @@ enum Device {
 }
 
 fn find(world: &World, name: &str) -> Result<Device, String> {
-    let server = world.machine(name).map(Device::Server);
+    let server = world.machine(name).or_else(|| find_numbered(world, name)).map(Device::Server);
     let found = server.or_else(|| world.pdu(name).map(Device::Pdu));
     found.ok_or_else(|| format!("there is no server or PDU called {name}"))
+}
+
+/// A large farm writes srv-003 what a small one writes srv-03: the number counts, not its zeros.
+fn find_numbered(world: &World, name: &str) -> Option<Machine> {
+    let wanted = numbered(name)?;
+    world.machines().into_iter().find(|machine| numbered(machine.name()) == Some(wanted))
+}
+
+fn numbered(name: &str) -> Option<(&str, &str)> {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = name.strip_prefix(stem).filter(|digits| !digits.is_empty())?;
+    Some((stem, digits.trim_start_matches('0')))
 }
 
 fn show(world: &World, name: &str) -> Result<Seen, String> {
@@ -93,6 +105,7 @@ fn break_server(machine: &Machine, fault: &FaultOrder) -> Result<(), String> {
         FaultOrder::RestartBmc => machine.restart_bmc(),
         FaultOrder::IgnoreSoft => machine.change_bmc_faults(|faults| faults.ignore_soft = true),
         FaultOrder::WrongGuid => machine.change_bmc_faults(|faults| faults.wrong_guid = true),
+        FaultOrder::Updating => machine.change_bmc_faults(|faults| faults.updating = true),
         FaultOrder::Clear => machine.change_bmc_faults(|faults| *faults = BmcFaults::default()),
         FaultOrder::Drop { count, only } => machine.change_bmc_faults(|faults| {
             let which = only.and_then(ReplyWord::of_bmc).map_or(Which::Any, Which::Only);
@@ -108,7 +121,9 @@ fn break_server(machine: &Machine, fault: &FaultOrder) -> Result<(), String> {
 fn break_pdu(pdu: &Pdu, fault: &FaultOrder) -> Result<(), String> {
     let only_server = || Err(format!("{} is a PDU; this fault is for servers", pdu.name()));
     match fault {
-        FaultOrder::IgnoreSoft | FaultOrder::WrongGuid | FaultOrder::RestartBmc => return only_server(),
+        FaultOrder::IgnoreSoft | FaultOrder::WrongGuid | FaultOrder::Updating | FaultOrder::RestartBmc => {
+            return only_server();
+        }
         FaultOrder::Drop { only: Some(word), .. } if word.of_bmc().is_some() => return only_server(),
         FaultOrder::DieAfter { writes } => {
             pdu.change_faults(|faults| faults.die_after_writes = Some(*writes));
@@ -152,6 +167,7 @@ fn bmc_words(faults: &BmcFaults) -> Vec<String> {
     let mut words = link_words(&faults.link);
     words.extend(faults.ignore_soft.then(|| "ignores the soft power button".to_owned()));
     words.extend(faults.wrong_guid.then(|| "reports a wrong GUID".to_owned()));
+    words.extend(faults.updating.then(|| "has its firmware written".to_owned()));
     words
 }
 
@@ -173,10 +189,12 @@ fn link_words<K>(link: &LinkFaults<K>) -> Vec<String> {
 }
 
 fn effects(world: &World, only: Option<&str>) -> Result<Vec<EffectView>, String> {
-    if let Some(name) = only {
-        find(world, name)?;
-    }
-    let wanted = |name: &str| only.is_none_or(|only| only == name);
+    let only = match only.map(|name| find(world, name)).transpose()? {
+        Some(Device::Server(machine)) => Some(machine.name().to_owned()),
+        Some(Device::Pdu(pdu)) => Some(pdu.name().to_owned()),
+        None => None,
+    };
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let mut all: Vec<(Instant, String, String)> = Vec::new();
     for pdu in world.pdus().into_iter().filter(|pdu| wanted(pdu.name())) {
         let happened = pdu.effects();

@@ -66,6 +66,8 @@ pub enum FaultOrder {
     IgnoreSoft,
     /// Report the GUID of another machine (server)
     WrongGuid,
+    /// Say that its firmware is being written, instead of doing what it is asked (server)
+    Updating,
     /// Restart the BMC once; the host goes on (server)
     RestartBmc,
     /// Make one outlet misbehave; the PDU still acknowledges (PDU)

@@ -2,7 +2,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::*;
 use crate::farm::{Farm, FarmConfig};
-use crate::world::RequestKind;
+use crate::world::{ChassisCommand, RequestKind};
 
 async fn farm() -> (Farm, Control) {
     let farm = Farm::start(FarmConfig { servers: 2, ..FarmConfig::default() }).await.unwrap();
@@ -46,6 +46,28 @@ async fn faults_that_do_not_fit_the_device_are_refused_in_words() {
     ] {
         let refused = ask(control.addr(), &fault(device, order)).await.unwrap_err();
         assert!(matches!(&refused, AskError::Refused(text) if text.contains(words)), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_found_by_its_number_however_many_zeros_are_written() {
+    for (servers, own) in [(24, "srv-03"), (100, "srv-003")] {
+        let farm = Farm::start(FarmConfig { servers, ..FarmConfig::default() }).await.unwrap();
+        let control = serve(&farm, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        farm.world().machine(own).unwrap().chassis(ChassisCommand::Diag).unwrap();
+        for written in ["srv-3", "srv-03", "srv-003"] {
+            let seen = ask(control.addr(), &fault(written, FaultOrder::Mute)).await.unwrap();
+            let Seen::Server(view) = seen else { panic!("{seen:?}") };
+            assert_eq!((view.name.as_str(), view.faults), (own, vec!["mute".to_owned()]), "{written}");
+            ask(control.addr(), &fault(own, FaultOrder::Clear)).await.unwrap();
+            let seen = ask(control.addr(), &Request::Effects { device: Some(written.into()) }).await.unwrap();
+            let Seen::Effects(effects) = seen else { panic!("{seen:?}") };
+            assert!(effects.iter().all(|effect| effect.device == own), "{written}");
+            assert_eq!(effects.len(), 1, "{written}");
+        }
+        for nobody in ["srv-", "srv-0", "srv-30x", "srv-999", "3"] {
+            ask(control.addr(), &fault(nobody, FaultOrder::Mute)).await.unwrap_err();
+        }
     }
 }
 

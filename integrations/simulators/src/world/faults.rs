@@ -120,6 +120,8 @@ pub struct BmcFaults {
     pub ignore_soft: bool,
     /// The BMC reports another GUID, as if its address had been given to another machine.
     pub wrong_guid: bool,
+    /// The BMC answers every chassis command with "firmware update in progress" (IPMI 2.0 table 5-2, 0xD1).
+    pub updating: bool,
 }
 
 /// How a PDU misbehaves as a whole.
