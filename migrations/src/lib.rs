@@ -19,6 +19,9 @@ mod m20261125_223000_agent_groups;
 mod m20261125_230000_agent_log;
 mod m20261126_020000_samples;
 mod m20261126_021000_replicas;
+mod m20261126_110000_steady_leases;
+mod m20261126_140000_firmware_update;
+mod m20261126_180000_letter_age;
 
 /// Every step, in order.
 pub struct Migrator;
@@ -39,6 +42,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_230000_agent_log::Migration),
             Box::new(m20261126_020000_samples::Migration),
             Box::new(m20261126_021000_replicas::Migration),
+            Box::new(m20261126_110000_steady_leases::Migration),
+            Box::new(m20261126_140000_firmware_update::Migration),
+            Box::new(m20261126_180000_letter_age::Migration),
         ]
     }
 }

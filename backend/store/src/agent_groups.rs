@@ -2,28 +2,31 @@
 
 use rackhand_wire::{
     api::agent::{AgentGroup, GroupPolicy},
-    id::{AgentId, EndpointId, TenantId},
+    id::{AgentId, EndpointId, JobId, TenantId},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationDef, Set,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 use crate::{
     Result, Scope, Tx,
-    agents::Agent,
+    agents::{Agent, LOCAL},
     entity::{
         agent_group::{Column, Entity, Model},
-        device_lease,
+        connection, device_lease, endpoint, job,
     },
     filter::scoped,
     millis, now,
     steps::parsed,
+    tenants,
 };
 
 /// Who holds a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The agent.
     pub agent: AgentId,
@@ -31,26 +34,31 @@ pub struct Lease {
     pub epoch: u64,
 }
 
-/// Lists the groups in scope: those that agents name, in their order, and those that were described.
+/// Lists the groups in scope that agents are in, with their order. One agent alone in a group of its own name is
+/// none, unless somebody described it.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn list(db: &impl ConnectionTrait, scope: &Scope, agents: &[Agent]) -> Result<Vec<AgentGroup>> {
-    let rows =
-        Entity::find().filter(scoped(scope, Column::TenantId)).order_by_asc(Column::Name).all(db).await?;
-    let mut groups: BTreeMap<String, AgentGroup> = BTreeMap::new();
+    let rows = Entity::find().filter(scoped(scope, Column::TenantId)).all(db).await?;
+    let mut described: BTreeMap<String, AgentGroup> = BTreeMap::new();
     for row in rows {
-        groups.insert(row.name.clone(), group(row)?);
+        described.insert(row.name.clone(), group(row)?);
     }
+    let mut members: BTreeMap<&str, Vec<&Agent>> = BTreeMap::new();
     for agent in agents {
-        groups.entry(agent.group.clone()).or_insert_with(|| bare(&agent.group));
+        members.entry(&agent.group).or_default().push(agent);
     }
-    let mut groups: Vec<AgentGroup> = groups.into_values().collect();
-    for group in &mut groups {
-        complete(group, agents);
-    }
-    groups.retain(|group| !group.members.is_empty());
-    Ok(groups)
+    let groups = members.into_iter().filter_map(|(name, own)| {
+        let is_alone = matches!(own.as_slice(), [only] if only.name == name);
+        let mut group = match described.remove(name) {
+            None if is_alone => return None,
+            known => known.unwrap_or_else(|| bare(name)),
+        };
+        complete(&mut group, &own.iter().map(|agent| agent.id).collect::<Vec<_>>());
+        Some(group)
+    });
+    Ok(groups.collect())
 }
 
 /// Gets a tenant's own group, whose agents are these.
@@ -65,17 +73,16 @@ pub async fn get(
 ) -> Result<AgentGroup> {
     let row = Entity::find_by_id((owner.0, name.to_owned())).one(db).await?;
     let mut found = row.map_or_else(|| Ok(bare(name)), group)?;
-    complete(&mut found, agents);
+    let own = agents.iter().filter(|agent| agent.group == name).map(|agent| agent.id);
+    complete(&mut found, &own.collect::<Vec<_>>());
     Ok(found)
 }
 
 /// Adds those who were not put in order, and drops those who are in it no more.
-fn complete(group: &mut AgentGroup, agents: &[Agent]) {
-    let own = agents.iter().filter(|agent| agent.group == group.name).map(|agent| agent.id);
-    let own: Vec<AgentId> = own.collect();
+fn complete(group: &mut AgentGroup, own: &[AgentId]) {
     group.members.retain(|member| own.contains(member));
     let ordered = group.members.clone();
-    group.members.extend(own.into_iter().filter(|member| !ordered.contains(member)));
+    group.members.extend(own.iter().filter(|member| !ordered.contains(member)));
 }
 
 fn bare(name: &str) -> AgentGroup {
@@ -99,6 +106,46 @@ pub async fn describe(db: &impl ConnectionTrait, tenant: TenantId, group: &Agent
         model.into_active_model().insert(db).await?;
     }
     Ok(())
+}
+
+/// Finds a power job that is under way on a server with a device that a tenant's agent or group reaches.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_job(
+    tx: &Tx,
+    owner: TenantId,
+    agent: Option<AgentId>,
+    groups: &[&str],
+) -> Result<Option<JobId>> {
+    use connection::Column as Own;
+    use endpoint::Column as Of;
+    let scope = tenants::scope(tx, owner).await?;
+    let groups = || groups.iter().copied();
+    let agent = || agent.map(|agent| agent.0);
+    let is_local = groups().any(|group| group == LOCAL);
+    let by_group = Condition::any()
+        .add(Of::AgentGroup.is_in(groups()))
+        .add_option(is_local.then(|| Of::AgentGroup.is_null()));
+    let by_device = Condition::any()
+        .add_option(agent().map(|agent| Of::AgentId.eq(agent)))
+        .add(Condition::all().add(Of::AgentId.is_null()).add(by_group));
+    let by_connection = Condition::any()
+        .add_option(agent().map(|agent| Own::AgentId.eq(agent)))
+        .add(Condition::all().add(Own::AgentId.is_null()).add(Own::AgentGroup.is_in(groups())));
+    let unnamed = Condition::all().add(Own::AgentId.is_null()).add(Own::AgentGroup.is_null());
+    let device: RelationDef =
+        connection::Entity::belongs_to(endpoint::Entity).from(Own::EndpointId).to(Of::Id).into();
+    let servers = connection::Entity::find()
+        .select_only()
+        .column(Own::ServerId)
+        .join(JoinType::InnerJoin, device)
+        .filter(scoped(&scope, Of::TenantId))
+        .filter(by_connection.add(unnamed.add(by_device)))
+        .into_query();
+    let of = job::Entity::find().select_only().column(job::Column::Id);
+    let found = of.filter(job::Column::ActiveServerId.in_subquery(servers)).order_by_asc(job::Column::Id);
+    Ok(found.into_tuple::<Uuid>().one(tx).await?.map(JobId))
 }
 
 /// Finds who holds a device.

@@ -1,5 +1,6 @@
 //! Which server an agent is connected to. Where several share the database, this is how they find it, and how they
-//! know how long it may still think that it holds its devices.
+//! know how long it may still think that it holds its devices: renewals are counted, and each server tells by a clock
+//! of its own that nobody sets since when the count has stood.
 
 use rackhand_wire::{
     agent::BootId,
@@ -7,15 +8,18 @@ use rackhand_wire::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QuerySelect, Set,
+    QuerySelect, QueryTrait, Set,
+    sea_query::{Expr, ExprTrait},
 };
-use std::time::Duration;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::{
     Result, Tx,
-    entity::agent_session::{ActiveModel, Column, Entity, Model},
-    nodes::clock,
+    entity::{
+        agent_session::{ActiveModel, Column, Entity, Model},
+        device_lease,
+    },
 };
 
 /// A session as every server sees it.
@@ -38,25 +42,24 @@ pub struct Sitting {
 /// # Errors
 /// When the database fails.
 pub async fn sit(tx: &Tx, agent: AgentId, node: NodeId, boot: BootId) -> Result<i64> {
-    let renewed_at = clock(tx).await?;
     let Some(before) = Entity::find_by_id(agent.0).one(tx).await? else {
         let first = Model {
             agent_id: agent.0,
             node_id: Some(node.0),
             epoch: 1,
             boot: boot.0,
-            renewed_at,
             late: false,
+            renewals: 0,
         };
         return Ok(first.into_active_model().insert(tx).await?.epoch);
     };
-    let epoch = before.epoch + 1;
+    let (epoch, renewals) = (before.epoch + 1, before.renewals + 1);
     let mut model = before.into_active_model();
     model.node_id = Set(Some(node.0));
     model.epoch = Set(epoch);
     model.boot = Set(boot.0);
     // Until it asks for its lease it may at most be thought to have one.
-    model.renewed_at = Set(renewed_at);
+    model.renewals = Set(renewals);
     model.late = Set(false);
     model.update(tx).await?;
     Ok(epoch)
@@ -106,41 +109,49 @@ pub async fn note_late(
     Ok(())
 }
 
-/// Renews the leases of agents that are connected to a server; gives those that still are. They may be told so
-/// after this alone: whoever takes a device away looks here first.
+/// Renews the leases of agents that are connected to a server; gives those that still are, with how often they have
+/// renewed theirs. They may be told so after this alone: whoever takes a device away looks here first.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn renew(db: &impl ConnectionTrait, node: NodeId, agents: &[AgentId]) -> Result<Vec<AgentId>> {
-    let model = ActiveModel { renewed_at: Set(clock(db).await?), ..Default::default() };
+pub async fn renew(
+    db: &impl ConnectionTrait,
+    node: NodeId,
+    agents: &[AgentId],
+) -> Result<HashMap<AgentId, i64>> {
     let which = here(node).add(Column::AgentId.is_in(ids(agents)));
-    let renewed = Entity::update_many().set(model).filter(which).exec_with_returning(db).await?;
-    Ok(renewed.into_iter().map(|row| AgentId(row.agent_id)).collect())
+    let once_more = Expr::col(Column::Renewals).add(1);
+    let update = Entity::update_many().col_expr(Column::Renewals, once_more).filter(which);
+    let renewed = update.exec_with_returning(db).await?;
+    Ok(renewed.into_iter().map(|row| (AgentId(row.agent_id), row.renewals)).collect())
 }
 
-/// Says how long ago an agent renewed its leases; nothing when it never was here.
+/// Says how often an agent has renewed its leases; nothing when it never was here.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn since_renewal(db: &impl ConnectionTrait, agent: AgentId) -> Result<Option<Duration>> {
-    let found = Entity::find_by_id(agent.0).one(db).await?;
-    since(db, found).await
+pub async fn renewals(db: &impl ConnectionTrait, agent: AgentId) -> Result<Option<i64>> {
+    Ok(Entity::find_by_id(agent.0).one(db).await?.map(|row| row.renewals))
 }
 
 /// The same, and keeps it from being renewed before the end of the transaction.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn since_renewal_held(tx: &Tx, agent: AgentId) -> Result<Option<Duration>> {
+pub async fn renewals_held(tx: &Tx, agent: AgentId) -> Result<Option<i64>> {
     // SQLite has one transaction at a time and needs no lock.
-    let found = Entity::find_by_id(agent.0).lock_exclusive().one(tx).await?;
-    since(tx, found).await
+    Ok(Entity::find_by_id(agent.0).lock_exclusive().one(tx).await?.map(|row| row.renewals))
 }
 
-async fn since(db: &impl ConnectionTrait, found: Option<Model>) -> Result<Option<Duration>> {
-    let Some(row) = found else { return Ok(None) };
-    let passed = clock(db).await? - row.renewed_at;
-    Ok(Some(Duration::from_millis(u64::try_from(passed).unwrap_or_default())))
+/// Lists how often each agent that holds a device has renewed its leases.
+///
+/// # Errors
+/// When the database fails.
+pub async fn holders(db: &impl ConnectionTrait) -> Result<Vec<(AgentId, i64)>> {
+    let held = device_lease::Entity::find().select_only().column(device_lease::Column::AgentId).into_query();
+    let rows = Entity::find().select_only().columns([Column::AgentId, Column::Renewals]);
+    let rows: Vec<(Uuid, i64)> = rows.filter(Column::AgentId.in_subquery(held)).into_tuple().all(db).await?;
+    Ok(rows.into_iter().map(|(agent, renewals)| (AgentId(agent), renewals)).collect())
 }
 
 fn here(node: NodeId) -> Condition {
@@ -168,7 +179,7 @@ mod tests {
         let (agent, boot) = (AgentId(fresh_id()), BootId(fresh_id()));
         let (one, two) = (NodeId(fresh_id()), NodeId(fresh_id()));
         let tx = db.begin().await.unwrap();
-        assert_eq!(since_renewal(&tx, agent).await.unwrap(), None);
+        assert_eq!(renewals(&tx, agent).await.unwrap(), None);
         let first = sit(&tx, agent, one, boot).await.unwrap();
         let second = sit(&tx, agent, two, boot).await.unwrap();
         assert!(second > first);
@@ -178,13 +189,18 @@ mod tests {
             two,
             "the old session took the new one along"
         );
-        assert_eq!(renew(&tx, one, &[agent]).await.unwrap(), [], "where it is no more it gets no lease");
-        assert_eq!(renew(&tx, two, &[agent]).await.unwrap(), [agent]);
+        let before = renewals(&tx, agent).await.unwrap();
+        let elsewhere = renew(&tx, one, &[agent]).await.unwrap();
+        assert!(elsewhere.is_empty(), "where it is no more it gets no lease");
+        assert_eq!(renewals(&tx, agent).await.unwrap(), before);
+        let renewed = renew(&tx, two, &[agent]).await.unwrap();
+        assert_eq!(renewed.get(&agent).copied(), before.map(|count| count + 1));
         leave(&tx, agent, two, second).await.unwrap();
         assert_eq!(find(&tx, agent).await.unwrap(), None);
-        assert!(
-            since_renewal_held(&tx, agent).await.unwrap().is_some(),
-            "it may hold its devices for a while"
-        );
+        // It may hold its devices for a while, and a session that begins counts like a renewal.
+        let after = renewals_held(&tx, agent).await.unwrap();
+        assert!(after > before, "{after:?}");
+        sit(&tx, agent, one, boot).await.unwrap();
+        assert!(renewals(&tx, agent).await.unwrap() > after);
     }
 }

@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 use rackhand_wire::{
     agent::Hello,
-    api::server::OnlyAgent,
-    id::{AgentId, ServerId, SiteId, TenantId},
+    id::{AgentId, SiteId, TenantId},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RelationDef, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Set,
 };
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     Error, Result, Scope,
@@ -240,6 +240,25 @@ pub async fn remove(db: &impl ConnectionTrait, scope: &Scope, id: AgentId) -> Re
     Ok(())
 }
 
+/// What tells whether an agent is the process with the journal that it was: its keys change with each renewal, but not
+/// the one that credentials are sealed to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Identified {
+    sealing_key: Option<String>,
+    /// When copies of it were last seen; one of them may be here now.
+    copies_at: Option<i64>,
+}
+
+/// Finds that; nothing for one that is gone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn identified(db: &impl ConnectionTrait, id: AgentId) -> Result<Identified> {
+    let found = Entity::find_by_id(id.0).select_only().columns([Column::SealingKey, Column::CopiesAt]);
+    let found: Option<(Option<String>, Option<i64>)> = found.into_tuple().one(db).await?;
+    Ok(found.map(|(sealing_key, copies_at)| Identified { sealing_key, copies_at }).unwrap_or_default())
+}
+
 /// Gives an agent an identity, in place of an earlier one.
 ///
 /// # Errors
@@ -282,41 +301,66 @@ pub async fn registered(db: &impl ConnectionTrait, id: AgentId) -> Result<Option
         .and_then(|row| row.identity_key))
 }
 
-/// Notes a renewed certificate: its key counts beside the present one until it is used.
-///
-/// # Errors
-/// When the database fails.
-pub async fn renewed(
-    db: &impl ConnectionTrait,
-    id: AgentId,
-    key: &str,
-    from: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<()> {
-    let model = ActiveModel {
-        id: Set(id.0),
-        next_identity_key: Set(Some(key.to_owned())),
-        certificate_at: Set(Some(millis(from))),
-        certificate_until: Set(Some(millis(until))),
-        ..Default::default()
-    };
-    model.update(db).await?;
-    Ok(())
+/// A certificate in the place of another.
+pub struct Renewal<'a> {
+    /// The key that asks.
+    pub by: &'a str,
+    /// The key that is certified.
+    pub key: &'a str,
+    /// When it was made.
+    pub from: DateTime<Utc>,
+    /// When it ends.
+    pub until: DateTime<Utc>,
 }
 
-/// Lets only this key count from now on: the agent has used it.
+/// Notes a renewed certificate: its key counts beside the present one until it is used. Says whether the key that
+/// asked still counted: the agent may have been revoked or have got another identity meanwhile.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn settle_key(db: &impl ConnectionTrait, id: AgentId, key: &str) -> Result<()> {
+pub async fn renewed(db: &impl ConnectionTrait, id: AgentId, renewal: Renewal<'_>) -> Result<bool> {
     let model = ActiveModel {
-        id: Set(id.0),
+        next_identity_key: Set(Some(renewal.key.to_owned())),
+        certificate_at: Set(Some(millis(renewal.from))),
+        certificate_until: Set(Some(millis(renewal.until))),
+        ..Default::default()
+    };
+    let counts = known_by(renewal.by);
+    let update = Entity::update_many().set(model).filter(unrevoked(id)).filter(counts);
+    Ok(update.exec(db).await?.rows_affected > 0)
+}
+
+/// Lets only this key count from now on: the agent has used it. Says whether it still counted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn settle_key(db: &impl ConnectionTrait, id: AgentId, key: &str) -> Result<bool> {
+    let model = ActiveModel {
         identity_key: Set(Some(key.to_owned())),
         next_identity_key: Set(None),
         ..Default::default()
     };
-    model.update(db).await?;
-    Ok(())
+    let counts = known_by(key);
+    let update = Entity::update_many().set(model).filter(unrevoked(id)).filter(counts);
+    Ok(update.exec(db).await?.rows_affected > 0)
+}
+
+fn known_by(key: &str) -> Condition {
+    Condition::any().add(Column::IdentityKey.eq(key)).add(Column::NextIdentityKey.eq(key))
+}
+
+fn unrevoked(id: AgentId) -> Condition {
+    Condition::all().add(Column::Id.eq(id.0)).add(Column::RevokedAt.is_null())
+}
+
+/// Lists the agents that are not revoked.
+///
+/// # Errors
+/// When the database fails.
+pub async fn welcome(db: &impl ConnectionTrait) -> Result<HashSet<AgentId>> {
+    let ids = Entity::find().select_only().column(Column::Id).filter(Column::RevokedAt.is_null());
+    let ids: Vec<uuid::Uuid> = ids.into_tuple().all(db).await?;
+    Ok(ids.into_iter().map(AgentId).collect())
 }
 
 /// Refuses an agent from now on, until it is enrolled again.
@@ -360,37 +404,6 @@ pub async fn told_online(db: &impl ConnectionTrait) -> Result<Vec<AgentId>> {
     let ids = Entity::find().select_only().column(Column::Id).filter(Column::ToldOnline.eq(true));
     let ids: Vec<uuid::Uuid> = ids.into_tuple().all(db).await?;
     Ok(ids.into_iter().map(AgentId).collect())
-}
-
-/// Finds the remote agent through which every path to a server goes, if there is just one.
-///
-/// # Errors
-/// When the database fails.
-pub async fn only_of(db: &impl ConnectionTrait, server: ServerId) -> Result<Option<OnlyAgent>> {
-    let device: RelationDef = connection::Entity::belongs_to(endpoint::Entity)
-        .from(connection::Column::EndpointId)
-        .to(endpoint::Column::Id)
-        .into();
-    let paths: Vec<(Option<uuid::Uuid>, Option<String>, Option<uuid::Uuid>)> = connection::Entity::find()
-        .select_only()
-        .column(connection::Column::AgentId)
-        .column(connection::Column::AgentGroup)
-        .column(endpoint::Column::AgentId)
-        .join(JoinType::InnerJoin, device)
-        .filter(connection::Column::ServerId.eq(server.0))
-        .into_tuple()
-        .all(db)
-        .await?;
-    let through = |(own, group, of_device): (Option<uuid::Uuid>, Option<String>, Option<uuid::Uuid>)| {
-        own.or_else(|| of_device.filter(|_| group.is_none()))
-    };
-    let mut through = paths.into_iter().map(through);
-    let Some(Some(first)) = through.next() else { return Ok(None) };
-    if through.any(|other| other != Some(first)) {
-        return Ok(None);
-    }
-    let found = Entity::find_by_id(first).filter(Column::Embedded.eq(false)).one(db).await?;
-    Ok(found.map(|agent| OnlyAgent { id: AgentId(agent.id), name: agent.name }))
 }
 
 /// Notes what an agent said of itself.

@@ -1,25 +1,22 @@
-//! Connections, with what each path last said.
+//! Connections: which server hangs on which place of which endpoint.
 
-use chrono::{DateTime, Utc};
 use rackhand_wire::{
-    Fault, Feature, Role,
-    api::{connection::Connection, server::PathBrief},
+    Feature, Role,
+    api::connection::Connection,
     id::{AgentId, ConnectionId, EndpointId, ServerId, TenantId},
-    power::{PathEvidence, PathState, RestorePolicy},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType,
-    QueryFilter, QueryOrder, QuerySelect, RelationDef, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Set, sea_query::Expr,
 };
 use serde_json::Value;
-use std::collections::HashMap;
 
 use crate::{
     Error, Result, Scope,
     endpoints::status,
     entity::{
-        connection::{ActiveModel, Column, Entity, Model},
-        endpoint,
+        connection::{Column, Entity, Model},
+        endpoint, server,
     },
     filter::scoped,
     fresh_id, from_millis, millis, now,
@@ -187,69 +184,10 @@ pub async fn remove_of_server(db: &impl ConnectionTrait, server: ServerId) -> Re
     Ok(rows.into_iter().map(|row| EndpointId(row.endpoint_id)).collect())
 }
 
-/// Says what the paths of a server last said; only those with power ticked.
-///
-/// # Errors
-/// When the database fails.
-pub async fn evidence(db: &impl ConnectionTrait, server: ServerId) -> Result<Vec<PathEvidence>> {
-    let of = Entity::find().filter(Column::ServerId.eq(server.0));
-    let rows = of.order_by_asc(Column::Role).order_by_asc(Column::Id).all(db).await?;
-    let names = endpoint_names(db, rows.iter().map(|row| row.endpoint_id).collect()).await?;
-    let told = rows.into_iter().filter(|row| has_power(row.features.clone()));
-    told.map(|row| {
-        let name = names.get(&row.endpoint_id).map(String::as_str).unwrap_or_default();
-        path(row, name)
-    })
-    .collect()
-}
-
-async fn endpoint_names(
-    db: &impl ConnectionTrait,
-    ids: Vec<uuid::Uuid>,
-) -> Result<HashMap<uuid::Uuid, String>> {
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    // An endpoint's outlets are long; only its name is wanted.
-    let names =
-        endpoint::Entity::find().select_only().columns([endpoint::Column::Id, endpoint::Column::Name]);
-    let rows: Vec<_> = names.filter(endpoint::Column::Id.is_in(ids)).into_tuple().all(db).await?;
-    Ok(rows.into_iter().collect())
-}
-
-/// Says in brief what the paths of many servers last said, for lists: a row costs what it carries, so this
-/// carries little.
-///
-/// # Errors
-/// When the database fails.
-pub async fn briefs(
-    db: &impl ConnectionTrait,
-    servers: &[ServerId],
-) -> Result<HashMap<ServerId, Vec<PathBrief>>> {
-    let to_endpoint: RelationDef =
-        Entity::belongs_to(endpoint::Entity).from(Column::EndpointId).to(endpoint::Column::Id).into();
-    let rows: Vec<(uuid::Uuid, String, String, Value, bool, bool)> = Entity::find()
-        .select_only()
-        .columns([Column::ServerId])
-        .column(endpoint::Column::Name)
-        .columns([Column::TargetLabel, Column::Features])
-        .column_as(Column::CheckedAt.is_not_null(), "asked")
-        .column_as(Column::Fault.is_null(), "well")
-        .join(JoinType::InnerJoin, to_endpoint)
-        .filter(Column::ServerId.is_in(servers.iter().map(|id| id.0)))
-        .order_by_asc(Column::Role)
-        .order_by_asc(Column::Id)
-        .into_tuple()
-        .all(db)
-        .await?;
-    let mut briefs: HashMap<ServerId, Vec<PathBrief>> = HashMap::new();
-    for (server, endpoint, target, features, asked, well) in rows {
-        if has_power(features) {
-            let brief = PathBrief { label: label(&endpoint, &target), ok: asked.then_some(well) };
-            briefs.entry(ServerId(server)).or_default().push(brief);
-        }
-    }
-    Ok(briefs)
+/// The servers with such a connection, for a filter of servers.
+pub(crate) fn ties(such: Expr) -> Condition {
+    let tied = Entity::find().select_only().column(Column::ServerId).filter(such).into_query();
+    Condition::all().add(server::Column::Id.in_subquery(tied))
 }
 
 /// Lists the groups of agents that connections name for this endpoint.
@@ -271,84 +209,9 @@ pub async fn is_agent_of(db: &impl ConnectionTrait, agent: AgentId, endpoint: En
     Ok(of.one(db).await?.is_some())
 }
 
-fn has_power(features: Value) -> bool {
-    let features: Vec<Feature> = serde_json::from_value(features).unwrap_or_default();
-    features.contains(&Feature::Power)
-}
-
-/// What a read of a path found.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Reading {
-    /// What it said.
-    pub state: Option<PathState>,
-    /// Why it did not.
-    pub fault: Option<Fault>,
-    /// Power drawn.
-    pub watts: Option<f64>,
-    /// Restore policy.
-    pub restore_policy: Option<RestorePolicy>,
-    /// When it was read.
-    pub at: DateTime<Utc>,
-}
-
-/// Stores what a path said, unless it has said something later. Says whether it was stored.
-///
-/// # Errors
-/// When the database fails.
-pub async fn read(db: &impl ConnectionTrait, id: ConnectionId, reading: Reading) -> Result<bool> {
-    let mut model = ActiveModel {
-        state: Set(reading.state.map(|state| state_word(state).into())),
-        fault: Set(reading.fault.map(serde_json::to_value).transpose()?),
-        watts: Set(reading.watts),
-        checked_at: Set(Some(millis(reading.at))),
-        ..Default::default()
-    };
-    // A silent BMC does not forget its policy.
-    if let Some(policy) = reading.restore_policy {
-        model.restore_policy = Set(serde_json::to_value(policy)?.as_str().map(str::to_owned));
-    }
-    // What was asked earlier and answered later says nothing of the present.
-    // What comes from the future was dated by a clock that has been set back since.
-    let newer = Condition::any()
-        .add(Column::CheckedAt.is_null())
-        .add(Column::CheckedAt.lte(millis(reading.at)))
-        .add(Column::CheckedAt.gt(millis(now())));
-    let done = Entity::update_many().set(model).filter(Column::Id.eq(id.0)).filter(newer).exec(db).await?;
-    Ok(done.rows_affected > 0)
-}
-
-/// Forgets what the paths of a server said, so that only fresh readings count.
-///
-/// # Errors
-/// When the database fails.
-pub async fn forget_readings(db: &impl ConnectionTrait, server: ServerId) -> Result<()> {
-    let model = ActiveModel {
-        state: Set(None),
-        fault: Set(None),
-        watts: Set(None),
-        checked_at: Set(None),
-        ..Default::default()
-    };
-    Entity::update_many().set(model).filter(Column::ServerId.eq(server.0)).exec(db).await?;
-    Ok(())
-}
-
 async fn row(db: &impl ConnectionTrait, scope: &Scope, server: ServerId, id: ConnectionId) -> Result<Model> {
     let of = scoped(scope, Column::TenantId).add(Column::ServerId.eq(server.0));
     Entity::find_by_id(id.0).filter(of).one(db).await?.ok_or(Error::NotFound)
-}
-
-fn path(row: Model, endpoint: &str) -> Result<PathEvidence> {
-    Ok(PathEvidence {
-        connection_id: ConnectionId(row.id),
-        label: label(endpoint, &row.target_label),
-        role: parsed(row.role)?,
-        state: row.state.map(parsed).transpose()?,
-        fault: row.fault.and_then(|value| serde_json::from_value(value).ok()),
-        checked_at: row.checked_at.map(from_millis),
-        watts: row.watts,
-        restore_policy: row.restore_policy.map(parsed).transpose()?,
-    })
 }
 
 /// Names a path for people: `outlet 7 on pdu-a`, or the endpoint alone.
@@ -394,69 +257,5 @@ fn role_word(role: Role) -> &'static str {
     match role {
         Role::Controller => "controller",
         Role::Feed => "feed",
-    }
-}
-
-fn state_word(state: PathState) -> &'static str {
-    match state {
-        PathState::On => "on",
-        PathState::Off => "off",
-        PathState::FeedOn => "feed_on",
-        PathState::FeedOff => "feed_off",
-        PathState::Unclear => "unclear",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::TimeDelta;
-    use serde_json::json;
-
-    use super::*;
-    use crate::{bench::database, endpoints, servers};
-
-    #[tokio::test]
-    async fn a_reading_that_was_asked_earlier_does_not_overwrite_a_later_one() {
-        let (db, _folder) = database().await;
-        let tenant = TenantId::PROVIDER;
-        let server = serde_json::from_value(json!({"name": "a"})).unwrap();
-        let server = servers::add(db.writer(), tenant, server).await.unwrap().id;
-        let device = endpoints::New {
-            tenant,
-            kind: "snmp_pdu".into(),
-            name: "pdu-a".into(),
-            agent_id: None,
-            agent_group: None,
-            params: json!({}),
-            secrets: rackhand_wire::Secrets::default(),
-            address: None,
-        };
-        let endpoint = endpoints::add(db.writer(), db.keys(), device).await.unwrap().id;
-        let new = New {
-            tenant,
-            server,
-            endpoint,
-            role: Role::Feed,
-            target: json!({"outlet": "7"}),
-            target_label: "outlet 7".into(),
-            features: vec![Feature::Power],
-            agent: None,
-            group: None,
-        };
-        let id = add(db.writer(), new).await.unwrap().id;
-        let ago = |seconds| now() - TimeDelta::seconds(seconds);
-        let mut seen = Vec::new();
-        for (state, at) in [
-            (PathState::FeedOn, ago(10)),
-            (PathState::FeedOff, ago(20)),
-            // A clock that was an hour ahead, and has been set.
-            (PathState::FeedOff, ago(-3600)),
-            (PathState::FeedOn, ago(5)),
-        ] {
-            read(db.writer(), id, Reading { state: Some(state), at, ..Reading::default() }).await.unwrap();
-            let row = Entity::find_by_id(id.0).one(db.reader()).await.unwrap().unwrap();
-            seen.push(row.state.unwrap());
-        }
-        assert_eq!(seen, ["feed_on", "feed_on", "feed_off", "feed_on"]);
     }
 }

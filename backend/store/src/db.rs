@@ -16,6 +16,7 @@ pub struct Db {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     background: DatabaseConnection,
+    life: DatabaseConnection,
     keys: Arc<Keyring>,
     /// Where it is, when other servers may be on it too.
     shared: Option<Arc<str>>,
@@ -45,7 +46,8 @@ impl Db {
             let writer = Database::connect(sqlite(&url, 1)).await?;
             let reader = Database::connect(sqlite(&url, 4)).await?;
             let background = Database::connect(sqlite(&url, 4)).await?;
-            return Ok(Self { writer, reader, background, keys, shared: None });
+            let life = writer.clone();
+            return Ok(Self { writer, reader, background, life, keys, shared: None });
         }
         if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
             let why = "the database URL must begin with sqlite:// or postgres://";
@@ -56,7 +58,9 @@ impl Db {
         let writer = Database::connect(server(url, 4)).await?;
         let reader = Database::connect(server(url, 8)).await?;
         let background = Database::connect(server(url, 4)).await?;
-        Ok(Self { writer, reader, background, keys, shared: Some(url.into()) })
+        // One each for the sign of life, a burial, the leases of the agents and that of the own one.
+        let life = Database::connect(server(url, 4)).await?;
+        Ok(Self { writer, reader, background, life, keys, shared: Some(url.into()) })
     }
 
     /// The connection for reads outside a transaction.
@@ -69,6 +73,13 @@ impl Db {
     #[must_use]
     pub fn writer(&self) -> &DatabaseConnection {
         &self.writer
+    }
+
+    /// The connection for what says that this server and its agents live: writers that wait for one another never
+    /// keep it.
+    #[must_use]
+    pub fn life(&self) -> &DatabaseConnection {
+        &self.life
     }
 
     /// Seals and opens secrets.
@@ -94,14 +105,16 @@ impl Db {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn begin(&self) -> Result<Tx> {
-        // What a deferred transaction has read may be old when it writes: SQLite then refuses without waiting.
-        let mode = Some(SqliteTransactionMode::Immediate);
-        let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
-        let tx = self.writer.begin_with_options(options).await?;
-        if tx.get_database_backend() == DbBackend::Postgres {
-            tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ONE_WRITER})")).await?;
-        }
-        Ok(tx)
+        begin_on(&self.writer).await
+    }
+
+    /// Begins a transaction on the connections of [`Db::life`]. It follows the others too, but waits for no
+    /// connection.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn begin_for_life(&self) -> Result<Tx> {
+        begin_on(&self.life).await
     }
 
     /// Keeps other servers from changing the database's shape while this value lives; SQLite has one server.
@@ -131,7 +144,7 @@ impl Db {
 
     /// Closes every connection after what is under way.
     pub async fn close(self) {
-        for connection in [self.writer, self.reader, self.background] {
+        for connection in [self.writer, self.reader, self.background, self.life] {
             if let Err(error) = connection.close().await {
                 tracing::debug!(%error, "database connection did not close cleanly");
             }
@@ -143,9 +156,32 @@ impl Db {
 /// number that nobody else uses in the same database.
 const ONE_WRITER: i64 = 0x7261_636b_6861_6e64;
 
+/// What a server that froze or vanished in the middle of a transaction holds is given back after these; all other
+/// servers on the database wait for it.
+const FROZEN: [(&str, &str); 6] = [
+    ("idle_in_transaction_session_timeout", "8s"),
+    ("lock_timeout", "30s"),
+    ("tcp_user_timeout", "10s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+];
+
+async fn begin_on(connection: &DatabaseConnection) -> Result<Tx> {
+    // What a deferred transaction has read may be old when it writes: SQLite then refuses without waiting.
+    let mode = Some(SqliteTransactionMode::Immediate);
+    let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
+    let tx = connection.begin_with_options(options).await?;
+    if tx.get_database_backend() == DbBackend::Postgres {
+        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ONE_WRITER})")).await?;
+    }
+    Ok(tx)
+}
+
 fn server(url: &str, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options.max_connections(connections).sqlx_logging(false).acquire_timeout(Duration::from_secs(10));
+    options.map_sqlx_postgres_opts(|options| options.options(FROZEN));
     options
 }
 

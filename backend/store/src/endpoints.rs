@@ -463,6 +463,7 @@ pub(crate) fn status(row: &Model) -> EndpointStatus {
         fault: row.fault.clone().and_then(|value| serde_json::from_value(value).ok()),
         identity: row.identity.clone().and_then(|value| serde_json::from_value(value).ok()),
         checked_at: row.checked_at.map(from_millis),
+        agent_away: false,
     }
 }
 

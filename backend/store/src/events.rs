@@ -117,7 +117,10 @@ fn condition(term: &Term) -> Result<Condition> {
             "endpoint" => Condition::all().add(Column::EndpointId.eq(page::id(value)?)),
             "agent" => Condition::all().add(Column::AgentId.eq(page::id(value)?)),
             "job" => Condition::all().add(Column::JobId.eq(page::id(value)?)),
-            "severity" => Condition::all().add(Column::Severity.eq(value.as_str())),
+            "severity" => {
+                let known = page::choice(key, value, &["info", "warning", "alarm"])?;
+                Condition::all().add(Column::Severity.eq(known))
+            }
             "kind" => Condition::all().add(Column::Kind.starts_with(value.as_str())),
             _ => return Err(Error::Field(page::unknown_token(key))),
         },

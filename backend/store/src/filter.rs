@@ -2,8 +2,9 @@
 
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, QuerySelect,
-    sea_query::{Expr, ExprTrait, LikeExpr, SimpleExpr},
+    sea_query::{Expr, ExprTrait, Func, LikeExpr},
 };
+use std::collections::BTreeMap;
 
 use crate::{Scope, entity::tenant};
 
@@ -61,15 +62,58 @@ pub fn terms(text: &str) -> Vec<Term> {
         .collect()
 }
 
-/// Finds a word anywhere in a column, with `%` and `_` taken literally.
-pub fn contains(column: impl ColumnTrait, word: &str) -> SimpleExpr {
+/// Finds a lower-case word anywhere in a column, whatever the case of what is in it, with `%` and `_` taken
+/// literally.
+pub fn contains(column: impl ColumnTrait, word: &str) -> Expr {
+    like(lower(Expr::col(column.as_column_ref()), word), word)
+}
+
+/// The same for a column that is kept in lower case, which is cheaper.
+pub fn key_contains(column: impl ColumnTrait, word: &str) -> Expr {
+    like(Expr::col(column.as_column_ref()), word)
+}
+
+fn like(text: Expr, word: &str) -> Expr {
     let escaped = word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    Expr::col(column.as_column_ref()).like(LikeExpr::new(format!("%{escaped}%")).escape('\\'))
+    text.like(LikeExpr::new(format!("%{escaped}%")).escape('\\'))
+}
+
+/// More different letters than any word has; SQLite nests no deeper than 1,000.
+const LETTERS: usize = 64;
+
+/// Puts a text in lower case as far as a word needs it. SQLite knows the case of ASCII alone and PostgreSQL what
+/// its locale knows, so every other letter of the word is put in lower case by itself.
+fn lower(text: Expr, word: &str) -> Expr {
+    let others = word.chars().filter(|letter| !letter.is_ascii());
+    let others: BTreeMap<char, char> =
+        others.filter_map(|letter| Some((upper_of(letter)?, letter))).collect();
+    let text = Expr::from(Func::lower(text));
+    others.into_iter().take(LETTERS).fold(text, |text, (upper, letter)| {
+        Expr::from(Func::cust("replace").arg(text).arg(upper.to_string()).arg(letter.to_string()))
+    })
+}
+
+/// The letter's upper case, when that is one other letter.
+fn upper_of(letter: char) -> Option<char> {
+    let mut upper = letter.to_uppercase();
+    upper.next().filter(|first| *first != letter && upper.next().is_none())
 }
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::{DbBackend, QueryFilter, QueryTrait};
+
     use super::*;
+    use crate::entity::agent::{Column, Entity};
+
+    #[test]
+    fn a_word_is_found_in_any_case_on_the_engine_that_minds_case() {
+        let sql = |which: Expr| Entity::find().filter(which).build(DbBackend::Postgres).to_string();
+        let plain = sql(contains(Column::Name, "db_1"));
+        assert!(plain.contains(r#"LOWER("agent"."name") LIKE"#), "{plain}");
+        let other = sql(contains(Column::Name, "größe"));
+        assert!(other.contains(r#"replace(LOWER("agent"."name"), 'Ö', 'ö') LIKE"#), "{other}");
+    }
 
     #[test]
     fn tokens_and_words_are_told_apart() {

@@ -28,6 +28,7 @@ use crate::{
     filter::{Term, contains, scoped, terms},
     fresh_id, from_millis, millis, nodes, now,
     page::{self, Cursor},
+    queue,
     steps::{self, parsed},
 };
 
@@ -128,6 +129,21 @@ pub async fn find_active(db: &impl ConnectionTrait, server: ServerId) -> Result<
     }
 }
 
+/// Finds a power job that is under way on a server which is connected to an endpoint.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_using(db: &impl ConnectionTrait, endpoint: EndpointId) -> Result<Option<JobId>> {
+    let servers = connection::Entity::find()
+        .select_only()
+        .column(connection::Column::ServerId)
+        .filter(connection::Column::EndpointId.eq(endpoint.0))
+        .into_query();
+    let of = Entity::find().select_only().column(Column::Id);
+    let found = of.filter(Column::ActiveServerId.in_subquery(servers)).order_by_asc(Column::Id);
+    Ok(found.into_tuple::<Uuid>().one(db).await?.map(JobId))
+}
+
 /// Gets a job with its steps.
 ///
 /// # Errors
@@ -162,9 +178,11 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
             Term::Word(word) => contains(Column::Title, word),
             Term::Token(key, value) => match key.as_str() {
                 "server" => Column::ServerId.eq(page::id(value)?),
-                "state" => Column::State.eq(value.as_str()),
-                "kind" => Column::Kind.eq(value.as_str()),
-                "action" => Column::Action.eq(value.as_str()),
+                "state" => Column::State.eq(page::choice(key, value, &JobState::ALL.map(JobState::code))?),
+                "kind" => Column::Kind.eq(page::choice(key, value, &["power", "endpoint_test"])?),
+                "action" => {
+                    Column::Action.eq(page::choice(key, value, &PowerAction::ALL.map(PowerAction::code))?)
+                }
                 _ => return Err(Error::Field(page::unknown_token(key))),
             },
         });
@@ -186,18 +204,32 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
 /// # Errors
 /// When the database fails.
 pub async fn claim_due(tx: &Tx, node: NodeId) -> Result<Vec<JobId>> {
-    let turn = Condition::any().add(Column::State.eq(JobState::Running.code())).add(
-        Condition::all()
-            .add(Column::State.eq(JobState::Queued.code()))
-            .add(Condition::any().add(Column::ActiveServerId.is_not_null()).add(Column::ServerId.is_null())),
-    );
-    let free = Entity::find().select_only().column(Column::Id).filter(turn).filter(nobodys());
+    let free = Entity::find().select_only().column(Column::Id).filter(on_turn()).filter(nobodys());
     // Whoever takes others up at this moment is not waited for.
     let skip = free.order_by_asc(Column::Id).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     let ids: Vec<Uuid> = skip.into_tuple().all(tx).await?;
     let taken = ActiveModel { node_id: Set(Some(node.0)), ..Default::default() };
     Entity::update_many().set(taken).filter(Column::Id.is_in(ids.clone())).exec(tx).await?;
     Ok(ids.into_iter().map(JobId).collect())
+}
+
+/// Lists the jobs of a server whose turn it is.
+///
+/// # Errors
+/// When the database fails.
+pub async fn due_of(db: &impl ConnectionTrait, node: NodeId) -> Result<Vec<JobId>> {
+    let own = Entity::find().select_only().column(Column::Id).filter(on_turn());
+    let ids: Vec<Uuid> = own.filter(Column::NodeId.eq(node.0)).into_tuple().all(db).await?;
+    Ok(ids.into_iter().map(JobId).collect())
+}
+
+/// Jobs that run, or wait for nothing but to be begun.
+fn on_turn() -> Condition {
+    Condition::any().add(Column::State.eq(JobState::Running.code())).add(
+        Condition::all()
+            .add(Column::State.eq(JobState::Queued.code()))
+            .add(Condition::any().add(Column::ActiveServerId.is_not_null()).add(Column::ServerId.is_null())),
+    )
 }
 
 /// Takes one job up; says whether no other living server performs it.
@@ -228,47 +260,6 @@ pub async fn cancelled_of(db: &impl ConnectionTrait, node: NodeId) -> Result<Vec
 /// Jobs that no living server performs.
 fn nobodys() -> Condition {
     Condition::any().add(Column::NodeId.is_null()).add(Column::NodeId.not_in_subquery(nodes::living()))
-}
-
-/// Gives a waiting job its turn on every server where none is under way.
-///
-/// # Errors
-/// When the database fails.
-pub async fn wake(tx: &Tx) -> Result<()> {
-    let servers: Vec<Option<Uuid>> = Entity::find()
-        .select_only()
-        .column(Column::ServerId)
-        .distinct()
-        .filter(waiting())
-        .into_tuple()
-        .all(tx)
-        .await?;
-    for server in servers.into_iter().flatten() {
-        if find_active(tx, ServerId(server)).await?.is_none() {
-            promote(tx, server).await?;
-        }
-    }
-    Ok(())
-}
-
-fn waiting() -> Condition {
-    Condition::all()
-        .add(Column::ServerId.is_not_null())
-        .add(Column::State.eq(JobState::Queued.code()))
-        .add(Column::ActiveServerId.is_null())
-}
-
-/// Gives the oldest waiting job of a server its turn.
-async fn promote(tx: &Tx, server: Uuid) -> Result<Option<JobId>> {
-    let waiting = waiting().add(Column::ServerId.eq(server));
-    let Some(row) = Entity::find().filter(waiting).order_by_asc(Column::Id).one(tx).await? else {
-        return Ok(None);
-    };
-    let id = row.id;
-    let mut model = row.into_active_model();
-    model.active_server_id = Set(Some(server));
-    model.update(tx).await?;
-    Ok(Some(JobId(id)))
 }
 
 /// What changes in a job; absent values stay.
@@ -332,6 +323,19 @@ pub struct Ending {
 /// # Errors
 /// [`Error::Taken`] when another server has taken the job up.
 pub async fn end(tx: &Tx, id: JobId, node: NodeId, ending: Ending) -> Result<Option<JobId>> {
+    performed_by(&close(tx, own(id, node), ending).await?)?;
+    match Entity::find_by_id(id.0).one(tx).await?.and_then(|row| row.server_id) {
+        Some(server) => queue::promote(tx, server).await,
+        None => Ok(None),
+    }
+}
+
+/// Stores an ending where `which` holds.
+pub(crate) async fn close(
+    db: &impl ConnectionTrait,
+    which: Condition,
+    ending: Ending,
+) -> Result<UpdateResult> {
     let model = ActiveModel {
         state: Set(ending.state.code().into()),
         reason: Set(Some(ending.reason)),
@@ -345,11 +349,7 @@ pub async fn end(tx: &Tx, id: JobId, node: NodeId, ending: Ending) -> Result<Opt
     };
     let update =
         Entity::update_many().set(model).col_expr(Column::Version, Expr::col(Column::Version).add(1));
-    performed_by(&update.filter(own(id, node)).exec(tx).await?)?;
-    match Entity::find_by_id(id.0).one(tx).await?.and_then(|row| row.server_id) {
-        Some(server) => promote(tx, server).await,
-        None => Ok(None),
-    }
+    Ok(update.filter(which).exec(db).await?)
 }
 
 /// Asks a job to stop; says whether it was still under way.

@@ -5,14 +5,16 @@ use rackhand_wire::{
     id::{AgentId, NodeId},
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter,
     QueryOrder, QuerySelect, Set,
 };
 use serde_json::Value;
+use std::time::Duration;
 
 use crate::{
     Db, Result,
     entity::letter::{ActiveModel, Column, Entity, Model},
+    nodes,
 };
 
 /// So many are read at a time.
@@ -34,13 +36,18 @@ pub struct Letter {
     pub content: Value,
     /// Credentials, if it has any; sealed at rest.
     pub secrets: Option<Secrets>,
+    /// How long it has waited since it was written.
+    pub age: Duration,
 }
 
-/// Posts a letter; its number is given by the database.
+/// Posts a letter; its number and its age are told by the database. It is written last of all, so that what it says of
+/// times is still so when its age begins to count.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn post(db: &Db, letter: Letter) -> Result<()> {
+pub async fn post(db: &Db, write: impl FnOnce() -> Result<Letter>) -> Result<()> {
+    let posted_at = nodes::clock(db.writer()).await?;
+    let letter = write()?;
     let sealed =
         letter.secrets.map(|secrets| db.keys().seal(letter.agent.0.as_bytes(), &secrets)).transpose()?;
     let model = ActiveModel {
@@ -51,21 +58,43 @@ pub async fn post(db: &Db, letter: Letter) -> Result<()> {
         epoch: Set(letter.epoch),
         content: Set(letter.content),
         secrets: Set(sealed),
+        posted_at: Set(Some(posted_at)),
     };
     model.insert(db.writer()).await?;
     Ok(())
 }
 
-/// Reads the next letters for a server. They stay until they are [`burn`]t.
+/// Removes what was posted to servers that have gone meanwhile, or by them: nobody will read it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sweep(db: &impl ConnectionTrait) -> Result<()> {
+    let lost = Condition::any()
+        .add(Column::ToNode.not_in_subquery(nodes::living()))
+        .add(Column::FromNode.not_in_subquery(nodes::living()));
+    Entity::delete_many().filter(lost).exec(db).await?;
+    Ok(())
+}
+
+/// Reads the next letters for a server. They stay until they are [`burn`]t. What one that was given up posts when it
+/// goes on after all is not read: its jobs are another's.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn read(db: &Db, to: NodeId) -> Result<Vec<Letter>> {
-    let own = Entity::find().filter(Column::ToNode.eq(to.0)).order_by_asc(Column::Id).limit(SOME);
-    own.all(db.reader()).await?.into_iter().map(|row| open(db, row)).collect()
+    let own =
+        Condition::all().add(Column::ToNode.eq(to.0)).add(Column::FromNode.in_subquery(nodes::living()));
+    let first = Entity::find().filter(own).order_by_asc(Column::Id).limit(SOME);
+    let rows = first.all(db.reader()).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let now = nodes::clock(db.reader()).await?;
+    rows.into_iter().map(|row| open(db, row, now)).collect()
 }
 
-fn open(db: &Db, row: Model) -> Result<Letter> {
+fn open(db: &Db, row: Model, now: i64) -> Result<Letter> {
+    let age = row.posted_at.map_or(0, |posted| u64::try_from(now - posted).unwrap_or_default());
     let secrets = row.secrets.map(|sealed| db.keys().open(row.agent_id.as_bytes(), &sealed)).transpose()?;
     Ok(Letter {
         id: row.id,
@@ -75,6 +104,7 @@ fn open(db: &Db, row: Model) -> Result<Letter> {
         epoch: row.epoch,
         content: row.content,
         secrets,
+        age: Duration::from_millis(age),
     })
 }
 
@@ -96,22 +126,42 @@ mod tests {
     #[tokio::test]
     async fn letters_arrive_in_order_and_their_secrets_are_sealed() {
         let (db, folder) = database().await;
-        let (here, there) = (NodeId(fresh_id()), NodeId(fresh_id()));
+        let tx = db.begin().await.unwrap();
+        let home = NodeId(fresh_id());
+        let here = nodes::enter(&tx, home, "a", Duration::from_mins(1), false).await.unwrap().id;
+        tx.commit().await.unwrap();
+        let there = NodeId(fresh_id());
         let agent = AgentId(fresh_id());
         for number in 0..3 {
             let mut secrets = Secrets::default();
             secrets.set("password", Secret::new("canary-in-a-letter"));
             let content = serde_json::json!({ "number": number });
             let secrets = Some(secrets);
-            let letter = Letter { id: 0, to: there, from: here, agent, epoch: 1, content, secrets };
-            post(&db, letter).await.unwrap();
+            let age = Duration::ZERO;
+            let letter = Letter { id: 0, to: there, from: here, agent, epoch: 1, content, secrets, age };
+            post(&db, || Ok(letter)).await.unwrap();
         }
         assert!(read(&db, here).await.unwrap().is_empty());
+        let lost = Letter {
+            id: 0,
+            to: there,
+            from: NodeId(fresh_id()),
+            agent,
+            epoch: 1,
+            content: Value::Null,
+            secrets: None,
+            age: Duration::ZERO,
+        };
+        post(&db, || Ok(lost)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
         let read_now = read(&db, there).await.unwrap();
         assert_eq!(
             read_now.iter().map(|letter| letter.content["number"].as_i64()).collect::<Vec<_>>(),
-            [Some(0), Some(1), Some(2)]
+            [Some(0), Some(1), Some(2)],
+            "what a server that was given up says counts no more"
         );
+        let ages = read_now.iter().map(|letter| letter.age);
+        assert!(ages.clone().all(|age| age >= Duration::from_millis(20)), "{:?}", ages.collect::<Vec<_>>());
         let secrets = read_now[0].secrets.as_ref().unwrap();
         assert_eq!(secrets.find("password"), Some("canary-in-a-letter"));
         burn(db.writer(), read_now.iter().map(|letter| letter.id)).await.unwrap();

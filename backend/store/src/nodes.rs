@@ -1,12 +1,14 @@
 //! The servers that share this database.
 //!
 //! Each says every few seconds that it lives; whoever has said nothing for long is buried by the others: its jobs
-//! and agents are free from then on. All times are the database's, so clocks of servers may differ.
+//! and agents are free from then on. Signs of life are counted, and each server tells by a clock of its own that nobody
+//! sets since when the count has stood. Only who begins, and has not watched yet, goes by the database's time of day.
 
 use rackhand_wire::id::NodeId;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel,
     QueryFilter, QuerySelect, Set, Statement,
+    sea_query::{Expr, ExprTrait},
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -46,7 +48,7 @@ pub async fn enter(tx: &Tx, home: NodeId, name: &str, dead_after: Duration, alon
             "another server on this database is called “{name}”; give this one a name of its own with --node"
         )));
     }
-    let model = Model { id: fresh_id(), home: home.0, name: name.to_owned(), seen_at: now };
+    let model = Model { id: fresh_id(), home: home.0, name: name.to_owned(), seen_at: now, beats: 0 };
     let row = model.into_active_model().insert(tx).await?;
     Ok(Node { id: NodeId(row.id), name: row.name })
 }
@@ -57,21 +59,36 @@ pub async fn enter(tx: &Tx, home: NodeId, name: &str, dead_after: Duration, alon
 /// When the database fails.
 pub async fn beat(db: &impl ConnectionTrait, id: NodeId) -> Result<bool> {
     let model = ActiveModel { seen_at: Set(clock(db).await?), ..Default::default() };
-    let own = Entity::update_many().set(model).filter(Column::Id.eq(id.0));
+    let once_more = Expr::col(Column::Beats).add(1);
+    let own = Entity::update_many().set(model).col_expr(Column::Beats, once_more).filter(Column::Id.eq(id.0));
     Ok(own.exec(db).await?.rows_affected > 0)
 }
 
-/// Removes the servers that said nothing for `dead_after`, and frees what they had; lists them.
+/// Says how often each server has said that it lives.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn bury(tx: &Tx, dead_after: Duration) -> Result<Vec<Node>> {
-    let silent = Column::SeenAt.lte(clock(tx).await? - long(dead_after));
-    let dead = Entity::find().filter(silent).all(tx).await?;
-    for row in &dead {
-        remove(tx, row.id).await?;
+pub async fn beats(db: &impl ConnectionTrait) -> Result<Vec<(NodeId, i64)>> {
+    let counts: Vec<(Uuid, i64)> =
+        Entity::find().select_only().columns([Column::Id, Column::Beats]).into_tuple().all(db).await?;
+    Ok(counts.into_iter().map(|(id, beats)| (NodeId(id), beats)).collect())
+}
+
+/// Removes servers whose count has stood for too long, unless it rose meanwhile, and frees what they had; lists those
+/// that were removed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn bury(tx: &Tx, silent: &[(NodeId, i64)]) -> Result<Vec<Node>> {
+    let mut dead = Vec::new();
+    for (id, beats) in silent {
+        let unheard = Entity::find_by_id(id.0).filter(Column::Beats.eq(*beats)).lock_exclusive();
+        if let Some(row) = unheard.one(tx).await? {
+            remove(tx, row.id).await?;
+            dead.push(Node { id: NodeId(row.id), name: row.name });
+        }
     }
-    Ok(dead.into_iter().map(|row| Node { id: NodeId(row.id), name: row.name }).collect())
+    Ok(dead)
 }
 
 /// Removes a server that stops, and frees what it had.
@@ -166,10 +183,10 @@ mod tests {
         };
         let job = jobs::add(&tx, new).await.unwrap().id;
         assert!(jobs::claim_due(&tx, alive.id).await.unwrap().is_empty());
-        let silent = ActiveModel { seen_at: Set(0), ..Default::default() };
-        let own = Column::Id.eq(dead.id.0);
-        Entity::update_many().set(silent).filter(own).exec(&tx).await.unwrap();
-        assert_eq!(bury(&tx, LONG).await.unwrap(), std::slice::from_ref(&dead));
+        let seen = beats(&tx).await.unwrap();
+        assert!(beat(&tx, alive.id).await.unwrap());
+        // Whoever gave a sign meanwhile lives, however long was waited for it.
+        assert_eq!(bury(&tx, &seen).await.unwrap(), std::slice::from_ref(&dead));
         assert!(!beat(&tx, dead.id).await.unwrap() && beat(&tx, alive.id).await.unwrap());
         assert_eq!(agent_sessions::all(&tx).await.unwrap(), []);
         assert_eq!(jobs::claim_due(&tx, alive.id).await.unwrap(), [job]);

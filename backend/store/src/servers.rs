@@ -6,11 +6,11 @@ use rackhand_wire::{
         server::{AddServer, Server, ServerRow, Tally},
     },
     id::{JobId, ServerId, SiteId, TenantId},
-    power::{PowerFlag, PowerValue, ServerPower},
+    power::{PathEvidence, ServerPower},
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DerivePartialModel, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Set,
+    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait},
 };
 use std::collections::HashMap;
@@ -18,18 +18,20 @@ use std::collections::HashMap;
 use crate::{
     Error, Result, Scope, connections,
     entity::{
-        job,
-        server::{ActiveModel, Column, Entity, Model},
+        connection, endpoint, job,
+        server::{Column, Entity, Model},
         site,
     },
-    filter::{Term, contains, scoped, terms},
+    filter::{Term, contains, key_contains, scoped, terms},
     fresh_id, from_millis, millis, now,
     page::{self, Cursor},
+    readings,
     steps::parsed,
 };
 
-/// Lists servers. Tokens: `state:on`, `rack:R1`, `site:NAME`, `tag:db`, `flag:attention`; words match
-/// names, racks, tags and the addresses of connections. Sorts by `name`, `rack`, `state`, `checked_at`.
+/// Lists servers. Tokens: `state:on`, `rack:R1`, `site:NAME`, `tag:db`, `device:ID`, `flag:attention`; words match
+/// names, racks, tags, outlets, and the names and addresses of devices. Sorts by `name`, `rack`, `state`,
+/// `checked_at`.
 ///
 /// # Errors
 /// A field error for a bad query.
@@ -66,6 +68,9 @@ struct Listed {
     checked_at: Option<i64>,
     version: i64,
 }
+
+/// Values of the token `state:`.
+const STATES: [&str; 4] = ["on", "off", "fed", "unknown"];
 
 /// Columns that the list can be sorted by.
 #[derive(Clone, Copy)]
@@ -121,7 +126,7 @@ fn after(sort: Sort, descending: bool, cursor: &Cursor) -> Result<Condition> {
 
 async fn rows_of(db: &impl ConnectionTrait, rows: Vec<Listed>) -> Result<Vec<ServerRow>> {
     let ids: Vec<ServerId> = rows.iter().map(|row| ServerId(row.id)).collect();
-    let mut paths = connections::briefs(db, &ids).await?;
+    let mut paths = readings::briefs(db, &ids).await?;
     let sites = site_names(db, rows.iter().filter_map(|row| row.site_id).collect()).await?;
     let active = active_jobs(db, &ids).await?;
     rows.into_iter()
@@ -201,14 +206,15 @@ async fn matching(db: &impl ConnectionTrait, scope: &Scope, q: Option<&str>) -> 
     let mut which = scoped(scope, Column::TenantId);
     for term in terms(q.unwrap_or_default()) {
         which = which.add(match &term {
-            Term::Word(word) => Condition::all().add(contains(Column::Search, word)),
+            Term::Word(word) => found_by(scope, word),
             Term::Token(key, value) => match key.as_str() {
-                "state" => Condition::all().add(Column::PowerValue.eq(value.as_str())),
+                "state" => Condition::all().add(Column::PowerValue.eq(page::choice(key, value, &STATES)?)),
                 "rack" => Condition::all().add(Column::Rack.eq(value.as_str())),
                 "tag" => {
                     let quoted = serde_json::to_string(&value.to_lowercase())?;
-                    Condition::all().add(contains(Column::Search, &quoted))
+                    Condition::all().add(key_contains(Column::Search, &quoted))
                 }
+                "device" => connections::ties(connection::Column::EndpointId.eq(page::id(value)?)),
                 "flag" if value == "attention" => Condition::all().add(Column::Attention.eq(true)),
                 "site" => {
                     let named = site::Entity::find().filter(site::Column::NameKey.eq(value.to_lowercase()));
@@ -222,6 +228,17 @@ async fn matching(db: &impl ConnectionTrait, scope: &Scope, q: Option<&str>) -> 
     Ok(which)
 }
 
+/// Servers that a word finds: by what they are kept with, or by the endpoints that they hang on as these are
+/// called now. An endpoint of somebody else is shown by its name, so its address finds nothing.
+pub(crate) fn found_by(scope: &Scope, word: &str) -> Condition {
+    let address = scoped(scope, endpoint::Column::TenantId).add(contains(endpoint::Column::Address, word));
+    let named = Condition::any().add(key_contains(endpoint::Column::NameKey, word)).add(address);
+    // Not a join: SQLite would read the endpoint of every connection instead of the connections of the few that fit.
+    let endpoints = endpoint::Entity::find().select_only().column(endpoint::Column::Id).filter(named);
+    let through = connection::Column::EndpointId.in_subquery(endpoints.into_query());
+    Condition::any().add(key_contains(Column::Search, word)).add(connections::ties(through))
+}
+
 /// Gets one server with its evidence.
 ///
 /// # Errors
@@ -230,12 +247,22 @@ pub async fn get(db: &impl ConnectionTrait, scope: &Scope, id: ServerId) -> Resu
     server(db, row(db, scope, id).await?).await
 }
 
-/// Finds a server of a tenant by its name.
+/// Finds the tenant of a server.
+///
+/// # Errors
+/// [`Error::NotFound`] outside the scope.
+pub async fn owner(db: &impl ConnectionTrait, scope: &Scope, id: ServerId) -> Result<TenantId> {
+    Ok(TenantId(row(db, scope, id).await?.tenant_id))
+}
+
+/// Lists those of some servers that are in scope.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn owner(db: &impl ConnectionTrait, scope: &Scope, id: ServerId) -> Result<TenantId> {
-    Ok(TenantId(row(db, scope, id).await?.tenant_id))
+pub async fn known(db: &impl ConnectionTrait, scope: &Scope, ids: &[ServerId]) -> Result<Vec<ServerId>> {
+    let named = scoped(scope, Column::TenantId).add(Column::Id.is_in(ids.iter().map(|id| id.0)));
+    let found = Entity::find().select_only().column(Column::Id).filter(named);
+    Ok(found.into_tuple().all(db).await?.into_iter().map(ServerId).collect())
 }
 
 /// Lists the ids of every server, for the poller.
@@ -283,6 +310,7 @@ pub async fn add(db: &impl ConnectionTrait, tenant: TenantId, new: AddServer) ->
         checked_at: None,
         idle_watts: None,
         dark_since: None,
+        updating_at: None,
         search: String::new(),
         version: 1,
         created_at: millis(now()),
@@ -346,9 +374,7 @@ pub async fn change(
     row.maintenance = change.maintenance.unwrap_or(row.maintenance);
     row.mismatch_seen = change.mismatch_seen.unwrap_or(row.mismatch_seen);
     row.version += 1;
-    let labels: Vec<String> =
-        connections::evidence(db, id).await?.into_iter().map(|path| path.label).collect();
-    row.search = search_text(&row, &labels);
+    row.search = search_text(&row, &places(db, id).await?);
     let row = row.into_active_model().reset_all().update(db).await.map_err(taken)?;
     server(db, row).await
 }
@@ -361,51 +387,6 @@ pub async fn remove(db: &impl ConnectionTrait, scope: &Scope, id: ServerId) -> R
     row(db, scope, id).await?;
     Entity::delete_by_id(id.0).exec(db).await?;
     Ok(())
-}
-
-/// Stores what was weighed. Says whether anything that is shown changed.
-///
-/// # Errors
-/// When the database fails.
-pub async fn set_power(db: &impl ConnectionTrait, id: ServerId, power: &ServerPower) -> Result<bool> {
-    let old: Option<(String, String, serde_json::Value, bool, bool)> = Entity::find_by_id(id.0)
-        .select_only()
-        .columns([
-            Column::PowerValue,
-            Column::Confidence,
-            Column::Flags,
-            Column::MismatchSeen,
-            Column::Attention,
-        ])
-        .into_tuple()
-        .one(db)
-        .await?;
-    let Some((value, sureness, old_flags, mismatch_seen, attended)) = old else { return Ok(false) };
-    let flags = serde_json::to_value(&power.flags)?;
-    let mismatch = power.flags.contains(&PowerFlag::WiringMismatch);
-    let confidence = serde_json::to_value(power.confidence)?.as_str().unwrap_or("low").to_owned();
-    // A path that says nothing, or refuses, wants a person as much as a lost feed does.
-    let fault = power.paths.iter().any(|path| path.fault.is_some());
-    let attention = fault || power.flags.iter().any(|flag| *flag != PowerFlag::Transition);
-    let changed =
-        value != power.value.code() || old_flags != flags || sureness != confidence || attended != attention;
-    let mut model = ActiveModel {
-        checked_at: Set(power.checked_at.map(millis)),
-        power_since: Set(power.since.map(millis)),
-        idle_watts: Set(power.idle_watts),
-        dark_since: Set(power.dark_since.map(millis)),
-        mismatch_seen: Set(mismatch_seen || mismatch),
-        ..Default::default()
-    };
-    if changed {
-        // Only then, since each of these has an index to keep.
-        model.power_value = Set(power.value.code().into());
-        model.confidence = Set(confidence);
-        model.flags = Set(flags);
-        model.attention = Set(attention);
-    }
-    Entity::update_many().set(model).filter(Column::Id.eq(id.0)).exec(db).await?;
-    Ok(changed)
 }
 
 /// Says whether a wrong mapping was seen and not confirmed since.
@@ -426,39 +407,53 @@ fn taken(error: sea_orm::DbErr) -> Error {
     Error::unique(error, "name", "Another server has this name.")
 }
 
-fn search_text(row: &Model, labels: &[String]) -> String {
-    format!("{} {} {} {}", row.name, row.rack, row.tags, labels.join(" ")).to_lowercase()
+/// Lists where a server is on its endpoints: `outlet 7`.
+async fn places(db: &impl ConnectionTrait, id: ServerId) -> Result<Vec<String>> {
+    let ties = connection::Entity::find().filter(connection::Column::ServerId.eq(id.0));
+    let places = ties.select_only().column(connection::Column::TargetLabel);
+    Ok(places.into_tuple().all(db).await?)
+}
+
+/// What changes with the server and its connections only; endpoints are renamed without asking it.
+fn search_text(row: &Model, places: &[String]) -> String {
+    format!("{} {} {} {}", row.name, row.rack, row.tags, places.join(" ")).to_lowercase()
 }
 
 async fn server(db: &impl ConnectionTrait, row: Model) -> Result<Server> {
     let id = ServerId(row.id);
     let sites = site_names(db, row.site_id.into_iter().collect()).await?;
     let active = active_jobs(db, &[id]).await?;
-    let value: PowerValue = parsed(row.power_value)?;
+    let paths = readings::evidence(db, &[id]).await?.remove(&id).unwrap_or_default();
     Ok(Server {
         id,
+        power: power(&row, paths)?,
         site_name: row.site_id.and_then(|site| sites.get(&site).cloned()),
         site_id: row.site_id.map(SiteId),
         tags: serde_json::from_value(row.tags).unwrap_or_default(),
         notes: row.notes,
-        power: ServerPower {
-            value,
-            confidence: parsed(row.confidence)?,
-            flags: serde_json::from_value(row.flags).unwrap_or_default(),
-            since: row.power_since.map(from_millis),
-            checked_at: row.checked_at.map(from_millis),
-            idle_watts: row.idle_watts,
-            dark_since: row.dark_since.map(from_millis),
-            paths: connections::evidence(db, id).await?,
-        },
         feeds_complete: row.feeds_complete,
         fallback_enabled: row.fallback_enabled,
         maintenance: row.maintenance,
-        only_agent: crate::agents::only_of(db, id).await?,
+        only_agent: crate::only_agent::only_of(db, id).await?,
         active_job_id: active.get(&row.id).copied(),
         version: u64::try_from(row.version).unwrap_or_default(),
         created_at: from_millis(row.created_at),
         name: row.name,
         rack: row.rack,
+    })
+}
+
+/// The power of a server as it is kept, with what its paths said.
+pub(crate) fn power(row: &Model, paths: Vec<PathEvidence>) -> Result<ServerPower> {
+    Ok(ServerPower {
+        value: parsed(row.power_value.clone())?,
+        confidence: parsed(row.confidence.clone())?,
+        flags: serde_json::from_value(row.flags.clone()).unwrap_or_default(),
+        since: row.power_since.map(from_millis),
+        checked_at: row.checked_at.map(from_millis),
+        idle_watts: row.idle_watts,
+        dark_since: row.dark_since.map(from_millis),
+        updating_at: row.updating_at.map(from_millis),
+        paths,
     })
 }

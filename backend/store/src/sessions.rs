@@ -3,13 +3,18 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rackhand_wire::id::{SessionId, TenantId, UserId};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType,
+    QueryFilter, QuerySelect, RelationDef, Set,
 };
 
 use crate::{
     Result,
-    entity::session::{ActiveModel, Column, Entity, Model},
+    entity::{
+        session::{ActiveModel, Column, Entity, Model},
+        user,
+    },
     fresh_id, from_millis, millis, now,
+    users::{self, Account},
 };
 
 /// A sign-in.
@@ -61,13 +66,16 @@ pub async fn add(
     Ok(session(&model.into_active_model().insert(db).await?))
 }
 
-/// Finds a live session by the hash of its secret.
+/// Finds a live session by the hash of its secret, and whose it is.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find(db: &impl ConnectionTrait, secret_hash: &str) -> Result<Option<Session>> {
-    let which = live().add(Column::SecretHash.eq(secret_hash));
-    Ok(Entity::find().filter(which).one(db).await?.as_ref().map(session))
+pub async fn find(db: &impl ConnectionTrait, secret_hash: &str) -> Result<Option<(Session, Account)>> {
+    let to_user: RelationDef =
+        Entity::belongs_to(user::Entity).from(Column::UserId).to(user::Column::Id).into();
+    let found = Entity::find().filter(live().add(Column::SecretHash.eq(secret_hash)));
+    let found = found.select_also(user::Entity).join(JoinType::InnerJoin, to_user).one(db).await?;
+    Ok(found.and_then(|(model, user)| Some((session(&model), users::account(user?)))))
 }
 
 /// Notes that a session is in use; call it at most once a minute.

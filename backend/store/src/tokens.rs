@@ -6,15 +6,19 @@ use rackhand_wire::{
     id::{TenantId, TokenId, UserId},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType,
+    QueryFilter, QueryOrder, QuerySelect, RelationDef, Set,
 };
 
 use crate::{
     Error, Result, Scope,
-    entity::token::{ActiveModel, Column, Entity, Model},
+    entity::{
+        token::{ActiveModel, Column, Entity, Model},
+        user,
+    },
     filter::scoped,
     fresh_id, from_millis, millis, now,
+    users::{self, Account},
 };
 
 /// What is needed to add a token.
@@ -62,13 +66,16 @@ pub async fn add(db: &impl ConnectionTrait, new: New) -> Result<Token> {
     Ok(token(&model.into_active_model().insert(db).await?))
 }
 
-/// Finds a live token by the hash of its value.
+/// Finds a live token by the hash of its value, and whose it is.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find(db: &impl ConnectionTrait, secret_hash: &str) -> Result<Option<Token>> {
-    let found = Entity::find().filter(Column::SecretHash.eq(secret_hash)).filter(live()).one(db).await?;
-    Ok(found.as_ref().map(token))
+pub async fn find(db: &impl ConnectionTrait, secret_hash: &str) -> Result<Option<(Token, Account)>> {
+    let to_user: RelationDef =
+        Entity::belongs_to(user::Entity).from(Column::UserId).to(user::Column::Id).into();
+    let found = Entity::find().filter(Column::SecretHash.eq(secret_hash)).filter(live());
+    let found = found.select_also(user::Entity).join(JoinType::InnerJoin, to_user).one(db).await?;
+    Ok(found.and_then(|(model, user)| Some((token(&model), users::account(user?)))))
 }
 
 /// Says whether a token was neither removed nor has ended.

@@ -173,7 +173,7 @@ fn taken(error: sea_orm::DbErr) -> Error {
     Error::unique(error, "name", "Another user has this name.")
 }
 
-fn account(model: Model) -> Account {
+pub(crate) fn account(model: Model) -> Account {
     Account { user: user(&model), tenant: TenantId(model.tenant_id), password_hash: model.password_hash }
 }
 

@@ -1,12 +1,14 @@
 //! What agents look at, and what they found: whole fleets and whole batches at once.
 
+use chrono::{DateTime, Utc};
 use rackhand_wire::{
-    Fault, Feature, Role, Secrets,
+    Fault, Role, Secrets,
     id::{AgentId, ConnectionId, EndpointId, ServerId, TenantId},
     power::PathState,
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set,
 };
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -16,7 +18,9 @@ use crate::{
     Db, Result,
     agent_groups::Lease,
     connections::label,
-    entity::{agent, connection, device_lease, endpoint, job},
+    entity::{agent, connection, device_lease, endpoint, job, server},
+    millis,
+    readings::has_power,
     steps::parsed,
 };
 
@@ -173,6 +177,28 @@ pub async fn known(db: &impl ConnectionTrait, ids: &[EndpointId]) -> Result<Hash
     Ok(rows.into_iter().map(known).collect())
 }
 
+/// Whose a device is, with the agent and the group that it names.
+pub type Named = (TenantId, Option<AgentId>, Option<String>);
+
+/// Says whom devices name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn named(db: &impl ConnectionTrait, ids: &[EndpointId]) -> Result<HashMap<EndpointId, Named>> {
+    use endpoint::Column;
+    type Row = (Uuid, Uuid, Option<Uuid>, Option<String>);
+    let rows: Vec<Row> = endpoint::Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::TenantId, Column::AgentId, Column::AgentGroup])
+        .filter(Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let named =
+        |(id, tenant, agent, group): Row| (EndpointId(id), (TenantId(tenant), agent.map(AgentId), group));
+    Ok(rows.into_iter().map(named).collect())
+}
+
 /// A connection with power ticked, and what it last said.
 pub struct Path {
     /// The connection.
@@ -236,11 +262,6 @@ async fn busy(db: &impl ConnectionTrait, servers: HashSet<Uuid>) -> Result<HashS
     Ok(rows.into_iter().flatten().collect())
 }
 
-fn has_power(features: &Value) -> bool {
-    let features: Vec<Feature> = serde_json::from_value(features.clone()).unwrap_or_default();
-    features.contains(&Feature::Power)
-}
-
 /// Up to which number of which spool the samples of an agent are stored.
 ///
 /// # Errors
@@ -270,4 +291,21 @@ pub async fn set_stored(db: &impl ConnectionTrait, id: AgentId, spool: Uuid, thr
     };
     model.update(db).await?;
     Ok(())
+}
+
+/// Makes unsure the states of servers of which nothing was told since then; gives the servers.
+///
+/// # Errors
+/// When the database fails.
+pub async fn doubt(db: &Db, since: DateTime<Utc>) -> Result<Vec<ServerId>> {
+    use server::Column;
+    let old = Condition::all().add(Column::Confidence.ne("low")).add(Column::CheckedAt.lt(millis(since)));
+    let ids = server::Entity::find().select_only().column(Column::Id).filter(old.clone());
+    let ids: Vec<Uuid> = ids.into_tuple().all(db.reader()).await?;
+    if !ids.is_empty() {
+        // What was told in between is not so old any more.
+        let model = server::ActiveModel { confidence: Set("low".into()), ..Default::default() };
+        server::Entity::update_many().set(model).filter(old).exec(db.writer()).await?;
+    }
+    Ok(ids.into_iter().map(ServerId).collect())
 }

@@ -10,8 +10,8 @@ pub struct Model {
     pub node_id: Option<Uuid>,
     pub epoch: i64,
     pub boot: Uuid,
-    pub renewed_at: i64,
     pub late: bool,
+    pub renewals: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

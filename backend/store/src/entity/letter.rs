@@ -13,6 +13,7 @@ pub struct Model {
     pub epoch: i64,
     pub content: Json,
     pub secrets: Option<Vec<u8>>,
+    pub posted_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -10,6 +10,7 @@ pub struct Model {
     pub home: Uuid,
     pub name: String,
     pub seen_at: i64,
+    pub beats: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

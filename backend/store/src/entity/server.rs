@@ -26,6 +26,7 @@ pub struct Model {
     pub checked_at: Option<i64>,
     pub idle_watts: Option<f64>,
     pub dark_since: Option<i64>,
+    pub updating_at: Option<i64>,
     pub search: String,
     pub version: i64,
     pub created_at: i64,

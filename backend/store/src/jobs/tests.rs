@@ -53,7 +53,7 @@ async fn a_waiting_job_has_its_turn_in_the_transaction_that_ends_the_one_before(
     Entity::update_many().set(lost).exec(db.writer()).await.unwrap();
     for _ in 0..2 {
         let tx = db.begin().await.unwrap();
-        wake(&tx).await.unwrap();
+        queue::wake(&tx).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(due(&db).await, ids[1..2], "one of them, and the oldest");
     }
