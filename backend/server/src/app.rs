@@ -4,8 +4,7 @@ use rackhand_agent::{Guard, Rules, poller};
 use rackhand_store::{Db, Scope, agents, endpoints};
 use rackhand_wire::{
     Secrets, Timings,
-    agent::ToAgent,
-    api::{live::Object, settings::InstallationSettings},
+    api::settings::InstallationSettings,
     id::{AgentId, EndpointId, TenantId},
 };
 use std::{
@@ -15,13 +14,13 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    agents::{Authority, Roster, Route, Told, Via, members, presence},
+    agents::{Authority, Roster, Route, Told, Via, listen, members, presence},
     config::Config,
     http::limit::Limits,
     live::Live,
     peers::{self, Peers},
     tls::InUse,
-    work::{Engine, watch},
+    work::Engine,
 };
 
 /// Everything that is shared.
@@ -144,7 +143,8 @@ impl App {
         via: &Via,
     ) -> rackhand_store::Result<Option<Route>> {
         Ok(match (via.agent, via.group.as_deref()) {
-            (Some(agent), _) => Some(Route::Agent(agent)),
+            // As a group of one: whoever reached the device before it must have stopped.
+            (Some(agent), _) => Some(Route::Group { endpoint, members: vec![agent] }),
             (None, Some(group)) if group != agents::LOCAL => {
                 Some(Route::Group { endpoint, members: members(&self.db, tenant, endpoint, group).await? })
             }
@@ -154,7 +154,7 @@ impl App {
                 members.sort_by_key(|member| self.embedded != Some(*member));
                 Some(Route::Group { endpoint, members })
             }
-            (None, _) => self.embedded.map(Route::Agent),
+            (None, _) => self.embedded.map(|own| Route::Group { endpoint, members: vec![own] }),
         })
     }
 }
@@ -201,47 +201,4 @@ async fn embed(
     roster.join(hello, embedded.attach(), told).await?;
     roster.leases().keep(agent.id, embedded);
     Ok(agent.id)
-}
-
-async fn listen(app: Arc<App>, mut inbox: mpsc::Receiver<Told>) {
-    while let Some(told) = inbox.recv().await {
-        match told {
-            Told::Hello(hello, session) => {
-                watch::came(&app, &hello, &session);
-                app.live.tell(Object::Agent, hello.agent);
-                presence::came(&app, hello.agent).await;
-            }
-            Told::Gone(agent) => {
-                if let Err(error) = agents::seen(app.db.writer(), &[agent]).await {
-                    tracing::error!(%error, %agent, "could not note that an agent went away");
-                }
-                app.live.tell(Object::Agent, agent);
-                presence::went(&app, agent);
-                watch::went(&app, agent);
-            }
-            Told::Restored { agent, cut, result } => {
-                match crate::work::restored(&app, agent, cut, result).await {
-                    Ok(()) => app.roster.tell(agent, ToAgent::Noted { cuts: vec![cut] }).await,
-                    Err(error) => {
-                        tracing::error!(%error, %cut, "could not note that an agent restored an outlet");
-                    }
-                }
-            }
-            Told::Dark { agent, cuts } => {
-                let app = Arc::clone(&app);
-                tokio::spawn(async move { crate::agents::settle(&app, agent, cuts).await });
-            }
-            Told::NeedSecrets { agent, endpoint } => {
-                let app = Arc::clone(&app);
-                tokio::spawn(async move { crate::agents::lend(&app, agent, endpoint).await });
-            }
-            Told::Samples { agent, batch } => app.engine.watch.found(agent, batch),
-            Told::Renew { agent, request } => {
-                if let Some(frame) = crate::agents::renewed(&app, agent, &request).await {
-                    app.roster.tell(agent, frame).await;
-                    app.live.tell(Object::Agent, agent);
-                }
-            }
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! How the server is told what to do: flag over environment over file.
 
+mod public_url;
 mod tls;
 
 use clap::Args;
@@ -152,7 +153,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Where people reach it.
+    /// Where people reach it, without a slash at its end.
     pub public_url: String,
     /// How TLS is spoken; absent when it is not.
     pub tls: Option<Tls>,
@@ -203,7 +204,9 @@ impl Config {
         let config = Self {
             listen,
             tls,
-            public_url: options.public_url.clone().or(file.public_url).unwrap_or(default_url),
+            public_url: public_url::origin(
+                &options.public_url.clone().or(file.public_url).unwrap_or(default_url),
+            )?,
             database_url: options
                 .storage
                 .database_url
@@ -229,19 +232,11 @@ impl Config {
     }
 
     fn check(&self, insecure: bool) -> Result<(), Failure> {
-        let url = &self.public_url;
-        let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-        if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
-            return Err(Failure::new(
-                "use public_url",
-                format!("“{url}” must begin with http:// or https://"),
-            ));
-        }
         if !(self.time_scale.is_finite() && self.time_scale > 0.0) {
             return Err(Failure::new("use the time scale", "it must be greater than 0"));
         }
         if let Some(tls) = &self.tls {
-            tls.check(url, self.host())?;
+            tls.check(&self.public_url, self.host())?;
         }
         let is_clear = self.tls.is_none() && !self.listen.ip().is_loopback();
         if is_clear && self.trusted_proxies.is_empty() && !insecure {
@@ -264,8 +259,7 @@ impl Config {
     /// The name or address under which people reach this server.
     #[must_use]
     pub fn host(&self) -> &str {
-        let rest = self.public_url.split_once("://").map_or("", |(_, rest)| rest);
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        let authority = self.public_url.split_once("://").map_or("", |(_, authority)| authority);
         match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((address, _)) => address,
             None => authority.split(':').next().unwrap_or(authority),

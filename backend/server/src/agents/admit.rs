@@ -1,5 +1,6 @@
 //! Decides whether a hello begins a session.
 
+use chrono::{DateTime, Utc};
 use rackhand_agent::proof;
 use rackhand_store::{Scope, agents, now};
 use rackhand_wire::{
@@ -11,13 +12,14 @@ use std::time::Duration;
 use super::protocols;
 use crate::app::App;
 
-/// A certificate that ended this long ago at most is still good for its own renewal.
-const RENEWABLE_FOR: chrono::Duration = chrono::Duration::days(90);
-
 /// An agent that may begin a session.
 pub struct Admitted {
     /// Who it is.
     pub hello: Hello,
+    /// The key that it has proven.
+    pub key: String,
+    /// When two copies of it were last seen.
+    pub copies_at: Option<DateTime<Utc>>,
     /// The version that both sides speak.
     pub protocol: u16,
     /// The key to which its credentials are sealed.
@@ -73,9 +75,11 @@ pub async fn admit(
         return Err(no(Refusal::Revoked, "the key of this agent was replaced"));
     }
     let overdue = now() - checked.until;
-    if overdue > RENEWABLE_FOR {
-        let why = "the certificate ended more than 90 days ago; replace the agent on the Agents page";
-        return Err(no(Refusal::Expired, why));
+    let days = app.settings().agent_renewal_days;
+    if overdue > chrono::Duration::days(days.into()) {
+        let why =
+            format!("the certificate ended more than {days} days ago; replace the agent on the Agents page");
+        return Err((Refusal::Expired, why));
     }
     let ours = protocols::offered();
     let protocol = ours.common(hello.protocols).ok_or_else(|| {
@@ -85,9 +89,15 @@ pub async fn admit(
         );
         (Refusal::Protocol, why)
     })?;
-    if is_next && let Err(error) = agents::settle_key(app.db.writer(), agent.id, &checked.key).await {
-        tracing::error!(%error, agent = %agent.id, "cannot note that a renewed key is in use");
-        return Err(no(Refusal::Busy, "the server cannot note the renewed key just now"));
+    if is_next {
+        match agents::settle_key(app.db.writer(), agent.id, &checked.key).await {
+            Ok(true) => {}
+            Ok(false) => return Err(no(Refusal::Revoked, "the key of this agent was replaced")),
+            Err(error) => {
+                tracing::error!(%error, agent = %agent.id, "cannot note that a renewed key is in use");
+                return Err(no(Refusal::Busy, "the server cannot note the renewed key just now"));
+            }
+        }
     }
     let shares = agents::is_shared(app.db.reader(), &agent).await.map_err(|error| {
         tracing::error!(%error, agent = %agent.id, "cannot tell who is in an agent's group");
@@ -102,15 +112,22 @@ pub async fn admit(
         shares,
         renew_only: overdue > chrono::Duration::zero(),
         hello,
+        key: checked.key,
+        copies_at: agent.copies_at,
     })
 }
 
-/// Says whether an agent is still known and not revoked.
-pub async fn is_welcome(app: &App, agent: AgentId) -> bool {
+/// Says whether an agent is still known by this key, and not revoked.
+pub async fn is_welcome(app: &App, agent: AgentId, key: &str) -> bool {
     let found = agents::get(app.db.reader(), &Scope::provider(), agent).await;
     // A database that fails in this moment has not revoked anybody.
     found.map_or_else(
         |error| !matches!(error, rackhand_store::Error::NotFound),
-        |agent| agent.revoked_at.is_none(),
+        |agent| {
+            let counts = |identity: &agents::Identity| {
+                identity.key == key || identity.next_key.as_deref() == Some(key)
+            };
+            agent.revoked_at.is_none() && agent.identity.as_ref().is_some_and(counts)
+        },
     )
 }

@@ -12,7 +12,11 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{sync::mpsc, time::MissedTickBehavior};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::spawn_blocking,
+    time::MissedTickBehavior,
+};
 
 use super::{
     admit::{self, Admitted, Refused},
@@ -72,7 +76,7 @@ pub async fn serve(
         tracing::error!(%error, %agent, "could not note an agent's hello");
     }
     let code = if admitted.renew_only {
-        renew(&app, agent, &mut socket, &mut stream, patience).await
+        renew(&app, (agent, &admitted.key), &mut socket, &mut stream, patience).await
     } else {
         converse(&app, admitted, &mut socket, &mut stream).await
     };
@@ -124,6 +128,16 @@ async fn greet(
 /// Deals with a session that the same identity has already: the newest counts, unless two copies fight.
 async fn seat(app: &App, admitted: Admitted) -> Result<Admitted, Refused> {
     let agent = admitted.hello.agent;
+    let too_many = || {
+        let why =
+            "several processes with this identity evict one another; stop all but one and wait five minutes";
+        Err((Refusal::Copies, why.into()))
+    };
+    // Nobody sits after the last eviction; whoever comes first then would begin it all anew.
+    let lately = admitted.copies_at.is_some_and(|at| now() - at < FIGHT);
+    if lately && is_fight(app, agent).await {
+        return too_many();
+    }
     let Some(sitting) = app.roster.sitting(agent) else { return Ok(admitted) };
     // A process that was killed and is back at once may be here before the end of its old connection is.
     if sitting.boot() == admitted.hello.boot || !sitting.answers(app.timings().lease).await {
@@ -135,12 +149,7 @@ async fn seat(app: &App, admitted: Admitted) -> Result<Admitted, Refused> {
     }
     presence::copied(app, agent).await;
     app.roster.part(agent, close::REPLACED);
-    if is_fight(app, agent).await {
-        let why =
-            "several processes with this identity evict one another; stop all but one and wait five minutes";
-        return Err((Refusal::Copies, why.into()));
-    }
-    Ok(admitted)
+    if is_fight(app, agent).await { too_many() } else { Ok(admitted) }
 }
 
 /// So many evictions within this time are a fight, on whichever server they were.
@@ -165,7 +174,7 @@ async fn converse(
     socket: &mut actix_ws::Session,
     stream: &mut AggregatedMessageStream,
 ) -> u16 {
-    let (agent, sealing_key) = (admitted.hello.agent, admitted.sealing_key);
+    let (agent, sealing_key, key) = (admitted.hello.agent, admitted.sealing_key, admitted.key);
     let (to_agent, mut deliveries) = mpsc::channel(64);
     let (out, from_agent) = mpsc::unbounded_channel();
     let link = Link { to_agent, from_agent };
@@ -177,7 +186,7 @@ async fn converse(
         }
     };
     // Whoever revoked it in this very moment found no session to end.
-    if !admit::is_welcome(app, agent).await {
+    if !admit::is_welcome(app, agent, &key).await {
         session.close(close::REVOKED);
     }
     let timings = app.timings();
@@ -188,9 +197,20 @@ async fn converse(
         let left = timings.dead_after.saturating_sub(session.silence());
         let code = tokio::select! {
             code = session.closed() => Some(code),
-            message = stream.recv() => receive(agent, &session, message, &out, socket).await,
+            message = stream.recv() => {
+                match receive(agent, &session, message, &out, socket).await {
+                    Received::Nothing => None,
+                    Received::End(code) => Some(code),
+                    Received::Renew(request) => {
+                        if let Some(frame) = super::renewed(app, agent, &key, &request).await {
+                            session.tell(frame).await;
+                        }
+                        None
+                    }
+                }
+            }
             Some(delivery) = deliveries.recv() => {
-                let packet = packed(agent, &sealing_key, delivery);
+                let packet = packed(agent, &sealing_key, delivery).await;
                 let is_last = matches!(packet.frame, ToAgent::GoAway { .. });
                 match tokio::time::timeout(timings.dead_after, say(socket, &packet)).await {
                     Ok(true) if is_last => Some(close::GOING_AWAY),
@@ -212,17 +232,33 @@ async fn converse(
     }
 }
 
-/// Takes one message; gives a code when the session is over.
+/// What a message asks of the line itself.
+enum Received {
+    Nothing,
+    /// The session is over, with this code.
+    End(u16),
+    /// The agent wants a certificate for a fresh key: a question to the session, that has proven the present one.
+    Renew(String),
+}
+
+impl From<Option<u16>> for Received {
+    fn from(code: Option<u16>) -> Self {
+        code.map_or(Self::Nothing, Self::End)
+    }
+}
+
+/// Takes one message.
 async fn receive(
     agent: AgentId,
     session: &Arc<Session>,
     message: Option<Result<AggregatedMessage, ProtocolError>>,
     out: &mpsc::UnboundedSender<ToBackend>,
     socket: &mut actix_ws::Session,
-) -> Option<u16> {
+) -> Received {
     session.hear();
-    match message {
+    let code = match message {
         Some(Ok(AggregatedMessage::Text(text))) => match read::<ToBackend>(&text, &ToBackend::KNOWN) {
+            Ok(ToBackend::Renew { request }) => return Received::Renew(request),
             Ok(frame) => out.send(frame).err().map(|_| close::SUPERSEDED),
             Err(Unread::Unknown(frame)) => {
                 tracing::debug!(%agent, frame, "passed over a frame of a newer agent");
@@ -256,13 +292,14 @@ async fn receive(
             Some(close::GOING_AWAY)
         }
         None => Some(close::GOING_AWAY),
-    }
+    };
+    code.into()
 }
 
 /// Serves an expired certificate: it is good for its renewal alone.
 async fn renew(
     app: &web::Data<App>,
-    agent: AgentId,
+    (agent, key): (AgentId, &str),
     socket: &mut actix_ws::Session,
     stream: &mut AggregatedMessageStream,
     patience: Duration,
@@ -272,7 +309,7 @@ async fn renew(
         match message {
             AggregatedMessage::Text(text) => match read::<ToBackend>(&text, &ToBackend::KNOWN) {
                 Ok(ToBackend::Renew { request }) => {
-                    let Some(frame) = super::renewed(app, agent, &request).await else {
+                    let Some(frame) = super::renewed(app, agent, key, &request).await else {
                         return close::REFUSED;
                     };
                     say(socket, &Packet { frame, sealed: None }).await;
@@ -293,8 +330,13 @@ async fn renew(
     close::SILENT
 }
 
-fn packed(agent: AgentId, sealing_key: &str, delivery: Delivery) -> Packet {
-    let purpose = match &delivery.frame {
+/// So many credentials are sealed at once, however many agents begin to look: each takes a thread meanwhile.
+static SEALING: Semaphore = Semaphore::const_new(4);
+
+/// Seals what belongs to a frame, on another thread: this one has many connections, and an agent with thousands of
+/// devices would keep all of them waiting.
+async fn packed(agent: AgentId, sealing_key: &str, Delivery { frame, secrets }: Delivery) -> Packet {
+    let purpose = match &frame {
         ToAgent::Execute(command) => Some(command.id.0),
         ToAgent::Secrets { endpoint } => Some(endpoint.0),
         ToAgent::Watch(look) => Some(look.endpoint.0),
@@ -310,10 +352,14 @@ fn packed(agent: AgentId, sealing_key: &str, delivery: Delivery) -> Packet {
         | ToAgent::LookNow { .. }
         | ToAgent::Stored { .. } => None,
     };
-    let sealed = purpose.filter(|_| delivery.secrets.expose_all().next().is_some());
+    let Some(purpose) = purpose.filter(|_| secrets.expose_all().next().is_some()) else {
+        return Packet { frame, sealed: None };
+    };
+    let _one = SEALING.acquire().await;
+    let key = sealing_key.to_owned();
+    let sealed = spawn_blocking(move || sealing::seal(&key, agent, purpose, &secrets)).await;
     // An agent whose key is none cannot open anything: the device then refuses it without credentials.
-    let sealed = sealed.and_then(|purpose| sealing::seal(sealing_key, agent, purpose, &delivery.secrets));
-    Packet { frame: delivery.frame, sealed }
+    Packet { frame, sealed: sealed.ok().flatten() }
 }
 
 async fn say(socket: &mut actix_ws::Session, message: &impl serde::Serialize) -> bool {
@@ -330,4 +376,24 @@ async fn end(socket: actix_ws::Session, code: u16) {
     let reason = CloseReason { code: CloseCode::from(code), description: None };
     // It may be gone already.
     socket.close(Some(reason)).await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rackhand_store::fresh_id;
+    use rackhand_wire::id::EndpointId;
+
+    #[tokio::test]
+    async fn credentials_are_sealed_while_the_other_connections_of_a_thread_go_on() {
+        let key = sealing::SealingKey::generate();
+        let (agent, endpoint) = (AgentId(fresh_id()), EndpointId(fresh_id()));
+        let others = tokio::spawn(async {});
+        let secrets = [("password", "hunter2")].into_iter().collect();
+        let delivery = Delivery { frame: ToAgent::Secrets { endpoint }, secrets };
+        let packet = packed(agent, &key.public(), delivery).await;
+        assert!(others.is_finished(), "nobody else had a turn");
+        let opened = key.open(agent, endpoint.0, &packet.sealed.unwrap()).unwrap();
+        assert_eq!(opened.find("password"), Some("hunter2"));
+    }
 }

@@ -5,6 +5,7 @@
 
 mod admit;
 mod authority;
+mod earlier;
 mod lease;
 mod line;
 pub mod presence;
@@ -12,27 +13,32 @@ mod protocols;
 mod roster;
 mod route;
 mod session;
+mod told;
+mod undone;
 
 pub use authority::Authority;
+pub use earlier::{Earlier, Keeper};
 pub use line::{OldTls, TlsBinding, serve};
-pub use roster::{Done, Roster, Stage, Told};
+pub use roster::{Done, Roster, Stage};
 pub use route::{Members, Route, Via, find_group, holder, members};
-pub use session::Session;
+pub use session::{Awaited, Ended, Session};
+pub use told::{Told, listen};
 
 use rackhand_agent::Delivery;
 use rackhand_store::{Scope, agents, connections, endpoints, steps};
 use rackhand_wire::{
     Reason,
-    agent::ToAgent,
+    agent::{ToAgent, close},
+    api::live::Object,
     id::{AgentId, CommandId, EndpointId},
 };
 
 use std::{sync::Arc, time::Duration};
 
-use crate::app::App;
+use crate::{app::App, bus::Notice};
 
-/// Certifies a fresh key of an agent; both keys count until the fresh one is used.
-pub async fn renewed(app: &App, agent: AgentId, request: &str) -> Option<ToAgent> {
+/// Certifies a fresh key of an agent, that asks by its present one; both count until the fresh one is used.
+pub async fn renewed(app: &App, agent: AgentId, by: &str, request: &str) -> Option<ToAgent> {
     let made = match app.authority.certify(agent, request) {
         Ok(made) => made,
         Err(error) => {
@@ -40,12 +46,38 @@ pub async fn renewed(app: &App, agent: AgentId, request: &str) -> Option<ToAgent
             return None;
         }
     };
-    if let Err(error) = agents::renewed(app.db.writer(), agent, &made.key, made.from, made.until).await {
-        tracing::error!(%error, %agent, "a renewed certificate could not be noted");
-        return None;
+    let renewal = agents::Renewal { by, key: &made.key, from: made.from, until: made.until };
+    match agents::renewed(app.db.writer(), agent, renewal).await {
+        Ok(true) => app.live.tell(Object::Agent, agent),
+        Ok(false) => {
+            tracing::warn!(%agent, "a key that counts no more asked for its renewal");
+            return None;
+        }
+        Err(error) => {
+            tracing::error!(%error, %agent, "a renewed certificate could not be noted");
+            return None;
+        }
     }
     let renew_in_ms = u64::try_from((app.authority.life() / 2).as_millis()).unwrap_or(u64::MAX);
     Some(ToAgent::Certificate { certificate: made.certificate, renew_in_ms })
+}
+
+/// Refuses an agent on every server, from now on.
+pub fn deny(app: &App, agent: AgentId) {
+    app.roster.part(agent, close::REVOKED);
+    app.peers.bus.tell(Notice::Denied(agent));
+}
+
+/// Ends the sessions of agents that were revoked or removed: whoever did it may not have reached this server.
+///
+/// # Errors
+/// When the database fails.
+pub async fn recheck(app: &App) -> rackhand_store::Result<()> {
+    let welcome = agents::welcome(app.db.reader()).await?;
+    for agent in app.roster.present().into_iter().filter(|agent| !welcome.contains(agent)) {
+        app.roster.part(agent, close::REVOKED);
+    }
+    Ok(())
 }
 
 /// Notes once a minute who is there, so that a crash leaves nobody seen too long ago.
@@ -62,10 +94,11 @@ pub async fn keep_seen(app: Arc<App>) {
 /// Tells every agent to connect anew, because this process stops within a moment.
 pub async fn send_away(app: &App, within: Duration) {
     let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-    for agent in app.roster.present() {
-        if app.embedded != Some(agent) {
-            app.roster.tell(agent, ToAgent::GoAway { within_ms }).await;
-        }
+    let remote = app.roster.present().into_iter().filter(|agent| app.embedded != Some(*agent));
+    let told = remote.map(|agent| app.roster.tell(agent, ToAgent::GoAway { within_ms }));
+    // One whose line takes nothing any more holds up neither the others nor the end.
+    if tokio::time::timeout(within, futures::future::join_all(told)).await.is_err() {
+        tracing::warn!("not every agent could be told that this server stops");
     }
 }
 
@@ -152,20 +185,44 @@ pub async fn settle(app: &App, agent: AgentId, cuts: Vec<CommandId>) {
 }
 
 #[cfg(test)]
-mod bench {
+pub(crate) mod bench {
     use rackhand_migrations::Migrator;
     use rackhand_store::{Db, nodes::Node, sealed::Keyring};
-    use rackhand_wire::id::NodeId;
+    use rackhand_wire::{
+        agent::{BootId, Hello, Protocols},
+        id::{AgentId, NodeId},
+    };
     use sea_orm_migration::MigratorTrait as _;
-    use std::sync::Arc;
+    use std::{
+        collections::BTreeMap,
+        sync::Arc,
+        time::{Duration, Instant},
+    };
 
-    use crate::{bus::Alone, peers::Peers};
+    use crate::{
+        bus::Alone,
+        peers::{Life, Peers},
+    };
 
     /// A server that has an empty database for itself, in a folder of its own.
     pub async fn alone() -> (Arc<Peers>, tempfile::TempDir) {
         let (db, folder) = database().await;
         let own = Node { id: NodeId(rackhand_store::fresh_id()), name: "a".into() };
-        (Arc::new(Peers { db, own, bus: Arc::new(Alone) }), folder)
+        let life = Life::new(Instant::now(), Duration::from_mins(1));
+        (Arc::new(Peers::new(db, own, Arc::new(Alone), life)), folder)
+    }
+
+    /// What an agent says that begins a session.
+    pub fn hello(agent: AgentId) -> Hello {
+        Hello {
+            agent,
+            boot: BootId(rackhand_store::fresh_id()),
+            protocols: Protocols::OURS,
+            version: String::new(),
+            host: String::new(),
+            kinds: BTreeMap::default(),
+            watching: None,
+        }
     }
 
     pub async fn database() -> (Db, tempfile::TempDir) {

@@ -94,6 +94,22 @@ pub async fn copied(app: &App, agent: AgentId) {
     tell(app, agent, COPIES, Severity::Alarm, |_| text.to_owned()).await;
 }
 
+/// Notes that the disk of an agent takes nothing, or takes something again.
+pub async fn disk(app: &App, agent: AgentId, fault: Option<String>) {
+    let (kind, severity) = match fault {
+        Some(_) => ("agent.disk_failing", Severity::Alarm),
+        None => ("agent.disk_ok", Severity::Info),
+    };
+    let words = |name: &str| match fault {
+        Some(why) => format!(
+            "The disk of {name} takes nothing ({why}): it changes nothing on any device, and what it finds waits in \
+             its memory."
+        ),
+        None => format!("The disk of {name} takes what it is given again."),
+    };
+    tell(app, agent, kind, severity, words).await;
+}
+
 async fn turned(app: &App, agent: AgentId, online: bool) {
     match agents::tell_presence(app.db.writer(), agent, online).await {
         Ok(true) => {}

@@ -7,69 +7,27 @@ use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Reason, Secrets, Timings,
     agent::{Hello, ToAgent, ToBackend, close},
     command::{Outlet, Urgency},
-    id::{AgentId, CommandId, EndpointId},
+    id::{AgentId, CommandId},
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    lease::Leases,
+    earlier::{Earlier, Journal, Writes},
+    lease::{Leases, Unbroken},
     route::{self, Route},
     session::{Ended, Out, Session},
+    told::Told,
+    undone::Undone,
 };
 use crate::{
     peers::{Address, Peers},
     work::watch::Batch,
 };
-
-/// What agents tell on their own account.
-pub enum Told {
-    /// An agent begins a session.
-    Hello(Hello, Arc<Session>),
-    /// An agent went away.
-    Gone(AgentId),
-    /// An agent restored what a command had cut, or failed to.
-    Restored {
-        /// The agent.
-        agent: AgentId,
-        /// The cutting command.
-        cut: CommandId,
-        /// How it went.
-        result: Result<(), Fault>,
-    },
-    /// An agent means to undo these cuts by itself.
-    Dark {
-        /// The agent.
-        agent: AgentId,
-        /// The cutting commands.
-        cuts: Vec<CommandId>,
-    },
-    /// An agent asks for credentials that it lost with a restart.
-    NeedSecrets {
-        /// The agent.
-        agent: AgentId,
-        /// The device.
-        endpoint: EndpointId,
-    },
-    /// An agent tells what its looks found.
-    Samples {
-        /// The agent.
-        agent: AgentId,
-        /// What it tells.
-        batch: Batch,
-    },
-    /// An agent asks for a certificate for a fresh key.
-    Renew {
-        /// The agent.
-        agent: AgentId,
-        /// The certificate request.
-        request: String,
-    },
-}
 
 /// How far a command has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,10 +57,12 @@ pub struct Roster {
     /// Held while sessions are compared with the database or change there.
     seating: tokio::sync::Mutex<()>,
     seats: Mutex<HashMap<AgentId, Arc<Seat>>>,
-    /// Cuts that agents undid by themselves, known before anything that they say afterwards.
-    undone: Mutex<HashSet<CommandId>>,
+    /// What agents undid by themselves.
+    pub undone: Undone,
     /// Who may write to what is shared.
     leases: Leases,
+    /// What each agent may be writing now.
+    pub(super) writes: Writes,
     /// How long what may have been executed is waited for when its agent is away.
     patience: Duration,
 }
@@ -115,7 +75,8 @@ impl Roster {
             peers,
             seating: tokio::sync::Mutex::default(),
             seats: Mutex::default(),
-            undone: Mutex::default(),
+            undone: Undone::new(timings.agent_patience),
+            writes: Writes::default(),
             patience: timings.agent_patience,
         }
     }
@@ -158,7 +119,7 @@ impl Roster {
                     continue;
                 }
                 if let ToBackend::Restored { cut, result: Ok(()) } = &frame {
-                    roster.undone().insert(*cut);
+                    roster.undone.note(*cut);
                 }
                 hear(agent, &here, frame, &told).await;
             }
@@ -216,6 +177,8 @@ impl Roster {
     async fn place(&self, agent: AgentId, found: Option<Sitting>) {
         let present = self.sitting(agent);
         let known = present.as_ref().map(|session| (session.is_here(), session.epoch()));
+        // From here alone, or by a server where it did not sit yet.
+        let was_closed = present.as_ref().is_some_and(|session| session.is_closed());
         let seat = self.seat(agent);
         let next = match found {
             Some(sitting) if sitting.node == self.peers.id() => {
@@ -229,7 +192,7 @@ impl Roster {
                 }
                 None
             }
-            Some(sitting) if known == Some((false, sitting.epoch)) => {
+            Some(sitting) if known == Some((false, sitting.epoch)) && !was_closed => {
                 if let Some(session) = present.filter(|_| !sitting.late) {
                     session.hear();
                 }
@@ -254,7 +217,8 @@ impl Roster {
 
     /// Has a command executed and waits for its answer. A session that ends meanwhile is waited out: the agent
     /// is asked again with the same id, which it answers from its journal when it had begun. Where another agent
-    /// of the group takes the device over, what may have been begun is lost: the device must be read.
+    /// of the group takes the device over, what may have been begun is lost: the device must be read. So is what
+    /// another agent than the holder may have got `earlier`, from a server before this one.
     ///
     /// # Errors
     /// What the device or the agent reports; `Exec` when no agent came in time and nothing was sent, `Lost` when
@@ -264,11 +228,14 @@ impl Roster {
         route: &Route,
         mut command: Command,
         secrets: Secrets,
+        earlier: Earlier,
         stage: &watch::Sender<Stage>,
     ) -> Done {
         let begun = Instant::now();
         let expiry = command.expires_in_ms.map(Duration::from_millis);
-        let mut out: Option<AgentId> = None;
+        // Its journal tells what came of it, however long it takes to come back.
+        let mut out: Option<AgentId> = earlier.agent();
+        let mut journal = Journal::of(&earlier, &self.writes);
         loop {
             stage.send_replace(out.map_or(Stage::Waiting, Stage::Left));
             let left = || expiry.map(|limit| limit.saturating_sub(begun.elapsed()));
@@ -281,19 +248,40 @@ impl Roster {
                 by: out,
                 result: Err(if out.is_some() { interrupted() } else { fault }),
             };
-            let holder = match route::holder(&self.peers.db, self, route, wait).await {
+            let mut holder = match route::holder(&self.peers.db, self, route, wait).await {
                 Ok(holder) => holder,
                 Err(fault) => return late(fault),
             };
-            if out.is_some_and(|agent| agent != holder.agent) {
+            if out.is_some_and(|agent| agent != holder.agent) || !earlier.may_ask(holder) {
                 return late(interrupted());
             }
-            let Some(session) = self.session(holder.agent, wait).await else { return late(offline(expiry)) };
+            let Some(session) = self.reach(route, holder.agent, wait).await else {
+                if wait.is_zero() || matches!(route, Route::Agent(_)) {
+                    return late(offline(expiry));
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            if command.operation.is_write() {
+                if let Err(fault) = journal.is_of(&self.peers.db, holder.agent).await {
+                    return late(fault);
+                }
+                // Both took a while, in which the device may have gone to another agent.
+                match route::holder(&self.peers.db, self, route, Duration::ZERO).await {
+                    Ok(still) if still.is_same(holder) => holder = still,
+                    Ok(_) | Err(_) => continue,
+                }
+            }
             command.expires_in_ms = left().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
             (command.fence, command.leased) = (holder.epoch, holder.leased);
             stage.send_replace(Stage::Handed);
             let frame = ToAgent::Execute(command.clone());
-            let asked = session.ask(command.id, Delivery { frame, secrets: secrets.clone() });
+            let renewal = holder.renewal.filter(|_| command.operation.is_write());
+            let (seen, here) = (Instant::now(), renewal.filter(|_| session.is_here()));
+            let is_fresh = || seen.elapsed() < self.leases.length() || !command.operation.is_write();
+            let may = || self.may_hand_over(holder.agent, here).filter(|_| is_fresh());
+            let delivery = Delivery { frame, secrets: secrets.clone() };
+            let asked = session.ask(command.id, delivery, renewal, may);
             let outcome = tokio::select! {
                 outcome = asked => outcome,
                 () = self.leases.lost(holder.agent), if holder.leased => Err(Ended::After),
@@ -306,9 +294,17 @@ impl Roster {
                 Ok(result) => return Done { by: Some(holder.agent), result },
                 // Whether a write was begun is known by the agent alone; a read is simply made again.
                 Err(Ended::After) if command.operation.is_write() => out = Some(holder.agent),
-                Err(Ended::Before | Ended::After) => {}
+                Err(Ended::Before) if wait.is_zero() => return late(offline(expiry)),
+                Err(Ended::Before) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(Ended::After) => {}
             }
         }
+    }
+
+    /// Says whether something may be handed over to an agent now: this server lives, and the agent, where it renews
+    /// its lease here, has done so in time ever since the renewal that allowed it.
+    pub fn may_hand_over(&self, agent: AgentId, renewal: Option<i64>) -> Option<Unbroken<'_>> {
+        self.leases.unbroken(agent, renewal).filter(|_| self.peers.lives())
     }
 
     /// Lets outlets stay off that were cut with a time limit, by these commands or earlier ones.
@@ -326,8 +322,12 @@ impl Roster {
         while let Some(session) = self.session(agent, patience.saturating_sub(begun.elapsed())).await {
             let id = CommandId(fresh_id());
             let frame = ToAgent::KeepOff { id, cuts: cuts.clone(), outlets: outlets.clone() };
-            if let Ok(result) = session.ask(id, Delivery { frame, secrets: Secrets::default() }).await {
-                return result.map(|_| ());
+            let delivery = Delivery { frame, secrets: Secrets::default() };
+            let may = || self.may_hand_over(agent, None);
+            match session.ask(id, delivery, None, may).await {
+                Ok(result) => return result.map(|_| ()),
+                Err(Ended::Before | Ended::After) if begun.elapsed() >= patience => break,
+                Err(Ended::Before | Ended::After) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
         Err(offline(None))
@@ -343,7 +343,7 @@ impl Roster {
 
     /// Lets an agent forget commands whose outcomes are stored. One that is not there keeps them.
     pub async fn acknowledge(&self, agent: AgentId, commands: Vec<CommandId>) {
-        self.forget_undone(&commands);
+        self.undone.forget(&commands);
         self.tell(agent, ToAgent::Acknowledge { commands }).await;
     }
 
@@ -403,6 +403,13 @@ impl Roster {
         }
     }
 
+    /// Waits for the session of who has the device. One of a group that went away since it was found is not waited
+    /// for: another one may come to have the device.
+    async fn reach(&self, route: &Route, agent: AgentId, patience: Duration) -> Option<Arc<Session>> {
+        let patience = if matches!(route, Route::Agent(_)) { patience } else { Duration::ZERO };
+        self.session(agent, patience).await
+    }
+
     /// Waits for an agent to have a session.
     async fn session(&self, agent: AgentId, patience: Duration) -> Option<Arc<Session>> {
         let mut seat = self.seat(agent).subscribe();
@@ -417,29 +424,9 @@ impl Roster {
         Arc::clone(self.seats().entry(agent).or_insert_with(|| Arc::new(watch::channel(None).0)))
     }
 
-    /// Notes what another server heard that agents undid by themselves.
-    pub fn note_undone(&self, cuts: &[CommandId]) {
-        self.undone().extend(cuts);
-    }
-
-    /// Lists what agents undid by themselves and no job has dealt with.
-    pub fn all_undone(&self) -> Vec<CommandId> {
-        self.undone().iter().copied().collect()
-    }
-
-    /// Forgets what a job has dealt with.
-    pub fn forget_undone(&self, commands: &[CommandId]) {
-        self.undone().retain(|cut| !commands.contains(cut));
-    }
-
     /// Says whether an agent undid one of these cuts by itself.
     pub fn has_undone(&self, cuts: &[CommandId]) -> bool {
-        let undone = self.undone();
-        cuts.iter().any(|cut| undone.contains(cut))
-    }
-
-    fn undone(&self) -> MutexGuard<'_, HashSet<CommandId>> {
-        self.undone.lock().unwrap_or_else(PoisonError::into_inner)
+        self.undone.has(cuts)
     }
 
     fn seats(&self) -> MutexGuard<'_, HashMap<AgentId, Arc<Seat>>> {
@@ -454,10 +441,13 @@ async fn hear(agent: AgentId, session: &Session, frame: ToBackend, told: &mpsc::
         ToBackend::Restored { cut, result } => {
             told.send(Told::Restored { agent, cut, result }).await.ok();
         }
-        // The lease was dealt with before.
-        ToBackend::Hold { .. } => {}
+        // Leases and certificates were dealt with before.
+        ToBackend::Hold { .. } | ToBackend::Renew { .. } => {}
         ToBackend::Dark { cuts } => {
             told.send(Told::Dark { agent, cuts }).await.ok();
+        }
+        ToBackend::Disk { fault } => {
+            told.send(Told::Disk { agent, fault }).await.ok();
         }
         ToBackend::NeedSecrets { endpoint } => {
             told.send(Told::NeedSecrets { agent, endpoint }).await.ok();
@@ -467,9 +457,6 @@ async fn hear(agent: AgentId, session: &Session, frame: ToBackend, told: &mpsc::
             let batch = Batch { spool, first, entries, received: now() };
             told.send(Told::Samples { agent, batch }).await.ok();
         }
-        ToBackend::Renew { request } => {
-            told.send(Told::Renew { agent, request }).await.ok();
-        }
     }
 }
 
@@ -478,7 +465,7 @@ fn offline(expiry: Option<Duration>) -> Fault {
     Fault::new(FaultCode::Exec, Reason::AgentOffline, detail)
 }
 
-fn interrupted() -> Fault {
+pub(super) fn interrupted() -> Fault {
     let detail = "the agent went away while it executed this and did not come back in time";
     Fault::new(FaultCode::Lost, Reason::Interrupted, detail)
 }

@@ -20,7 +20,10 @@ use rackhand_wire::{
 };
 use std::time::{Duration, Instant};
 
-use super::{lease::Leases, roster::Roster};
+use super::{
+    lease::{Leases, Standing},
+    roster::Roster,
+};
 
 /// Whom a device or a connection names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -74,7 +77,20 @@ pub struct Holder {
     pub epoch: u64,
     /// It may write only while its lease lasts.
     pub leased: bool,
+    /// The renewal that says that its lease lasts.
+    pub renewal: Option<i64>,
 }
+
+impl Holder {
+    /// Says whether the same one has the device, in the same epoch.
+    #[must_use]
+    pub fn is_same(self, other: Self) -> bool {
+        (self.agent, self.epoch, self.leased) == (other.agent, other.epoch, other.leased)
+    }
+}
+
+/// An agent that a device is given to no more has ended its last command to it after so many leases.
+const OUT: u32 = 4;
 
 /// Finds who may be asked, waiting at most for `patience`.
 ///
@@ -82,7 +98,7 @@ pub struct Holder {
 /// `Exec` when nobody came in time, or the database fails.
 pub async fn holder(db: &Db, roster: &Roster, route: &Route, patience: Duration) -> Result<Holder, Fault> {
     let (endpoint, members) = match route {
-        Route::Agent(agent) => return Ok(Holder { agent: *agent, epoch: 1, leased: false }),
+        Route::Agent(agent) => return Ok(Holder { agent: *agent, epoch: 1, leased: false, renewal: None }),
         Route::Group { members, .. } if members.is_empty() => {
             return Err(Fault::new(FaultCode::Exec, Reason::AgentOffline, "its group has no agent"));
         }
@@ -91,26 +107,32 @@ pub async fn holder(db: &Db, roster: &Roster, route: &Route, patience: Duration)
     let (begun, leases) = (Instant::now(), roster.leases());
     loop {
         let held = agent_groups::lease(db.reader(), endpoint).await.map_err(|error| failed(&error))?;
-        let (mut pause, mut is_free) = (Duration::from_millis(50), true);
+        let (mut pause, mut is_free, mut is_out) = (Duration::from_millis(50), true, false);
         if let Some(held) = held {
-            let is_shared = members.len() > 1;
+            let (is_shared, is_member) = (members.len() > 1, members.contains(&held.agent));
             // A session may stand for a while after its line went silent; the lease does not.
-            let left = leases.left(held.agent).await;
-            let holds = members.contains(&held.agent) && roster.is_here(held.agent);
+            let Standing { left, renewal } = leases.standing(held.agent).await;
+            let holds = is_member && roster.is_here(held.agent);
             if holds && !is_shared {
-                return Ok(Holder { agent: held.agent, epoch: held.epoch, leased: false });
+                return Ok(Holder { agent: held.agent, epoch: held.epoch, leased: false, renewal: None });
             }
             // While that was asked, the lease may have ended, gone to another agent, and been renewed.
-            if holds && !left.is_zero() && is_still(db, endpoint, held).await? {
-                return Ok(Holder { agent: held.agent, epoch: held.epoch, leased: true });
+            if holds && !left.is_zero() && renewal.is_some() && is_still(db, endpoint, held).await? {
+                return Ok(Holder { agent: held.agent, epoch: held.epoch, leased: true, renewal });
             }
-            is_free = left.is_zero();
+            // One that the device is given to no more may be there for long, and renew what it shares with others. It
+            // may also have had the device for itself, without a lease, and be writing still.
+            is_out = !is_member
+                && (begun.elapsed() >= leases.length() * OUT
+                    || !db.is_shared() && roster.writes.is_idle(held.agent));
+            is_free = if is_member { left.is_zero() } else { is_out };
             pause = left.min(pause);
         }
         if is_free && let Some(next) = next(roster, members).await {
             // Another command may have given it away since; whoever has it now is asked.
+            let seen = (held, is_out);
             if let Some(taken) =
-                take(db, leases, endpoint, next, held).await.map_err(|error| failed(&error))?
+                take(db, leases, endpoint, next, seen).await.map_err(|error| failed(&error))?
             {
                 tracing::info!(%endpoint, agent = %taken.agent, epoch = taken.epoch, "an agent took a device over");
             }
@@ -146,10 +168,10 @@ async fn take(
     leases: &Leases,
     endpoint: EndpointId,
     agent: AgentId,
-    seen: Option<Lease>,
+    (seen, is_out): (Option<Lease>, bool),
 ) -> rackhand_store::Result<Option<Lease>> {
     let tx = db.begin().await?;
-    if let Some(before) = seen.filter(|seen| db.is_shared() && seen.agent != agent)
+    if let Some(before) = seen.filter(|seen| db.is_shared() && seen.agent != agent && !is_out)
         && !leases.is_over(&tx, before.agent).await?
     {
         return Ok(None);
@@ -159,7 +181,8 @@ async fn take(
     Ok(taken)
 }
 
-fn failed(error: &rackhand_store::Error) -> Fault {
+/// What is said when the database does not tell who holds a device.
+pub fn failed(error: &rackhand_store::Error) -> Fault {
     tracing::error!(%error, "cannot tell who holds a device");
     Fault::new(FaultCode::Exec, Reason::Internal, "the server cannot tell who holds the device")
 }

@@ -6,13 +6,11 @@ use rackhand_wire::{
 };
 use std::{
     collections::HashMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
 
 use crate::peers::Address;
 
@@ -21,7 +19,7 @@ type Outcome = Result<Answer, Fault>;
 /// A session that ended while somebody waited in it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Nothing had been handed over.
+    /// Nothing had been handed over, or might be.
     Before,
     /// The agent may have got it.
     After,
@@ -36,7 +34,18 @@ pub enum Out {
 }
 
 /// Who waits for what is answered under an id: this server, and others that asked the same.
-type Waiters = Vec<(u64, oneshot::Sender<Outcome>)>;
+type Waiters = Vec<(Uuid, oneshot::Sender<Outcome>)>;
+
+/// What is waited for of another server.
+#[derive(Debug, Clone, Copy)]
+pub struct Awaited {
+    /// What is answered under this id.
+    pub command: CommandId,
+    /// This asking of it: what answers an earlier one says nothing of it.
+    pub ask: Uuid,
+    /// The renewal of the agent's lease that allowed it.
+    pub renewal: Option<i64>,
+}
 
 /// One session of one agent.
 pub struct Session {
@@ -45,8 +54,6 @@ pub struct Session {
     epoch: i64,
     out: Out,
     pending: Mutex<HashMap<CommandId, Waiters>>,
-    /// How many have waited so far.
-    asked: AtomicU64,
     heard: watch::Sender<Instant>,
     /// The last sign of life that was asked for, and the last that came.
     asked_for: watch::Sender<u64>,
@@ -63,7 +70,6 @@ impl Session {
             epoch,
             out,
             pending: Mutex::default(),
-            asked: AtomicU64::new(0),
             heard: watch::channel(Instant::now()).0,
             asked_for: watch::channel(0).0,
             given: watch::channel(0).0,
@@ -71,20 +77,24 @@ impl Session {
         }
     }
 
-    /// Hands a frame over and waits for what is answered under an id.
+    /// Hands a frame over and waits for what is answered under an id. Whether it may leave is asked last of all,
+    /// however long it waited for its turn, or this process for a processor; the answer is kept until it has left.
+    /// A server between here and the agent asks the same of the `renewal` that allowed it.
     ///
     /// # Errors
-    /// When the session ended first.
-    pub async fn ask(&self, id: CommandId, delivery: Delivery) -> Result<Outcome, Ended> {
+    /// When the session ended first, or the frame may not leave.
+    pub async fn ask<M>(
+        &self,
+        id: CommandId,
+        delivery: Delivery,
+        renewal: Option<i64>,
+        may: impl Fn() -> Option<M>,
+    ) -> Result<Outcome, Ended> {
         let (sender, receiver) = oneshot::channel();
-        let number = self.asked.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting { session: self, id, number };
-        self.pending().entry(id).or_default().push((number, sender));
-        tokio::select! {
-            biased;
-            _ = self.closed() => return Err(Ended::Before),
-            sent = self.hand_over(delivery, Some(id)) => if !sent { return Err(self.not_sent()) },
-        }
+        let ask = rackhand_store::fresh_id();
+        let _waiting = Waiting { session: self, id, ask };
+        self.pending().entry(id).or_default().push((ask, sender));
+        self.hand_over(delivery, Some(Awaited { command: id, ask, renewal }), may).await?;
         tokio::select! {
             biased;
             outcome = receiver => outcome.map_err(|_| Ended::After),
@@ -99,31 +109,51 @@ impl Session {
 
     /// Hands a frame over with credentials; says whether it could.
     pub async fn deliver(&self, delivery: Delivery) -> bool {
-        tokio::select! {
-            biased;
-            _ = self.closed() => false,
-            sent = self.hand_over(delivery, None) => sent,
-        }
+        self.hand_over(delivery, None, || Some(())).await.is_ok()
     }
 
-    async fn hand_over(&self, delivery: Delivery, awaited: Option<CommandId>) -> bool {
+    async fn hand_over<M>(
+        &self,
+        mut delivery: Delivery,
+        awaited: Option<Awaited>,
+        may: impl Fn() -> Option<M>,
+    ) -> Result<(), Ended> {
         match &self.out {
-            Out::Line(line) => line.send(delivery).await.is_ok(),
-            Out::Post(address) => address.deliver(delivery, awaited).await,
-        }
-    }
-
-    /// A letter that could not be posted may be there all the same.
-    fn not_sent(&self) -> Ended {
-        match self.out {
-            Out::Line(_) => Ended::Before,
-            Out::Post(_) => Ended::After,
+            Out::Line(line) => {
+                let begun = Instant::now();
+                let place = tokio::select! {
+                    biased;
+                    _ = self.closed() => return Err(Ended::Before),
+                    place = line.reserve() => place.map_err(|_| Ended::Before)?,
+                };
+                let _kept = may().ok_or(Ended::Before)?;
+                delivery.frame.spend(begun.elapsed());
+                place.send(delivery);
+                Ok(())
+            }
+            Out::Post(_) if self.is_closed() => Err(Ended::Before),
+            Out::Post(address) => {
+                drop(may().ok_or(Ended::Before)?);
+                // A letter that could not be posted may be there all the same, and so may one whose session is closed
+                // while it is posted.
+                if address.deliver(delivery, awaited).await { Ok(()) } else { Err(Ended::After) }
+            }
         }
     }
 
     /// Gives an outcome to whoever waits. They may have gone; the journal keeps it for a resumed job.
     pub fn answer(&self, id: CommandId, outcome: &Outcome) {
         for (_, waiting) in self.pending().remove(&id).unwrap_or_default() {
+            waiting.send(outcome.clone()).ok();
+        }
+    }
+
+    /// Gives an outcome to whoever waits for this asking.
+    pub fn answer_to(&self, id: CommandId, ask: Uuid, outcome: &Outcome) {
+        let mut pending = self.pending();
+        let Some(waiters) = pending.get_mut(&id) else { return };
+        if let Some(at) = waiters.iter().position(|(waiting, _)| *waiting == ask) {
+            let (_, waiting) = waiters.swap_remove(at);
             waiting.send(outcome.clone()).ok();
         }
     }
@@ -223,14 +253,14 @@ impl Session {
 struct Waiting<'a> {
     session: &'a Session,
     id: CommandId,
-    number: u64,
+    ask: Uuid,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut pending = self.session.pending();
         if let Some(waiters) = pending.get_mut(&self.id) {
-            waiters.retain(|(number, _)| *number != self.number);
+            waiters.retain(|(ask, _)| *ask != self.ask);
             if waiters.is_empty() {
                 pending.remove(&self.id);
             }

@@ -27,6 +27,8 @@ pub enum Notice {
     Due,
     /// An agent came or went.
     Session(AgentId),
+    /// An agent was revoked or removed.
+    Denied(AgentId),
     /// There are letters for a server.
     Letter(NodeId),
     /// The settings were changed.

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod agent;
 mod database;
 mod people;
 mod print;
@@ -14,6 +15,7 @@ use std::{
 };
 
 use self::{
+    agent::AgentCommand,
     database::{DbCommand, database},
     people::{TokenCommand, UserCommand},
     print::{Printed, write},
@@ -47,6 +49,9 @@ enum Command {
     /// Bearer tokens for scripts
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Agents on site
+    #[command(subcommand)]
+    Agent(AgentCommand),
     /// The record of who did what
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -102,6 +107,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Db(command) => database(command).await?,
         Command::User(command) => people::user(command).await?,
         Command::Token(command) => people::token(command).await?,
+        Command::Agent(command) => agent::agent(command).await?,
         Command::Audit(AuditCommand::Verify(printed)) => {
             let db = serve::open_existing(&printed.config()?).await?;
             return verify(&db, &printed).await;

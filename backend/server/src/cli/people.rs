@@ -47,7 +47,7 @@ pub enum TokenCommand {
         #[arg(long, value_name = "NAME")]
         user: String,
         /// When it ends, in whole days: 30d, 52w (12h counts as one day)
-        #[arg(long, value_name = "DURATION", value_parser = days)]
+        #[arg(long, value_name = "DURATION", value_parser = days, allow_hyphen_values = true)]
         expires: Option<u32>,
         /// What it is for
         #[arg(long, value_name = "TEXT", default_value = "command line")]
@@ -241,7 +241,11 @@ fn read_password(name: &str, what: &str) -> Result<String, Failure> {
     if password == again { Ok(password) } else { Err(Failure::new(what, "the passwords differ")) }
 }
 
-async fn record(
+/// Notes in the record what was done from here.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record(
     tx: &Tx,
     action: &str,
     (object, id, name): (&str, &str, &str),
@@ -258,7 +262,11 @@ async fn record(
     Ok(audit::append(tx, TenantId::PROVIDER, deed).await?)
 }
 
-async fn commit(tx: Tx) -> Result<(), Failure> {
+/// Commits.
+///
+/// # Errors
+/// When the database fails.
+pub async fn commit(tx: Tx) -> Result<(), Failure> {
     tx.commit().await.map_err(|error| Failure::from(rackhand_store::Error::from(error)))
 }
 

@@ -1,19 +1,30 @@
 //! Groups of agents that stand in for one another.
 
 use actix_web::{get, put, web};
-use rackhand_store::{agent_groups, agents};
-use rackhand_wire::api::{agent::AgentGroup, live::Object, page::Page, problem::Problem};
+use rackhand_store::{agent_groups, agents, page_of};
+use rackhand_wire::api::{
+    agent::AgentGroup,
+    live::Object,
+    page::{ListQuery, Page},
+    problem::Problem,
+};
+use uuid::Uuid;
 
-use super::{body::Body, caller::Caller, check::Check, people::commit, problem::Refused};
+use super::{body::Body, caller::Caller, check::Check, people::commit, problem::Refused, query::Query};
 use crate::{app::App, audit};
 
 /// Lists the groups that agents are in.
-#[utoipa::path(tag = "agents", responses((status = 200, body = Page<AgentGroup>), (status = 401, body = Problem)))]
+#[utoipa::path(tag = "agents", params(ListQuery), responses((status = 200, body = Page<AgentGroup>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[get("/agent-groups")]
-pub async fn list(app: web::Data<App>, caller: Caller) -> Result<web::Json<Page<AgentGroup>>, Refused> {
+pub async fn list(
+    app: web::Data<App>,
+    caller: Caller,
+    query: Query<ListQuery>,
+) -> Result<web::Json<Page<AgentGroup>>, Refused> {
     let known = agents::list(app.db.reader(), &caller.scope).await?;
-    let items = agent_groups::list(app.db.reader(), &caller.scope, &known).await?;
-    Ok(web::Json(Page { items, next: None }))
+    let all = agent_groups::list(app.db.reader(), &caller.scope, &known).await?;
+    // A name stands for one row, so no id is needed to tell two apart.
+    Ok(web::Json(page_of(all, &query.0, |group| (&group.name, Uuid::nil()))?))
 }
 
 /// Says how the agents of a group share its devices, and in which order.

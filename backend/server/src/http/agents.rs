@@ -13,13 +13,13 @@ pub use probe::*;
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use chrono::TimeDelta;
 use rackhand_agent::proof::key_name;
-use rackhand_store::{Scope, Tx, agent_groups, agent_tokens, agents, now, sites};
+use rackhand_store::{Scope, Tx, agent_groups, agent_tokens, agents, now, page_of, sites};
 use rackhand_wire::{
     agent::close,
     api::{
         agent::{AddAgent, Agent, AgentState, ChangeAgent, Enrolment, ReplaceAgent},
         live::Object,
-        page::Page,
+        page::{ListQuery, Page},
         problem::Problem,
     },
     id::{AgentId, TenantId},
@@ -28,7 +28,8 @@ use rcgen::PublicKeyData as _;
 use serde_json::json;
 
 use super::{
-    body::Body, caller::Caller, check::Check, people::commit, problem::Refused, servers::known_site,
+    body::Body, busy, caller::Caller, check::Check, once::Once, people::commit, problem::Refused,
+    query::Query, servers::known_site,
 };
 use crate::{app::App, audit, secret};
 
@@ -36,14 +37,20 @@ use crate::{app::App, audit, secret};
 const TOKEN_LIFE: TimeDelta = TimeDelta::hours(1);
 
 /// Lists agents.
-#[utoipa::path(tag = "agents", responses((status = 200, body = Page<Agent>), (status = 401, body = Problem)))]
+#[utoipa::path(tag = "agents", params(ListQuery), responses((status = 200, body = Page<Agent>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[get("/agents")]
-pub async fn list(app: web::Data<App>, caller: Caller) -> Result<web::Json<Page<Agent>>, Refused> {
-    let mut items = Vec::new();
-    for agent in agents::list(app.db.reader(), &caller.scope).await? {
+pub async fn list(
+    app: web::Data<App>,
+    caller: Caller,
+    query: Query<ListQuery>,
+) -> Result<web::Json<Page<Agent>>, Refused> {
+    let all = agents::list(app.db.reader(), &caller.scope).await?;
+    let page = page_of(all, &query.0, |agent| (&agent.name, agent.id.0))?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for agent in page.items {
         items.push(shown(&app, agent).await?);
     }
-    Ok(web::Json(Page { items, next: None }))
+    Ok(web::Json(Page { items, next: page.next }))
 }
 
 /// Shows one agent.
@@ -60,9 +67,14 @@ pub async fn view(
 
 /// Adds an agent and makes the single-use token with which it is enrolled, or registers the key that it has.
 #[utoipa::path(tag = "agents", request_body = AddAgent, responses((status = 201, body = Enrolment), (status = 400, body = Problem),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/agents")]
-pub async fn add(app: web::Data<App>, caller: Caller, body: Body<AddAgent>) -> Result<HttpResponse, Refused> {
+pub async fn add(
+    app: web::Data<App>,
+    caller: Caller,
+    once: Once,
+    body: Body<AddAgent>,
+) -> Result<HttpResponse, Refused> {
     let Body(new) = body;
     let mut check = Check::default();
     check.name("name", &new.name);
@@ -73,7 +85,9 @@ pub async fn add(app: web::Data<App>, caller: Caller, body: Body<AddAgent>) -> R
     // Nobody stands in for it unless a person says so.
     let group = new.group.as_deref().unwrap_or(&new.name);
     let tx = app.db.begin().await?;
+    once.replay(&tx, &caller, &new).await?;
     known_site(&tx, &caller, new.site_id).await?;
+    busy::groups(&tx, caller.tenant, None, &[group.trim()]).await?;
     let add =
         agents::New { tenant: caller.tenant, name: &new.name, group, site: new.site_id, embedded: false };
     let agent = agents::add(&tx, add).await?;
@@ -82,8 +96,9 @@ pub async fn add(app: web::Data<App>, caller: Caller, body: Body<AddAgent>) -> R
             agents::register(&tx, agent.id, key).await?;
             None
         }
-        None => Some(make_token(&tx, agent.id, new.source).await?),
+        None => Some(make_token(&tx, agent.id, new.source.clone()).await?),
     };
+    once.note(&tx, &caller, &new).await?;
     audit::record(&tx, caller.tenant, &caller, "agent.add", ("agent", agent.id, &agent.name), json!({}))
         .await?;
     commit(tx).await?;
@@ -96,7 +111,8 @@ pub async fn add(app: web::Data<App>, caller: Caller, body: Body<AddAgent>) -> R
 
 /// Changes an agent.
 #[utoipa::path(tag = "agents", params(("id" = AgentId, Path)), request_body = ChangeAgent, responses((status = 200, body = Agent),
-    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+    (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[patch("/agents/{id}")]
 pub async fn change(
     app: web::Data<App>,
@@ -120,7 +136,10 @@ pub async fn change(
         site: change.site_id.map(Some),
         draining: change.draining,
     };
-    let before = agents::get(&tx, &caller.scope, id).await?.group;
+    let agents::Agent { tenant, group: before, .. } = agents::get(&tx, &caller.scope, id).await?;
+    if let Some(group) = change.group.as_deref().map(str::trim).filter(|group| *group != before) {
+        busy::groups(&tx, tenant, Some(id), &[&before, group]).await?;
+    }
     let agent = agents::change(&tx, &caller.scope, id, change).await?;
     audit::record(&tx, caller.tenant, &caller, "agent.change", ("agent", id, &agent.name), detail).await?;
     commit(tx).await?;
@@ -140,6 +159,7 @@ pub async fn change(
 pub async fn replace(
     app: web::Data<App>,
     caller: Caller,
+    once: Once,
     id: web::Path<AgentId>,
     body: Body<ReplaceAgent>,
 ) -> Result<HttpResponse, Refused> {
@@ -148,40 +168,49 @@ pub async fn replace(
     checked_source(&mut check, how.source.as_deref());
     check.done()?;
     let tx = app.db.begin().await?;
+    once.replay(&tx, &caller, &how).await?;
     let mut agent = remote(&tx, &caller, id).await?;
     if how.force {
         agent = agents::revoke(&tx, &caller.scope, id).await?;
     }
     let token = make_token(&tx, id, how.source.clone()).await?;
+    once.note(&tx, &caller, &how).await?;
     let detail = serde_json::to_value(&how)?;
     audit::record(&tx, caller.tenant, &caller, "agent.replace", ("agent", id, &agent.name), detail).await?;
     commit(tx).await?;
     if how.force {
-        app.roster.part(id, close::REVOKED);
+        crate::agents::deny(&app, id);
     }
     app.live.tell(Object::Agent, id);
-    Ok(HttpResponse::Created().json(enrolment(&app, agent, Some(token)).await?))
+    let location = ("location", format!("/api/v1/agents/{id}"));
+    Ok(HttpResponse::Created().insert_header(location).json(enrolment(&app, agent, Some(token)).await?))
 }
 
 /// Refuses an agent at once, until it is enrolled again.
 #[utoipa::path(tag = "agents", params(("id" = AgentId, Path)), responses((status = 200, body = Agent), (status = 401, body = Problem),
-    (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/agents/{id}/revoke")]
 pub async fn revoke(
     app: web::Data<App>,
     caller: Caller,
+    once: Once,
     id: web::Path<AgentId>,
-) -> Result<web::Json<Agent>, Refused> {
+) -> Result<HttpResponse, Refused> {
     let id = id.into_inner();
     let tx = app.db.begin().await?;
+    if let Some(answer) = once.replay(&tx, &caller, &()).await? {
+        return Ok(answer);
+    }
     remote(&tx, &caller, id).await?;
     let agent = agents::revoke(&tx, &caller.scope, id).await?;
     agent_tokens::remove_of_agent(&tx, id).await?;
     audit::record(&tx, caller.tenant, &caller, "agent.revoke", ("agent", id, &agent.name), json!({})).await?;
-    commit(tx).await?;
-    app.roster.part(id, close::REVOKED);
+    // Its token goes with this commit.
+    let shown = Agent { token_until: None, ..shown(&app, agent).await? };
+    let answer = once.commit(tx, &caller, &(), (200, None, shown)).await?;
+    crate::agents::deny(&app, id);
     app.live.tell(Object::Agent, id);
-    Ok(web::Json(shown(&app, agent).await?))
+    Ok(answer)
 }
 
 /// Removes an agent that no device and no connection names.
@@ -196,11 +225,12 @@ pub async fn remove(
     let id = id.into_inner();
     let tx = app.db.begin().await?;
     let agent = agents::get(&tx, &caller.scope, id).await?;
+    busy::groups(&tx, agent.tenant, Some(id), &[&agent.group]).await?;
     agents::remove(&tx, &caller.scope, id).await?;
     agent_tokens::remove_of_agent(&tx, id).await?;
     audit::record(&tx, caller.tenant, &caller, "agent.remove", ("agent", id, &agent.name), json!({})).await?;
     commit(tx).await?;
-    app.roster.part(id, close::REVOKED);
+    crate::agents::deny(&app, id);
     app.live.tell(Object::Agent, id);
     Ok(HttpResponse::NoContent().finish())
 }
@@ -210,6 +240,9 @@ pub async fn remove(
 async fn reseat_group(app: &App, owner: TenantId, group: &str) -> Result<(), Refused> {
     let members = agents::of_group(app.db.reader(), owner, group).await?;
     for member in members.iter().filter(|member| !member.embedded && members.len() <= 2) {
+        if members.len() == 2 && app.roster.in_flight(member.id) > 0 {
+            app.roster.leases().hold(member.id, app.timings().dead_after);
+        }
         app.roster.part(member.id, close::GOING_AWAY);
     }
     Ok(())
@@ -278,11 +311,20 @@ fn checked_source(check: &mut Check, source: Option<&str>) {
 
 fn checked_key(check: &mut Check, pem: Option<&str>) -> Option<String> {
     let pem = pem?;
-    let Ok(key) = rcgen::SubjectPublicKeyInfo::from_pem(pem) else {
+    let key = agent_key(pem);
+    if key.is_none() {
         let why = "This is no public key. Paste the PEM text of an Ed25519 or P-256 key.";
         check.refuse("public_key", "not_a_public_key", why);
-        return None;
-    };
+    }
+    key
+}
+
+/// Names the key of an agent by its PEM text. Line ends may be missing: a field of one line drops them.
+#[must_use]
+pub fn agent_key(pem: &str) -> Option<String> {
+    let (open, close) = ("-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----");
+    let body: String = pem.trim().strip_prefix(open)?.strip_suffix(close)?.split_whitespace().collect();
+    let key = rcgen::SubjectPublicKeyInfo::from_pem(&format!("{open}\n{body}\n{close}\n")).ok()?;
     Some(key_name(&key.subject_public_key_info()))
 }
 
@@ -312,6 +354,9 @@ async fn shown(app: &App, agent: agents::Agent) -> Result<Agent, Refused> {
         token_until: agent_tokens::waiting(app.db.reader(), agent.id).await?,
         certificate_at: identity.map(|identity| identity.certificate_at),
         certificate_until: identity.map(|identity| identity.certificate_until),
+        renewable_until: identity.map(|identity| {
+            identity.certificate_until + TimeDelta::days(app.settings().agent_renewal_days.into())
+        }),
         // An embedded agent is seen all the time while its process runs.
         last_seen_at: if agent.embedded && silence.is_some() {
             Some(now())
@@ -329,10 +374,13 @@ async fn shown(app: &App, agent: agents::Agent) -> Result<Agent, Refused> {
         source_ip: agent.source_ip,
         version: agent.version,
         kinds: agent.kinds.into_keys().collect(),
-        copies_at: agent.copies_at,
+        copies_at: agent.copies_at.filter(|at| now() - *at < FLAGGED),
         created_at: agent.created_at,
     })
 }
+
+/// An agent of which copies were seen is flagged for so long: one that was stopped comes back no more.
+const FLAGGED: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 /// Compares versions by their numbers. One that tells none is not called old.
 fn is_older(theirs: &str, ours: &str) -> bool {

@@ -2,8 +2,8 @@
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Bytes};
 use futures::future::LocalBoxFuture;
-use rackhand_wire::FieldError;
-use serde::de::DeserializeOwned;
+use rackhand_wire::{FieldError, api::object};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 use super::problem::Refused;
 
@@ -39,9 +39,17 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| explain(&error))?;
+    let object: Object<T> = serde_path_to_error::deserialize(&mut reader).map_err(|error| explain(&error))?;
     reader.end().map_err(|error| Refused::Malformed(format!("The body goes on after its end: {error}.")))?;
-    Ok(value)
+    Ok(object.0)
+}
+
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        object::read(from).map(Self)
+    }
 }
 
 fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Refused {
@@ -72,11 +80,37 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Refused {
     } else {
         (path.to_owned(), "wrong_type")
     };
-    let mut sentence = text.to_owned();
+    let mut sentence = without_value(text).unwrap_or_else(|| text.to_owned());
     if let Some(first) = sentence.get(..1) {
         sentence = format!("{}{}.", first.to_uppercase(), sentence.get(1..).unwrap_or_default());
     }
     Refused::Invalid(vec![FieldError::new(field, code, sentence)])
+}
+
+/// Says what was expected without what was sent, which may be a password in the wrong place, and without names of Rust.
+fn without_value(text: &str) -> Option<String> {
+    let text = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "))?;
+    let (found, expected) = text.rsplit_once(", expected ")?;
+    let found = match found.split([' ', '`', '"']).next()? {
+        "map" => "an object",
+        "sequence" => "a list",
+        "string" => "a text",
+        "integer" | "floating" => "this number",
+        "boolean" => "true or false",
+        "null" => "null",
+        _ => "something else",
+    };
+    let is_number = |name: &str| matches!(name.as_bytes(), [b'u' | b'i', digits @ ..] if digits.iter().all(u8::is_ascii_digit));
+    let expected = match expected {
+        "f64" | "f32" => "a number",
+        "a string" | "str" => "a text",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        name if is_number(name) || name == "usize" => "a whole number in range",
+        other => other,
+    };
+    Some(format!("expected {expected}, not {found}"))
 }
 
 #[cfg(test)]
@@ -108,6 +142,29 @@ mod tests {
             field::<AddConnection>(r#"{"endpoint":{"kind":"ipmi"}}"#),
             told("endpoint.params", "required")
         );
+    }
+
+    #[test]
+    fn a_list_is_no_object_although_its_values_would_fit() {
+        let told = |field: &str, code: &str| (field.to_owned(), code.to_owned());
+        assert_eq!(field::<StartPower>(r#"["off"]"#), told("", "wrong_type"));
+        assert_eq!(field::<AddConnection>(r#"{"endpoint":["ipmi",{}]}"#), told("endpoint", "wrong_type"));
+        assert_eq!(field::<AddConnection>(r#"{"endpoint":null}"#).1, "accepted");
+        assert_eq!(
+            field::<AddConnection>(r#"{"endpoint":{"kind":"ipmi","params":{},"name":[]}}"#),
+            told("endpoint.name", "wrong_type")
+        );
+    }
+
+    #[test]
+    fn what_was_sent_is_not_said_again() {
+        let told = |json: &str| match parse::<AddServer>(json.as_bytes()) {
+            Err(Refused::Invalid(errors)) => errors[0].message.clone(),
+            _ => String::new(),
+        };
+        assert_eq!(told(r#"{"name":"a","tags":"se, expected cret"}"#), "Expected a list, not a text.");
+        assert_eq!(told(r#"{"name":7}"#), "Expected a text, not this number.");
+        assert_eq!(told(r#""secret""#), "Expected an object with a value per field, not a text.");
     }
 
     #[test]

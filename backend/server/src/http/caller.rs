@@ -2,7 +2,7 @@
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::Method, web};
 use futures::future::LocalBoxFuture;
-use rackhand_store::{Scope, now, sessions, tenants, tokens, users};
+use rackhand_store::{Scope, now, sessions, tenants, tokens};
 use rackhand_wire::{
     api::{token::Token, user::User},
     id::TenantId,
@@ -81,33 +81,31 @@ impl FromRequest for Caller {
 async fn identify(app: &App, request: &HttpRequest) -> Result<Caller, Refused> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let source_ip = source_ip(app, request);
-    let (by, tenant, user) = if let Some(value) = header("authorization") {
+    let (by, account) = if let Some(value) = header("authorization") {
         let token = value.strip_prefix("Bearer ").ok_or(Refused::Unauthenticated)?;
         let found = tokens::find(app.db.reader(), &token_hash(token.trim())).await?;
-        let token = found.ok_or(Refused::Unauthenticated)?;
+        let (token, account) = found.ok_or(Refused::Unauthenticated)?;
         if token.last_used_at.is_none_or(|at| (now() - at).num_seconds() > 60) {
             tokens::touch(app.db.writer(), token.id).await?;
         }
-        let user = token.user_id;
-        (By::Token(token), None, user)
+        (By::Token(token), account)
     } else {
         let cookie = request.cookie(cookie_name(app)).ok_or(Refused::Unauthenticated)?;
         let found = sessions::find(app.db.reader(), &token_hash(cookie.value())).await?;
-        let session = found.ok_or(Refused::Unauthenticated)?;
+        let (session, account) = found.ok_or(Refused::Unauthenticated)?;
         if !is_read(request.method()) {
             same_site(app, &session, header("origin"), header("x-csrf-token"))?;
         }
         if (now() - session.last_used_at).num_seconds() > 60 {
             sessions::touch(app.db.writer(), session.id).await?;
         }
-        let (tenant, user) = (session.tenant, session.user);
-        (By::Session(session), Some(tenant), user)
+        // A session belongs to the tenant that its user had then.
+        if session.tenant != account.tenant {
+            return Err(Refused::Unauthenticated);
+        }
+        (By::Session(session), account)
     };
-    let account = match users::get(app.db.reader(), &Scope::provider(), user).await {
-        Err(rackhand_store::Error::NotFound) => return Err(Refused::Unauthenticated),
-        account => account?,
-    };
-    if account.user.disabled || tenant.is_some_and(|tenant| tenant != account.tenant) {
+    if account.user.disabled {
         return Err(Refused::Unauthenticated);
     }
     let scope = match tenants::scope(app.db.reader(), account.tenant).await {
@@ -141,7 +139,7 @@ fn same_site(
 /// Compares a browser's Origin with the public URL; scripts send none.
 pub fn check_origin(app: &App, origin: Option<&str>) -> Result<(), Refused> {
     let Some(origin) = origin else { return Ok(()) };
-    let ours = app.config.public_url.trim_end_matches('/');
+    let ours = app.config.public_url.as_str();
     // A loopback server may be opened under either name of the loopback.
     let alias = ours.replacen("//localhost", "//127.0.0.1", 1);
     if origin.eq_ignore_ascii_case(ours) || (is_localhost(ours) && origin == alias) {

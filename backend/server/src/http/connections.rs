@@ -2,14 +2,14 @@
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use rackhand_agent::catalogue;
-use rackhand_store::{Tx, connections, endpoints, servers};
+use rackhand_store::{Tx, connections, endpoints, page_by, servers};
 use rackhand_wire::{
     Feature, FieldError, Role,
     api::{
         connection::{AddConnection, ChangeConnection, Connection},
         endpoint::Endpoint,
         live::Object,
-        page::Page,
+        page::{ListQuery, Page},
         problem::Problem,
     },
     id::{ConnectionId, ServerId},
@@ -17,23 +17,35 @@ use rackhand_wire::{
 use serde_json::{Value, json};
 
 use super::{
-    body::Body, caller::Caller, endpoints as endpoint_routes, kinds, once::Once, people::commit,
-    problem::Refused, servers::remove_unused_controller,
+    away, body::Body, busy, caller::Caller, endpoints as endpoint_routes, kinds, once::Once, people::commit,
+    problem::Refused, query::Query, servers::remove_unused_controller,
 };
 use crate::{agents::Via, app::App, audit, work::weigh};
 
 /// Lists the connections of a server: controllers first.
-#[utoipa::path(tag = "connections", params(("id" = ServerId, Path)), responses((status = 200, body = Page<Connection>), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(tag = "connections", params(("id" = ServerId, Path), ListQuery), responses((status = 200, body = Page<Connection>),
+    (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[get("/servers/{id}/connections")]
 pub async fn list(
     app: web::Data<App>,
     caller: Caller,
     id: web::Path<ServerId>,
+    query: Query<ListQuery>,
 ) -> Result<web::Json<Page<Connection>>, Refused> {
     let id = id.into_inner();
     servers::get(app.db.reader(), &caller.scope, id).await?;
-    let items = connections::list(app.db.reader(), &caller.scope, id).await?;
-    Ok(web::Json(Page { items: items.into_iter().map(titled).collect(), next: None }))
+    let all = connections::list(app.db.reader(), &caller.scope, id).await?;
+    let mut all: Vec<Connection> = all.into_iter().map(titled).collect();
+    away::of_connections(&app, &mut all).await?;
+    // Controllers before feeds, each in the order in which they were added, which is that of their ids.
+    let key = |connection: &Connection| {
+        let role = match connection.role {
+            Role::Controller => "controller",
+            Role::Feed => "feed",
+        };
+        (role.to_owned(), connection.id.0)
+    };
+    Ok(web::Json(page_by(all, &query.0, "role", key, |connection| connection.label.to_lowercase())?))
 }
 
 fn titled(mut connection: Connection) -> Connection {
@@ -178,9 +190,9 @@ pub async fn change(
     kinds::known_agent(&app, &caller, change.agent_id.flatten()).await?;
     let group = change.agent_group.clone().flatten();
     kinds::known_group(&app, &caller, &Via { agent: change.agent_id.flatten(), group }).await?;
-    idle(&app, &caller, server).await?;
     let tx = app.db.begin().await?;
     let old = connections::get(&tx, &caller.scope, server, id).await?;
+    busy::server(&tx, server).await?;
     let integration = kinds::find("kind", &old.kind)?;
     let target = match &change.target {
         Some(target) => {
@@ -223,9 +235,9 @@ pub async fn remove(
     ids: web::Path<(ServerId, ConnectionId)>,
 ) -> Result<HttpResponse, Refused> {
     let (server, id) = ids.into_inner();
-    idle(&app, &caller, server).await?;
     let tx = app.db.begin().await?;
     let old = connections::get(&tx, &caller.scope, server, id).await?;
+    busy::server(&tx, server).await?;
     connections::remove(&tx, &caller.scope, server, id).await?;
     remove_unused_controller(&tx, &caller, old.endpoint_id).await?;
     let feeds_complete = (old.role == Role::Feed).then_some(false);
@@ -237,14 +249,6 @@ pub async fn remove(
     commit(tx).await?;
     told(&app, server, old.endpoint_id).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// Refuses to change what a job is using.
-async fn idle(app: &App, caller: &Caller, server: ServerId) -> Result<(), Refused> {
-    match servers::get(app.db.reader(), &caller.scope, server).await?.active_job_id {
-        Some(job) => Err(Refused::Busy(job)),
-        None => Ok(()),
-    }
 }
 
 async fn told(app: &App, server: ServerId, endpoint: rackhand_wire::id::EndpointId) -> Result<(), Refused> {

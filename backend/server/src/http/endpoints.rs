@@ -1,6 +1,7 @@
 //! Endpoints: network devices and controllers.
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
+use rackhand_driver::Integration;
 use rackhand_store::{Tx, connections, endpoints, jobs, servers};
 use rackhand_wire::{
     Secret, Secrets,
@@ -17,7 +18,7 @@ use rackhand_wire::{
 use serde_json::{Value, json};
 
 use super::{
-    body::Body, caller::Caller, check::Check, hosts, kinds, moved, once::Once, people::commit,
+    away, body::Body, busy, caller::Caller, check::Check, hosts, kinds, moved, once::Once, people::commit,
     problem::Refused, query::Query,
 };
 use crate::{agents::Via, app::App, audit, work};
@@ -30,7 +31,9 @@ pub async fn list(
     caller: Caller,
     query: Query<ListQuery>,
 ) -> Result<web::Json<Page<Endpoint>>, Refused> {
-    Ok(web::Json(endpoints::list(app.db.reader(), &caller.scope, &query.0).await?))
+    let mut page = endpoints::list(app.db.reader(), &caller.scope, &query.0).await?;
+    away::of_endpoints(&app, &mut page.items).await?;
+    Ok(web::Json(page))
 }
 
 /// Shows one endpoint.
@@ -41,7 +44,9 @@ pub async fn view(
     caller: Caller,
     id: web::Path<EndpointId>,
 ) -> Result<web::Json<Endpoint>, Refused> {
-    Ok(web::Json(endpoints::get(app.db.reader(), &caller.scope, id.into_inner()).await?))
+    let mut endpoint = endpoints::get(app.db.reader(), &caller.scope, id.into_inner()).await?;
+    away::of_endpoints(&app, std::slice::from_mut(&mut endpoint)).await?;
+    Ok(web::Json(endpoint))
 }
 
 /// Adds an endpoint.
@@ -82,8 +87,8 @@ pub async fn prepare(app: &App, caller: &Caller, new: &AddEndpoint) -> Result<en
     kinds::known_group(app, caller, &via).await?;
     hosts::known(app, integration, &params, &via).await?;
     let address = integration.address(&params);
-    let default = format!("{} {}", integration.descriptor().title, address.as_deref().unwrap_or_default());
-    let name = new.name.clone().filter(|name| !name.trim().is_empty()).unwrap_or(default);
+    let name = new.name.clone().filter(|name| !name.trim().is_empty());
+    let name = name.unwrap_or_else(|| default_name(integration, address.as_deref()));
     Check::default().name("name", &name).done()?;
     Ok(endpoints::New {
         tenant: caller.tenant,
@@ -95,6 +100,11 @@ pub async fn prepare(app: &App, caller: &Caller, new: &AddEndpoint) -> Result<en
         secrets,
         address,
     })
+}
+
+/// The name of a device that nobody gave one: a later address goes into it as well.
+fn default_name(integration: &dyn Integration, address: Option<&str>) -> String {
+    format!("{} {}", integration.descriptor().title, address.unwrap_or_default())
 }
 
 /// Stores a checked endpoint with its audit record.
@@ -130,7 +140,7 @@ pub async fn change(
     let own = Via::from(&reach.endpoint);
     let via = Via {
         agent: change.agent_id.unwrap_or(own.agent),
-        group: change.agent_group.clone().unwrap_or(own.group),
+        group: change.agent_group.clone().unwrap_or_else(|| own.group.clone()),
     };
     kinds::known_group(&app, &caller, &via).await?;
     let mut secrets = reach.secrets.clone();
@@ -148,21 +158,27 @@ pub async fn change(
     if change.params.is_some() {
         hosts::known(&app, integration, &params, &via).await?;
     }
+    let address = integration.address(&params);
+    let unnamed = reach.endpoint.name == default_name(integration, reach.endpoint.address.as_deref());
+    let renewed = unnamed.then(|| default_name(integration, address.as_deref()));
     let detail = json!({
         "name": change.name, "params": change.params, "agent_id": change.agent_id, "agent_group": change.agent_group,
         "secrets_changed": change.secrets.keys().collect::<Vec<_>>(), "accept_identity": change.accept_identity,
     });
-    let address = integration.address(&params);
+    // What stays is not written, so a new name undoes nothing that somebody else changes at the same time.
     let values = endpoints::Change {
-        name: change.name,
-        agent_id: change.agent_id,
-        agent_group: change.agent_group,
-        params: Some((params, address)),
-        secrets: Some(secrets),
+        name: change.name.or(renewed),
+        agent_id: change.agent_id.filter(|agent| *agent != own.agent),
+        agent_group: change.agent_group.filter(|group| *group != own.group),
+        params: (params != reach.endpoint.params).then_some((params, address)),
+        secrets: (secrets != reach.secrets).then_some(secrets),
         unpin: change.accept_identity,
         version: change.version,
     };
     let tx = app.db.begin().await?;
+    if is_more_than_a_name(&values) {
+        busy::endpoint(&tx, id).await?;
+    }
     let endpoint = endpoints::change(&tx, app.db.keys(), &caller.scope, id, values).await?;
     let object = ("endpoint", id, endpoint.name.as_str());
     audit::record(&tx, caller.tenant, &caller, "endpoint.change", object, detail).await?;
@@ -170,6 +186,15 @@ pub async fn change(
     app.live.tell(Object::Endpoint, id);
     app.engine.look_now([id]);
     Ok(web::Json(endpoint))
+}
+
+/// Says whether commands would reach another device, by another way or with other credentials.
+fn is_more_than_a_name(values: &endpoints::Change) -> bool {
+    values.params.is_some()
+        || values.secrets.is_some()
+        || values.agent_id.is_some()
+        || values.agent_group.is_some()
+        || values.unpin
 }
 
 /// Removes an endpoint that no connection uses.
@@ -184,6 +209,7 @@ pub async fn remove(
     let id = id.into_inner();
     let tx = app.db.begin().await?;
     let endpoint = endpoints::get(&tx, &caller.scope, id).await?;
+    busy::endpoint(&tx, id).await?;
     endpoints::remove(&tx, &caller.scope, id).await?;
     let object = ("endpoint", id, endpoint.name.as_str());
     audit::record(&tx, caller.tenant, &caller, "endpoint.remove", object, json!({})).await?;

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use rackhand_store::{Scope, endpoints, servers};
 use rackhand_wire::api::page::ListQuery;
-use std::fmt::Write;
+use std::{fmt::Write, net::IpAddr};
 
 use super::{caller::Caller, problem::Refused};
 use crate::app::App;
@@ -35,10 +35,8 @@ pub async fn metrics(
     request: HttpRequest,
     caller: Result<Caller, Refused>,
 ) -> Result<HttpResponse, Refused> {
-    // Behind a trusted proxy every peer is loopback, so there only a token counts.
-    let local = request.peer_addr().is_some_and(|peer| peer.ip().is_loopback())
-        && app.config.trusted_proxies.is_empty();
-    if !local {
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    if !is_local(peer, &app.config.trusted_proxies) {
         caller?;
     }
     let everything = Scope::provider();
@@ -73,4 +71,33 @@ pub async fn metrics(
         gauge("rackhand_agent_in_flight", "Commands under way.", &[("", app.roster.in_flight(agent))]);
     }
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
+}
+
+/// Behind a trusted proxy every peer is loopback, so there only a token counts.
+fn is_local(peer: Option<IpAddr>, trusted_proxies: &[IpAddr]) -> bool {
+    trusted_proxies.is_empty() && peer.is_some_and(|peer| peer.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_without_a_proxy_in_front_needs_no_token() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (peer, expected) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("192.0.2.7", false),
+            ("10.0.0.1", false),
+            ("::ffff:192.0.2.7", false),
+            ("fe80::1", false),
+        ] {
+            assert_eq!(is_local(Some(ip(peer)), &[]), expected, "{peer}");
+            assert!(!is_local(Some(ip(peer)), &[ip("127.0.0.1")]), "{peer} behind a proxy");
+        }
+        assert!(!is_local(None, &[]));
+    }
 }

@@ -3,29 +3,34 @@
 use actix_web::{get, post, web};
 use rackhand_agent::catalogue;
 use rackhand_driver::{Integration, check};
-use rackhand_store::agents;
+use rackhand_store::{agents, page_of};
 use rackhand_wire::{
     FieldError, Secret, Secrets,
     api::{
         kind::{Kind, Paste, Suggested},
-        page::Page,
+        page::{ListQuery, Page},
         problem::Problem,
     },
     id::AgentId,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
-use super::{body::Body, caller::Caller, problem::Refused};
+use super::{body::Body, caller::Caller, problem::Refused, query::Query};
 use crate::{agents::Via, app::App};
 
 /// Lists kinds and the agents that know each.
-#[utoipa::path(tag = "kinds", responses((status = 200, body = Page<Kind>), (status = 401, body = Problem)))]
+#[utoipa::path(tag = "kinds", params(ListQuery), responses((status = 200, body = Page<Kind>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[get("/kinds")]
-pub async fn list(app: web::Data<App>, caller: Caller) -> Result<web::Json<Page<Kind>>, Refused> {
+pub async fn list(
+    app: web::Data<App>,
+    caller: Caller,
+    query: Query<ListQuery>,
+) -> Result<web::Json<Page<Kind>>, Refused> {
     let agents = agents::list(app.db.reader(), &caller.scope).await?;
     let hashes = catalogue::hashes();
-    let items = catalogue::all()
+    let all = catalogue::all()
         .iter()
         .map(|integration| {
             let descriptor = integration.descriptor().clone();
@@ -34,7 +39,8 @@ pub async fn list(app: web::Data<App>, caller: Caller) -> Result<web::Json<Page<
             Kind { agents: agents.iter().filter(knows).map(|agent| agent.id).collect(), descriptor }
         })
         .collect();
-    Ok(web::Json(Page { items, next: None }))
+    // A title names one kind, so no id is needed to tell two rows apart.
+    Ok(web::Json(page_of(all, &query.0, |kind: &Kind| (&kind.descriptor.title, Uuid::nil()))?))
 }
 
 /// Says what a pasted address may be, best first.

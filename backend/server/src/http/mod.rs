@@ -3,7 +3,9 @@
 mod agent_groups;
 mod agent_line;
 mod agents;
+mod away;
 mod body;
+mod busy;
 pub mod caller;
 mod check;
 mod connections;
@@ -36,6 +38,7 @@ use actix_web::{
 };
 use problem::{REQUEST_ID, Refused};
 
+pub use agents::agent_key;
 pub use openapi::document;
 
 /// Adds every route.

@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 use super::{caller::Caller, problem::Refused};
 use crate::app::App;
 
+/// Kept in the place of an answer that held a secret.
+const SHOWN_ONCE: u16 = 409;
+
 /// The key of a request, when it has one.
 pub struct Once {
     key: Option<String>,
@@ -47,10 +50,26 @@ impl Once {
         match idempotency::find(tx, caller.tenant, &key).await? {
             None => Ok(None),
             Some(kept) if kept.body_hash == self.fingerprint(body)? => {
+                if kept.status == SHOWN_ONCE {
+                    let why = "This was done already, and its secret was shown then. Make another one.";
+                    return Err(Refused::Conflict("shown_once", why.into()));
+                }
                 Ok(Some(answer(kept.status, kept.location.as_deref(), &kept.body)))
             }
             Some(_) => Err(Refused::KeyReused),
         }
+    }
+
+    /// Notes that it was done, without the answer, which holds a secret that is shown once. Call it inside the
+    /// transaction of the effect.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note(&self, tx: &Tx, caller: &Caller, body: &impl Serialize) -> Result<(), Refused> {
+        let Some(key) = self.kept_key(caller) else { return Ok(()) };
+        let (body_hash, body) = (self.fingerprint(body)?, serde_json::Value::Null);
+        let kept = idempotency::Kept { body_hash, status: SHOWN_ONCE, location: None, body };
+        Ok(idempotency::keep(tx, caller.tenant, &key, kept).await?)
     }
 
     /// Keeps the answer and commits: effect and answer are stored together or not at all.

@@ -5,7 +5,8 @@ use rackhand_wire::api;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        RefOr,
+        Content, Header, ObjectBuilder, PathItem, Ref, RefOr, Required, Response, Type,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -26,7 +27,7 @@ use super::{
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/api/v1")),
-    modifiers(&Ways, &Problems),
+    modifiers(&Ways, &Problems, &Shared),
     security(("token" = []), ("session" = [])),
     components(schemas(api::endpoint::TestResult, api::live::Change)),
     paths(
@@ -67,9 +68,7 @@ struct Problems;
 impl Modify for Problems {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for item in document.paths.paths.values_mut() {
-            let operations =
-                [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-            for operation in operations.into_iter().flatten() {
+            for operation in operations(item) {
                 for (status, response) in &mut operation.responses.responses {
                     if status.starts_with(['4', '5'])
                         && let RefOr::T(response) = response
@@ -81,6 +80,66 @@ impl Modify for Problems {
             }
         }
     }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let all = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+    all.into_iter().filter_map(Option::as_mut)
+}
+
+/// What routes have in common by what they are.
+struct Shared;
+
+/// A `POST` takes a key, but for these: who signs in has no name yet under which it could be kept, and a suggestion
+/// and a look change nothing.
+const KEYLESS: [&str; 4] = ["/session", "/setup", "/kinds/suggest", "/servers/{id}/power/refresh"];
+
+impl Modify for Shared {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut document.paths.paths {
+            if let Some(post) = item.post.as_mut().filter(|_| !KEYLESS.contains(&path.as_str())) {
+                post.parameters.get_or_insert_default().push(key().into());
+            }
+            for operation in operations(item) {
+                if operation.request_body.is_some() {
+                    refuses(operation, "413", "The body is larger than 256 KiB.");
+                }
+                refuses(operation, "503", "Not accepted: the database does not answer. Try again.");
+                for status in ["201", "202"] {
+                    if let Some(RefOr::T(response)) = operation.responses.responses.get_mut(status) {
+                        response.headers.insert("Location".into(), location().into());
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn key() -> Parameter {
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(200));
+    let why = "Makes it harmless to send the request again: within 24 hours the same key has one effect and one \
+               answer. With another request it is 422 `idempotency_key_reused`; where the answer held a secret, \
+               a repetition is 409 `shown_once`.";
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(why))
+        .schema(Some(text))
+        .build()
+}
+
+fn location() -> Header {
+    let mut header = Header::default();
+    header.description = Some("Path of what was made.".into());
+    header
+}
+
+fn refuses(operation: &mut Operation, status: &str, why: &str) {
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    let mut response = Response::new(why);
+    response.content.insert("application/problem+json".into(), problem.into());
+    operation.responses.responses.insert(status.into(), response.into());
 }
 
 /// The description as JSON, the way it is checked in.

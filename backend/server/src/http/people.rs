@@ -2,11 +2,11 @@
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use chrono::TimeDelta;
-use rackhand_store::{Tx, now, sessions, tokens, users};
+use rackhand_store::{Tx, now, page_of, sessions, tokens, users};
 use rackhand_wire::{
     api::{
         live::Object,
-        page::Page,
+        page::{ListQuery, Page},
         problem::Problem,
         token::{AddToken, NewToken, Token},
         user::{AddUser, ChangeUser, User},
@@ -15,15 +15,19 @@ use rackhand_wire::{
 };
 use serde_json::json;
 
-use super::{body::Body, caller::Caller, check::Check, once::Once, problem::Refused, session};
+use super::{body::Body, caller::Caller, check::Check, once::Once, problem::Refused, query::Query, session};
 use crate::{app::App, audit, secret};
 
 /// Lists users.
-#[utoipa::path(tag = "users", responses((status = 200, body = Page<User>), (status = 401, body = Problem)))]
+#[utoipa::path(tag = "users", params(ListQuery), responses((status = 200, body = Page<User>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[get("/users")]
-pub async fn list_users(app: web::Data<App>, caller: Caller) -> Result<web::Json<Page<User>>, Refused> {
-    let items = users::list(app.db.reader(), &caller.scope).await?;
-    Ok(web::Json(Page { items, next: None }))
+pub async fn list_users(
+    app: web::Data<App>,
+    caller: Caller,
+    query: Query<ListQuery>,
+) -> Result<web::Json<Page<User>>, Refused> {
+    let all = users::list(app.db.reader(), &caller.scope).await?;
+    Ok(web::Json(page_of(all, &query.0, |user| (&user.name, user.id.0))?))
 }
 
 /// Adds a user.
@@ -145,20 +149,25 @@ pub async fn remove_user(
 }
 
 /// Lists one's own tokens.
-#[utoipa::path(tag = "tokens", responses((status = 200, body = Page<Token>), (status = 401, body = Problem)))]
+#[utoipa::path(tag = "tokens", params(ListQuery), responses((status = 200, body = Page<Token>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[get("/tokens")]
-pub async fn list_tokens(app: web::Data<App>, caller: Caller) -> Result<web::Json<Page<Token>>, Refused> {
-    let items = tokens::list(app.db.reader(), &caller.scope, caller.user.id).await?;
-    Ok(web::Json(Page { items, next: None }))
+pub async fn list_tokens(
+    app: web::Data<App>,
+    caller: Caller,
+    query: Query<ListQuery>,
+) -> Result<web::Json<Page<Token>>, Refused> {
+    let all = tokens::list(app.db.reader(), &caller.scope, caller.user.id).await?;
+    Ok(web::Json(page_of(all, &query.0, |token| (&token.name, token.id.0))?))
 }
 
 /// Makes a token for oneself; its value is shown this once.
 #[utoipa::path(tag = "tokens", request_body = AddToken, responses((status = 201, body = NewToken), (status = 400, body = Problem),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/tokens")]
 pub async fn add_token(
     app: web::Data<App>,
     caller: Caller,
+    once: Once,
     body: Body<AddToken>,
 ) -> Result<HttpResponse, Refused> {
     let Body(new) = body;
@@ -169,11 +178,14 @@ pub async fn add_token(
     }
     check.done()?;
     let tx = app.db.begin().await?;
+    once.replay(&tx, &caller, &new).await?;
+    once.note(&tx, &caller, &new).await?;
     let made = make_token(&tx, &caller.user, caller.tenant, new).await?;
     let (id, name) = (made.token.id, made.token.name.clone());
     audit::record(&tx, caller.tenant, &caller, "token.add", ("token", id, &name), json!({})).await?;
     commit(tx).await?;
-    Ok(HttpResponse::Created().json(made))
+    let location = ("location", format!("/api/v1/tokens/{id}"));
+    Ok(HttpResponse::Created().insert_header(location).json(made))
 }
 
 /// Makes a token; also used by the command line.

@@ -1,11 +1,11 @@
 //! Sites.
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
-use rackhand_store::sites;
+use rackhand_store::{page_of, sites};
 use rackhand_wire::{
     api::{
         live::Object,
-        page::Page,
+        page::{ListQuery, Page},
         problem::Problem,
         site::{AddSite, ChangeSite, Site},
     },
@@ -13,15 +13,21 @@ use rackhand_wire::{
 };
 use serde_json::json;
 
-use super::{body::Body, caller::Caller, check::Check, once::Once, people::commit, problem::Refused};
+use super::{
+    body::Body, caller::Caller, check::Check, once::Once, people::commit, problem::Refused, query::Query,
+};
 use crate::{app::App, audit};
 
 /// Lists sites.
-#[utoipa::path(tag = "sites", responses((status = 200, body = Page<Site>), (status = 401, body = Problem)))]
+#[utoipa::path(tag = "sites", params(ListQuery), responses((status = 200, body = Page<Site>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[get("/sites")]
-pub async fn list_sites(app: web::Data<App>, caller: Caller) -> Result<web::Json<Page<Site>>, Refused> {
-    let items = sites::list(app.db.reader(), &caller.scope).await?;
-    Ok(web::Json(Page { items, next: None }))
+pub async fn list_sites(
+    app: web::Data<App>,
+    caller: Caller,
+    query: Query<ListQuery>,
+) -> Result<web::Json<Page<Site>>, Refused> {
+    let all = sites::list(app.db.reader(), &caller.scope).await?;
+    Ok(web::Json(page_of(all, &query.0, |site| (&site.name, site.id.0))?))
 }
 
 /// Shows one site.

@@ -1,7 +1,8 @@
 //! Power: state, plan, action.
 
 use actix_web::{HttpResponse, get, post, web};
-use rackhand_store::{connections, events, jobs, servers, users};
+use rackhand_domain::power::plan::Refusal;
+use rackhand_store::{Tx, connections, events, jobs, servers, users};
 use rackhand_wire::{
     PowerAction, PowerValue,
     api::{
@@ -12,12 +13,12 @@ use rackhand_wire::{
         server::Server,
     },
     id::ServerId,
-    power::ServerPower,
+    power::{PowerFlag, ServerPower},
 };
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{body::Body, caller::Caller, check::Check, once::Once, problem::Refused, query::Query};
+use super::{away, body::Body, caller::Caller, check::Check, once::Once, problem::Refused, query::Query};
 use crate::{app::App, audit, secret, work};
 
 /// Shows the state of a server and what it rests on.
@@ -28,7 +29,9 @@ pub async fn view(
     caller: Caller,
     id: web::Path<ServerId>,
 ) -> Result<web::Json<ServerPower>, Refused> {
-    Ok(web::Json(servers::get(app.db.reader(), &caller.scope, id.into_inner()).await?.power))
+    let mut server = servers::get(app.db.reader(), &caller.scope, id.into_inner()).await?;
+    away::of_paths(&app, &caller, &mut server).await?;
+    Ok(web::Json(server.power))
 }
 
 /// What is to be planned.
@@ -69,7 +72,8 @@ pub async fn plan(
     Ok(web::Json(work::plan_of(&blueprint)))
 }
 
-/// Asks for a fresh look at every path of a server.
+/// Asks for a fresh look at every path of a server. It changes nothing, so it makes no job; `checked_at` tells when
+/// it is over.
 #[utoipa::path(tag = "power", params(("id" = ServerId, Path)), responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
 #[post("/servers/{id}/power/refresh")]
 pub async fn refresh(
@@ -107,6 +111,7 @@ pub async fn start(
     if let Some(answer) = once.replay(&tx, &caller, &asked).await? {
         return Ok(answer);
     }
+    sharers(&tx, &caller, &asked).await?;
     if let Some(active) = jobs::find_active(&tx, id).await?
         && active.action == Some(asked.action)
         && active.via == Some(asked.via)
@@ -115,7 +120,7 @@ pub async fn start(
         let location = Some(format!("/api/v1/jobs/{}", active.id));
         return once.commit(tx, &caller, &asked, (202, location, active)).await;
     }
-    allowed(&server, &asked, &blueprint)?;
+    allowed(&blueprint.server, &asked, &blueprint)?;
     let waits = asked.queue && jobs::find_active(&tx, id).await?.is_some();
     let title = format!("{} {}", asked.action.title(), server.name);
     let new = jobs::New {
@@ -136,7 +141,7 @@ pub async fn start(
         json!({"job": job.id, "action": asked.action, "via": asked.via, "before": server.power.value});
     let action = format!("server.power.{}", asked.action.code());
     audit::record(&tx, caller.tenant, &caller, &action, ("server", id, &server.name), detail.clone()).await?;
-    let by_outlets = asked.via == Via::Outlets || blueprint.plan.controllers.is_empty();
+    let by_outlets = blueprint.plan.is_by_outlets() || blueprint.plan.feeds_come_first();
     for other in blueprint.shared_with.iter().filter(|_| by_outlets) {
         // Each server that is switched with this one has it in its own history.
         audit::record(
@@ -159,6 +164,8 @@ pub async fn start(
     };
     events::add(&tx, caller.tenant, event).await?;
     let id = job.id;
+    // Its time to begin counts from now, whatever becomes of the time of day.
+    app.engine.age(id, job.created_at);
     let location = Some(format!("/api/v1/jobs/{id}"));
     let answer = once.commit(tx, &caller, &asked, (202, location, job)).await?;
     if !waits {
@@ -180,10 +187,25 @@ fn times(asked: &StartPower) -> Result<(), Refused> {
     check.done()
 }
 
+/// Every server that is named as sharing an outlet must be one that the caller may see.
+async fn sharers(tx: &Tx, caller: &Caller, asked: &StartPower) -> Result<(), Refused> {
+    let known = servers::known(tx, &caller.scope, &asked.shared_with).await?;
+    let mut check = Check::default();
+    for (at, id) in asked.shared_with.iter().enumerate() {
+        if !known.contains(id) {
+            check.refuse(&format!("shared_with[{at}]"), "unknown", "There is no such server.");
+        }
+    }
+    check.done()
+}
+
 /// Refuses what cannot begin as things stand; what needs a look at the devices is up to the job.
 fn allowed(server: &Server, asked: &StartPower, blueprint: &work::Blueprint) -> Result<(), Refused> {
     if server.maintenance {
         return Err(Refused::Conflict("maintenance", "The server is in maintenance.".into()));
+    }
+    if server.power.flags.contains(&PowerFlag::FirmwareUpdate) {
+        return Err(Refused::Conflict("firmware_update", Refusal::firmware_update().sentence));
     }
     if asked.action == PowerAction::Reset
         && server.power.value == PowerValue::Off
@@ -210,8 +232,11 @@ fn known_code(code: &str) -> &'static str {
     match code {
         "feeds_incomplete" => "feeds_incomplete",
         "shared_outlet" => "shared_outlet",
+        "neighbour_in_maintenance" => "neighbour_in_maintenance",
+        "neighbour_busy" => "neighbour_busy",
         "wiring_mismatch" => "wiring_mismatch",
         "maintenance" => "maintenance",
+        "firmware_update" => "firmware_update",
         _ => "no_path",
     }
 }

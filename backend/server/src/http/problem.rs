@@ -90,7 +90,7 @@ impl Refused {
             Self::Malformed(why) => (400, "malformed_request", why.clone()),
             Self::Conflict(code, why) => (409, *code, why.clone()),
             Self::Busy(_) => {
-                (409, "power_conflict", "Another power job is under way on this server.".to_owned())
+                (409, "power_conflict", "A power job is under way here. Wait until it is over.".to_owned())
             }
             Self::KeyReused => {
                 (422, "idempotency_key_reused", "This Idempotency-Key came with another request.".to_owned())

@@ -17,8 +17,10 @@ use rackhand_wire::{
 };
 use serde_json::json;
 
-use super::{body::Body, caller::Caller, check::Check, people::commit, problem::Refused, query::Query};
-use crate::{app::App, audit, bus::Notice};
+use super::{
+    body::Body, caller::Caller, check::Check, once::Once, people::commit, problem::Refused, query::Query,
+};
+use crate::{app::App, audit, bus::Notice, work};
 
 /// Lists jobs, newest first. Tokens of `q`: `server:ID`, `state:running`, `kind:power`, `action:off`.
 #[utoipa::path(tag = "jobs", params(ListQuery), responses((status = 200, body = Page<Job>), (status = 401, body = Problem), (status = 422, body = Problem)))]
@@ -42,26 +44,33 @@ pub async fn view_job(
     Ok(web::Json(jobs::get(app.db.reader(), &caller.scope, id.into_inner()).await?))
 }
 
-/// Asks a job to stop. It ends between steps; after an outlet was cut, only once it is on again.
+/// Asks a job to stop. One that waits for its turn ends at once, another one between steps; after an outlet was
+/// cut, only once it is on again.
 #[utoipa::path(tag = "jobs", params(("id" = JobId, Path)), responses((status = 202, body = Job), (status = 401, body = Problem),
-    (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/jobs/{id}/cancel")]
 pub async fn cancel_job(
     app: web::Data<App>,
     caller: Caller,
+    once: Once,
     id: web::Path<JobId>,
 ) -> Result<HttpResponse, Refused> {
     let id = id.into_inner();
     let tx = app.db.begin().await?;
+    if let Some(answer) = once.replay(&tx, &caller, &()).await? {
+        return Ok(answer);
+    }
     if !jobs::request_cancel(&tx, &caller.scope, id).await? {
         return Err(Refused::Conflict("job_is_over", "The job is over already.".into()));
     }
+    work::queue::withdraw(&tx, id).await?;
     let job = jobs::get(&tx, &caller.scope, id).await?;
     audit::record(&tx, caller.tenant, &caller, "job.cancel", ("job", id, &job.title), json!({})).await?;
-    commit(tx).await?;
+    let location = Some(format!("/api/v1/jobs/{id}"));
+    let answer = once.commit(tx, &caller, &(), (202, location, job)).await?;
     app.engine.cancel_anywhere(id);
     app.live.tell(Object::Job, id);
-    Ok(HttpResponse::Accepted().insert_header(("location", format!("/api/v1/jobs/{id}"))).json(job))
+    Ok(answer)
 }
 
 /// Lists events, newest first. Tokens of `q`: `server:ID`, `endpoint:ID`, `agent:ID`, `job:ID`, `severity:alarm`, `kind:power`.
@@ -153,7 +162,8 @@ fn check(change: &ChangeSettings) -> Result<(), Refused> {
         check
             .range("installation.poll_interval_s", installation.poll_interval_s, 30, 3600)
             .range("installation.soft_deadline_s", installation.soft_deadline_s, 30, 600)
-            .range("installation.discharge_s", installation.discharge_s, 5, 60);
+            .range("installation.discharge_s", installation.discharge_s, 5, 60)
+            .range("installation.agent_renewal_days", installation.agent_renewal_days, 1, 365);
     }
     if let Some(user) = &change.user {
         if user.saved_filters.len() > 50 {

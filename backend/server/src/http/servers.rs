@@ -1,7 +1,7 @@
 //! Servers.
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
-use rackhand_store::{Tx, connections, endpoints, servers, sites};
+use rackhand_store::{Tx, connections, endpoints, readings, servers, sites};
 use rackhand_wire::{
     api::{
         live::Object,
@@ -14,7 +14,8 @@ use rackhand_wire::{
 use serde_json::json;
 
 use super::{
-    body::Body, caller::Caller, check::Check, once::Once, people::commit, problem::Refused, query::Query,
+    away, body::Body, busy, caller::Caller, check::Check, once::Once, people::commit, problem::Refused,
+    query::Query,
 };
 use crate::{app::App, audit, work::weigh};
 
@@ -51,7 +52,9 @@ pub async fn view(
     caller: Caller,
     id: web::Path<ServerId>,
 ) -> Result<web::Json<Server>, Refused> {
-    Ok(web::Json(servers::get(app.db.reader(), &caller.scope, id.into_inner()).await?))
+    let mut server = servers::get(app.db.reader(), &caller.scope, id.into_inner()).await?;
+    away::of_paths(&app, &caller, &mut server).await?;
+    Ok(web::Json(server))
 }
 
 /// Adds a server.
@@ -123,7 +126,7 @@ pub async fn change(
     commit(tx).await?;
     if change.confirm_wiring {
         // What was read before the wiring was mended would prove the mismatch again.
-        connections::forget_readings(app.db.writer(), id).await?;
+        readings::forget(app.db.writer(), id).await?;
         let paths = connections::list(app.db.reader(), &caller.scope, id).await?;
         app.engine.look_now(paths.into_iter().map(|connection| connection.endpoint_id));
     }
@@ -144,9 +147,7 @@ pub async fn remove(
     let id = id.into_inner();
     let tx = app.db.begin().await?;
     let server = servers::get(&tx, &caller.scope, id).await?;
-    if let Some(job) = server.active_job_id {
-        return Err(Refused::Busy(job));
-    }
+    busy::server(&tx, id).await?;
     let used = connections::remove_of_server(&tx, id).await?;
     for endpoint in used {
         remove_unused_controller(&tx, &caller, endpoint).await?;

@@ -7,13 +7,19 @@ use rackhand_wire::{
     api::live::Object,
     id::{AgentId, NodeId},
 };
-use std::{collections::HashSet, fs, path::Path, sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    fs, mem,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::time::MissedTickBehavior;
 
-use super::{Peers, letters};
+use super::{Life, Peers, letters};
 use crate::{
     Failure,
-    agents::presence,
+    agents::{self, presence},
     app::App,
     bus::{Alone, Bus, Heard, Notice, Postgres},
     config::Config,
@@ -26,13 +32,14 @@ use crate::{
 /// When another one has its name, or the database fails.
 pub async fn enter(config: &Config, db: &Db) -> Result<Arc<Peers>, Failure> {
     let home = home(&config.data_dir)?;
+    let begun = Instant::now();
     let tx = db.begin().await?;
     let dead = config.timings().server_dead;
     let own = nodes::enter(&tx, home, &config.node, dead, !db.is_shared()).await?;
     tx.commit().await.map_err(rackhand_store::Error::from)?;
     let bus: Arc<dyn Bus> =
         if db.is_shared() { Arc::new(Postgres::open(db, own.id).await?) } else { Arc::new(Alone) };
-    Ok(Arc::new(Peers { db: db.clone(), own, bus }))
+    Ok(Arc::new(Peers::new(db.clone(), own, bus, Life::new(begun, dead))))
 }
 
 /// Takes leave of the others: what this server had is theirs now.
@@ -75,33 +82,41 @@ pub fn keep(app: &Arc<App>) {
         tokio::spawn(beat(Arc::clone(app)));
         tokio::spawn(hear(Arc::clone(app)));
         tokio::spawn(sweep(Arc::clone(app)));
+        tokio::spawn(watch(Arc::clone(app)));
     }
 }
 
 /// Says that this server lives, and buries those that do not say so any more.
 async fn beat(app: Arc<App>) {
     let Timings { server_beat, server_dead, .. } = app.timings();
-    let mut well_since: Option<Instant> = None;
+    let mut signs = Signs::new();
+    let mut burial = tokio::spawn(async {});
     let mut ticks = tokio::time::interval(server_beat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        match nodes::beat(app.db.writer(), app.peers.id()).await {
-            Ok(true) => {}
+        let begun = Instant::now();
+        match nodes::beat(app.db.life(), app.peers.id()).await {
+            Ok(true) => app.peers.life.say(begun),
             Ok(false) => give_up(),
             Err(error) => {
                 tracing::warn!(%error, "could not tell the other servers that this one lives");
-                well_since = None;
+                // While the database is away nobody can say that he lives: all have time to.
+                signs.clear();
                 continue;
             }
         }
-        // After the database was away nobody could say that he lives: all have time to.
-        if well_since.get_or_insert_with(Instant::now).elapsed() < server_dead {
-            continue;
-        }
-        if let Err(error) = bury(&app).await {
-            tracing::warn!(%error, "could not look which servers have died");
-            well_since = None;
+        let silent = match nodes::beats(app.db.life()).await {
+            Ok(beats) => silent(&mut signs, &beats, Instant::now(), server_dead),
+            Err(error) => {
+                tracing::warn!(%error, "could not look which servers have died");
+                signs.clear();
+                continue;
+            }
+        };
+        // It may have to wait for a server that froze, and this one must say meanwhile that it lives.
+        if !silent.is_empty() && burial.is_finished() {
+            burial = tokio::spawn(bury(Arc::clone(&app), silent));
         }
     }
 }
@@ -115,19 +130,43 @@ fn give_up() -> ! {
     std::process::exit(1)
 }
 
-async fn bury(app: &Arc<App>) -> rackhand_store::Result<()> {
-    let tx = app.db.begin().await?;
-    let dead = nodes::bury(&tx, app.timings().server_dead).await?;
-    tx.commit().await.map_err(rackhand_store::Error::from)?;
-    for node in &dead {
-        tracing::warn!(node = node.name, "another server has died; its jobs are taken up");
+/// The newest sign of life of each server, and since when it is the newest.
+type Signs = HashMap<NodeId, (i64, Instant)>;
+
+/// Takes in how often each server has said that it lives; lists those that have not said so again for too long.
+fn silent(
+    signs: &mut Signs,
+    beats: &[(NodeId, i64)],
+    now: Instant,
+    dead_after: Duration,
+) -> Vec<(NodeId, i64)> {
+    let before = mem::take(signs);
+    for (node, count) in beats {
+        let sign = before.get(node).copied().filter(|(known, _)| known == count);
+        signs.insert(*node, sign.unwrap_or((*count, now)));
     }
-    if !dead.is_empty() {
-        app.peers.bus.tell(Notice::Due);
-        look(app).await?;
-        tokio::spawn(presence::miss(Arc::clone(app)));
+    let dead = signs.iter().filter(|(_, (_, since))| now.duration_since(*since) >= dead_after);
+    dead.map(|(node, (count, _))| (*node, *count)).collect()
+}
+
+async fn bury(app: Arc<App>, silent: Vec<(NodeId, i64)>) {
+    let buried = async {
+        let tx = app.db.begin_for_life().await?;
+        let dead = nodes::bury(&tx, &silent).await?;
+        tx.commit().await.map_err(rackhand_store::Error::from)?;
+        for node in &dead {
+            tracing::warn!(node = node.name, "another server has died; its jobs are taken up");
+        }
+        if !dead.is_empty() {
+            app.peers.bus.tell(Notice::Due);
+            look(&app).await?;
+            tokio::spawn(presence::miss(Arc::clone(&app)));
+        }
+        Ok::<(), rackhand_store::Error>(())
+    };
+    if let Err(error) = buried.await {
+        tracing::warn!(%error, "could not bury the servers that have died");
     }
-    Ok(())
 }
 
 async fn hear(app: Arc<App>) {
@@ -155,6 +194,7 @@ async fn one(app: &Arc<App>, notice: Notice) -> rackhand_store::Result<()> {
         Notice::Cancel(job) => app.engine.cancel(job),
         Notice::Due => work::take_up(app).await?,
         Notice::Session(agent) => app.roster.follow(agent).await?,
+        Notice::Denied(_) => agents::recheck(app).await?,
         Notice::Letter(node) if node == app.peers.id() => letters::deal(&app.peers, &app.roster).await?,
         Notice::Letter(_) => {}
         Notice::Settings => app.use_settings(settings::installation(app.db.reader()).await?),
@@ -172,8 +212,23 @@ async fn sweep(app: Arc<App>) {
         if let Err(error) = look(&app).await {
             tracing::warn!(%error, "could not look for what other servers did");
         }
+        if let Err(error) = rackhand_store::letters::sweep(app.db.writer()).await {
+            tracing::warn!(%error, "could not remove letters to servers that have gone");
+        }
         if let Err(error) = note_late(&app, &mut late).await {
             tracing::warn!(%error, "could not note which agents are late");
+        }
+    }
+}
+
+/// Watches how the leases of agents stand that renew them with other servers.
+async fn watch(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(app.timings().lease / 6);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = app.roster.leases().watch().await {
+            tracing::warn!(%error, "could not look which agents renew their leases");
         }
     }
 }
@@ -182,6 +237,7 @@ async fn sweep(app: Arc<App>) {
 async fn look(app: &Arc<App>) -> rackhand_store::Result<()> {
     letters::deal(&app.peers, &app.roster).await?;
     app.roster.follow_all().await?;
+    agents::recheck(app).await?;
     work::take_up(app).await?;
     for job in jobs::cancelled_of(app.db.reader(), app.peers.id()).await? {
         app.engine.cancel(job);
@@ -210,4 +266,27 @@ async fn note_late(app: &App, known: &mut HashSet<AgentId>) -> rackhand_store::R
     }
     *known = late;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rackhand_store::fresh_id;
+
+    #[test]
+    fn a_server_is_silent_once_its_count_has_stood_for_long_enough() {
+        let (mut signs, dead) = (Signs::new(), Duration::from_secs(12));
+        let (own, other) = (NodeId(fresh_id()), NodeId(fresh_id()));
+        let begun = Instant::now();
+        let mut at = |seconds: u64, beats: i64| {
+            let now = begun + Duration::from_secs(seconds);
+            silent(&mut signs, &[(own, i64::try_from(seconds).unwrap()), (other, beats)], now, dead)
+        };
+        assert_eq!(at(0, 7), []);
+        assert_eq!(at(11, 7), []);
+        // One sign gives it the whole time again, however late it came.
+        assert_eq!(at(20, 8), []);
+        assert_eq!(at(31, 8), []);
+        assert_eq!(at(32, 8), [(other, 8)]);
+    }
 }

@@ -15,7 +15,11 @@ use rackhand_wire::{
     agent::BootId,
     id::{AgentId, NodeId},
 };
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use crate::bus::{Bus, Notice};
 
@@ -27,9 +31,40 @@ pub struct Peers {
     pub own: Node,
     /// The line to the others.
     pub bus: Arc<dyn Bus>,
+    /// Whether they think that it lives.
+    pub life: Life,
+    /// Letters that were dealt with and may be there still.
+    dealt: tokio::sync::Mutex<HashSet<i64>>,
+}
+
+/// Up to when the others certainly do not give this server up.
+pub struct Life {
+    said: Mutex<Instant>,
+    lasts: Duration,
+}
+
+impl Life {
+    /// Begins with a sign of life that is not younger than `said`; each lasts so long.
+    pub fn new(said: Instant, lasts: Duration) -> Self {
+        Self { said: Mutex::new(said), lasts }
+    }
+
+    /// Notes one that was begun at this moment: the others count from when they saw it, which is later.
+    pub fn say(&self, begun: Instant) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = begun;
+    }
+
+    fn lasts(&self) -> bool {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < self.lasts
+    }
 }
 
 impl Peers {
+    /// Makes one.
+    pub fn new(db: Db, own: Node, bus: Arc<dyn Bus>, life: Life) -> Self {
+        Self { db, own, bus, life, dealt: tokio::sync::Mutex::default() }
+    }
+
     /// This start of this server.
     pub fn id(&self) -> NodeId {
         self.own.id
@@ -38,6 +73,12 @@ impl Peers {
     /// Says whether there may be others.
     pub fn may_be_many(&self) -> bool {
         self.db.is_shared()
+    }
+
+    /// Says whether this server has its jobs and agents for certain. One that was frozen may have been given up
+    /// without knowing it yet.
+    pub fn lives(&self) -> bool {
+        !self.may_be_many() || self.life.lasts()
     }
 
     /// Notes that an agent begins a session here; gives its epoch.
@@ -65,5 +106,19 @@ impl Peers {
             // The sweep finds it.
             Err(error) => tracing::warn!(%error, %agent, "could not note that a session has ended"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_not_sure_of_its_life_once_its_last_sign_is_old() {
+        let (long, now) = (Duration::from_hours(1), Instant::now());
+        let life = Life::new(now.checked_sub(long).unwrap(), long);
+        assert!(!life.lasts());
+        life.say(now);
+        assert!(life.lasts());
     }
 }

@@ -1,6 +1,6 @@
 //! Makes commands and sends them to the right agent.
 
-use rackhand_store::{Scope, endpoints, fresh_id};
+use rackhand_store::{Scope, agent_groups, agents, endpoints, fresh_id};
 use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Operation, Reason,
     command::{EndpointSpec, Urgency},
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::{
-    agents::{Done, Route, Stage, Via},
+    agents::{Done, Earlier, Keeper, Route, Stage, Via},
     app::App,
 };
 
@@ -40,6 +40,8 @@ pub struct Order {
     pub expiry: Option<Duration>,
     /// Whether somebody waits for it.
     pub urgency: Urgency,
+    /// Who may have got it already.
+    pub earlier: Earlier,
 }
 
 /// Asks something that nobody waits for.
@@ -59,6 +61,7 @@ impl Order {
             restore_after_ms: None,
             expiry: (!safe).then(|| app.timings().command_expiry),
             urgency: Urgency::Awaited,
+            earlier: Earlier::Nobody,
         }
     }
 }
@@ -86,7 +89,17 @@ pub async fn send(app: &App, order: Order, to: &Destination, stage: &watch::Send
         leased: false,
         urgency: order.urgency,
     };
-    app.roster.execute(&route, command, reach.secrets, stage).await
+    app.roster.execute(&route, command, reach.secrets, order.earlier, stage).await
+}
+
+/// Finds who has a device now: if this server ends, that one alone may have got what is sent to it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn keeper(app: &App, endpoint: EndpointId) -> rackhand_store::Result<Option<Keeper>> {
+    let db = app.db.reader();
+    let Some(lease) = agent_groups::lease(db, endpoint).await? else { return Ok(None) };
+    Ok(Some(Keeper { lease, identified: agents::identified(db, lease.agent).await? }))
 }
 
 /// Finds a device's settings and who reaches it.

@@ -1,7 +1,7 @@
 //! What a look means for the device and for every path through it.
 
 use chrono::{DateTime, Utc};
-use rackhand_store::{connections::Reading, watches::Path};
+use rackhand_store::{readings::Reading, watches::Path};
 use rackhand_wire::{
     Answer, Fault, Reason, Role,
     agent::{Answered, Found},

@@ -12,7 +12,11 @@ use rackhand_wire::{
 };
 use std::time::Duration;
 
-use super::{neighbours, plan::Blueprint};
+use super::{
+    neighbours,
+    plan::{self, Blueprint},
+    weigh,
+};
 use crate::app::App;
 
 /// Checks the gates for a run whose controller is unreachable.
@@ -22,7 +26,8 @@ use crate::app::App;
 pub async fn check(app: &App, job: JobId, blueprint: &Blueprint) -> Result<std::result::Result<(), Refusal>> {
     let everything = Scope::provider();
     // The server as it is now: someone may have begun to work on it.
-    let server = servers::get(app.db.reader(), &everything, blueprint.server.id).await?;
+    let mut server = servers::get(app.db.reader(), &everything, blueprint.server.id).await?;
+    weigh::let_go(app, &mut server.power);
     let tenant = servers::owner(app.db.reader(), &everything, server.id).await?;
     let Some(own) = blueprint.plan.controllers.last().map(|path| path.endpoint) else { return Ok(Ok(())) };
     let near = neighbours::ask(app, own).await?;
@@ -33,7 +38,9 @@ pub async fn check(app: &App, job: JobId, blueprint: &Blueprint) -> Result<std::
         controllers_in_subnet: near.controllers + 1,
         unreachable_in_subnet: near.silent + 1,
         identity_mismatch: server.power.flags.contains(&PowerFlag::IdentityMismatch),
+        shared: plan::shared_by_now(app, blueprint).await?,
         maintenance: server.maintenance,
+        updating: server.power.flags.contains(&PowerFlag::FirmwareUpdate),
         servers_in_rack: usize::try_from(rack).unwrap_or(usize::MAX),
         recent_cuts_in_rack: 0,
         cuts: blueprint.plan.action.what != PowerAction::On,

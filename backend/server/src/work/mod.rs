@@ -16,18 +16,24 @@ mod status;
 mod test;
 mod words;
 
+pub mod queue;
 pub mod watch;
 pub mod weigh;
 
-use rackhand_store::{events, jobs, steps};
+use chrono::{DateTime, Utc};
+use rackhand_store::{events, jobs, now, steps};
 use rackhand_wire::{
     Fault,
     api::{event::Severity, job::JobKind, live::Object},
     id::{AgentId, CommandId, EndpointId, JobId, TenantId},
 };
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 use tokio::{sync::watch as signal, task::AbortHandle};
 
@@ -45,7 +51,10 @@ pub struct Engine {
     bus: Arc<dyn Bus>,
     cancels: Mutex<HashMap<JobId, signal::Sender<bool>>>,
     tasks: Mutex<HashMap<JobId, AbortHandle>>,
+    /// How old each job was when it was first seen here, and when that was.
+    seen: Mutex<HashMap<JobId, (Instant, Duration)>>,
     trials: Mutex<HashMap<JobId, Trial>>,
+    halted: AtomicBool,
     /// Who looks at what.
     pub watch: watch::Watch,
 }
@@ -57,7 +66,9 @@ impl Engine {
             bus,
             cancels: Mutex::default(),
             tasks: Mutex::default(),
+            seen: Mutex::default(),
             trials: Mutex::default(),
+            halted: AtomicBool::new(false),
             watch: watch::Watch::default(),
         }
     }
@@ -73,6 +84,19 @@ impl Engine {
         if let Some(sender) = lock(&self.cancels).get(&job) {
             sender.send_replace(true);
         }
+    }
+
+    /// Says how old a job is. The time of day, which may be set, counts only until it is first asked.
+    pub fn age(&self, job: JobId, created_at: DateTime<Utc>) -> Duration {
+        let fresh = || (Instant::now(), (now() - created_at).to_std().unwrap_or_default());
+        let (since, before) = *lock(&self.seen).entry(job).or_insert_with(fresh);
+        before + since.elapsed()
+    }
+
+    /// Forgets the ages of jobs that neither wait nor are performed.
+    pub fn forget_ages(&self, waiting: &HashSet<JobId>) {
+        let tasks = lock(&self.tasks);
+        lock(&self.seen).retain(|job, _| waiting.contains(job) || tasks.contains_key(job));
     }
 
     /// Keeps what a test needs: its credentials are in no row.
@@ -99,8 +123,14 @@ impl Engine {
         lock(&self.tasks).remove(&job);
     }
 
+    /// Says whether a job is performed by this process.
+    pub fn performs(&self, job: JobId) -> bool {
+        lock(&self.tasks).contains_key(&job)
+    }
+
     /// Performs nothing any more: every job stands where it is stored.
     pub fn halt(&self) {
+        self.halted.store(true, Ordering::SeqCst);
         for (_, task) in lock(&self.tasks).drain() {
             task.abort();
         }
@@ -117,10 +147,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// When the database fails.
 pub async fn start(app: &Arc<App>) -> Result<(), crate::Failure> {
     let tx = app.db.begin().await?;
-    jobs::wake(&tx).await?;
+    rackhand_store::queue::wake(&tx).await?;
     tx.commit().await.map_err(rackhand_store::Error::from)?;
     take_up(app).await?;
     tokio::spawn(watch::run(Arc::clone(app)));
+    tokio::spawn(queue::watch(Arc::clone(app)));
+    tokio::spawn(weigh::watch(Arc::clone(app)));
     Ok(())
 }
 
@@ -143,7 +175,7 @@ pub async fn take_up(app: &Arc<App>) -> rackhand_store::Result<()> {
 pub fn launch(app: &Arc<App>, job: JobId) {
     let mut tasks = lock(&app.engine.tasks);
     // Whoever ended the job before it and the sweep may both have found it.
-    if tasks.contains_key(&job) {
+    if tasks.contains_key(&job) || app.engine.halted.load(Ordering::SeqCst) {
         return;
     }
     let cancel = app.engine.register(job);

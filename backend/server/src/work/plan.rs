@@ -9,12 +9,13 @@ use rackhand_wire::{
         power::StartPower,
         server::{Server, ServerBrief},
     },
-    id::{ConnectionId, ServerId},
+    id::{ConnectionId, EndpointId, ServerId},
     power::{PathState, PowerFlag},
 };
+use serde_json::Value;
 use std::collections::HashMap;
 
-use super::command::Destination;
+use super::{command::Destination, weigh};
 use crate::{agents::Via, app::App};
 
 /// A plan with what the worker needs to carry it out.
@@ -34,14 +35,16 @@ pub struct Blueprint {
 /// # Errors
 /// When the database fails or the server is gone.
 pub async fn blueprint(app: &App, scope: &Scope, id: ServerId, request: &StartPower) -> Result<Blueprint> {
-    let server = servers::get(app.db.reader(), scope, id).await?;
+    let mut server = servers::get(app.db.reader(), scope, id).await?;
+    weigh::let_go(app, &mut server.power);
     let all = connections::list(app.db.reader(), scope, id).await?;
     let powered: Vec<&Connection> =
         all.iter().filter(|connection| connection.features.contains(&Feature::Power)).collect();
     let of = |role| powered.iter().filter(move |connection| connection.role == role).copied();
     let mut outlets: Vec<&Connection> = of(Role::Feed).collect();
     outlets.sort_by_key(|connection| (connection.endpoint_name.clone(), natural(&connection.label)));
-    let shared_with = sharing(app, id, &outlets).await?;
+    let places = outlets.iter().map(|connection| (connection.endpoint_id, &connection.target));
+    let sharing = sharing(app, id, places.collect()).await?;
     let mismatch = servers::mismatch_seen(app.db.reader(), id).await?;
     let mut timings = app.timings();
     if let Some(seconds) = request.deadline_s {
@@ -57,8 +60,8 @@ pub async fn blueprint(app: &App, scope: &Scope, id: ServerId, request: &StartPo
         },
         controllers: of(Role::Controller).map(path).collect(),
         outlets: outlets.iter().map(|connection| path(connection)).collect(),
-        fallback_refusal: fallback_refusal(app, &server),
-        switch_refusal: switch_refusal(&server, mismatch, &shared_with, request),
+        fallback_refusal: fallback_refusal(app, &server, &sharing),
+        switch_refusal: switch_refusal(&server, mismatch, &sharing, request),
         cut_refusal: cut_refusal(&server),
         feeds_missing: feeds().any(|path| path.state == Some(PathState::FeedOff)),
         feeds_dark: feeds().all(|path| path.state == Some(PathState::FeedOff)),
@@ -67,6 +70,7 @@ pub async fn blueprint(app: &App, scope: &Scope, id: ServerId, request: &StartPo
         rhythm: Rhythm::from(&timings),
     };
     let destinations = powered.iter().map(|connection| (connection.id, destination(connection))).collect();
+    let shared_with = sharing.into_iter().map(|other| other.brief).collect();
     Ok(Blueprint { plan, destinations, server, shared_with })
 }
 
@@ -97,7 +101,27 @@ fn natural(label: &str) -> Vec<(u64, String)> {
     parts
 }
 
-fn fallback_refusal(app: &App, server: &Server) -> Option<Refusal> {
+/// Says why outlets that others hang on are not switched automatically: nobody is there to agree to it.
+fn shared(sharing: &[Neighbour]) -> Option<Refusal> {
+    if sharing.is_empty() {
+        return None;
+    }
+    let others = names(sharing.iter()).join(", ");
+    let why = format!("An outlet also feeds {others}: only a person switches it, by “Force via PDU”.");
+    Some(Refusal::new("shared_outlet", why))
+}
+
+/// Says the same as things stand now: others may have been connected since the plan was drawn.
+///
+/// # Errors
+/// When the database fails.
+pub async fn shared_by_now(app: &App, blueprint: &Blueprint) -> Result<Option<Refusal>> {
+    let of = |path: &Path| blueprint.destinations.get(&path.connection);
+    let places = blueprint.plan.outlets.iter().filter_map(of).map(|to| (to.endpoint, &to.target));
+    Ok(shared(&sharing(app, blueprint.server.id, places.collect()).await?))
+}
+
+fn fallback_refusal(app: &App, server: &Server, sharing: &[Neighbour]) -> Option<Refusal> {
     let flag = |flag| server.power.flags.contains(&flag);
     if flag(PowerFlag::IdentityMismatch) {
         let why = "Another BMC answered at this address lately; check it first.";
@@ -107,11 +131,14 @@ fn fallback_refusal(app: &App, server: &Server) -> Option<Refusal> {
     } else if !app.settings().fallback_enabled {
         Some(Refusal::new("fallback_disabled", "Fallback is switched off in the settings."))
     } else {
-        None
+        shared(sharing)
     }
 }
 
 fn cut_refusal(server: &Server) -> Option<Refusal> {
+    if server.power.flags.contains(&PowerFlag::FirmwareUpdate) {
+        return Some(Refusal::firmware_update());
+    }
     if server.maintenance {
         return Some(Refusal::new("maintenance", "The server is in maintenance."));
     }
@@ -127,18 +154,22 @@ fn cut_refusal(server: &Server) -> Option<Refusal> {
 fn switch_refusal(
     server: &Server,
     mismatch: bool,
-    shared: &[ServerBrief],
+    sharing: &[Neighbour],
     request: &StartPower,
 ) -> Option<Refusal> {
     if mismatch || server.power.flags.contains(&PowerFlag::WiringMismatch) {
         let why = "The outlets were seen to feed something else; confirm the wiring first.";
         return Some(Refusal::new("wiring_mismatch", why));
     }
-    let unnamed: Vec<&str> = shared
-        .iter()
-        .filter(|other| !request.shared_with.contains(&other.id))
-        .map(|other| other.name.as_str())
-        .collect();
+    if let Some(other) = sharing.iter().find(|other| other.maintenance) {
+        let why = format!("An outlet also feeds {}, which is in maintenance.", other.brief.name);
+        return Some(Refusal::new("neighbour_in_maintenance", why));
+    }
+    if let Some(other) = sharing.iter().find(|other| other.is_busy) {
+        let why = format!("An outlet also feeds {}, where a power job is under way.", other.brief.name);
+        return Some(Refusal::new("neighbour_busy", why));
+    }
+    let unnamed = names(sharing.iter().filter(|other| !request.shared_with.contains(&other.brief.id)));
     if unnamed.is_empty() {
         return None;
     }
@@ -146,14 +177,29 @@ fn switch_refusal(
     Some(Refusal::new("shared_outlet", why))
 }
 
-async fn sharing(app: &App, server: ServerId, outlets: &[&Connection]) -> Result<Vec<ServerBrief>> {
-    let mut others: Vec<ServerBrief> = Vec::new();
-    for outlet in outlets {
-        for other in connections::of_endpoint(app.db.reader(), outlet.endpoint_id).await? {
-            let same = other.target == outlet.target && other.server_id != server;
-            if same && !others.iter().any(|known| known.id == other.server_id) {
+/// Another server that hangs on one of the outlets, as it is now.
+struct Neighbour {
+    brief: ServerBrief,
+    maintenance: bool,
+    is_busy: bool,
+}
+
+fn names<'a>(neighbours: impl Iterator<Item = &'a Neighbour>) -> Vec<&'a str> {
+    neighbours.map(|other| other.brief.name.as_str()).collect()
+}
+
+async fn sharing(app: &App, server: ServerId, outlets: Vec<(EndpointId, &Value)>) -> Result<Vec<Neighbour>> {
+    let mut others: Vec<Neighbour> = Vec::new();
+    for (endpoint, target) in outlets {
+        for other in connections::of_endpoint(app.db.reader(), endpoint).await? {
+            let same = other.target == *target && other.server_id != server;
+            if same && !others.iter().any(|known| known.brief.id == other.server_id) {
                 let found = servers::get(app.db.reader(), &Scope::provider(), other.server_id).await?;
-                others.push(ServerBrief { id: found.id, name: found.name });
+                others.push(Neighbour {
+                    maintenance: found.maintenance,
+                    is_busy: found.active_job_id.is_some(),
+                    brief: ServerBrief { id: found.id, name: found.name },
+                });
             }
         }
     }

@@ -1,7 +1,11 @@
 //! Performs a power job: asks the machine, stores the step, does it, stores what came of it.
 
 use rackhand_domain::power::{Effect, Path, Run, Signal, Step, Verdict, effect::Phase};
-use rackhand_store::{Result, Scope, connections, events, jobs, locks, now, steps};
+use rackhand_store::{
+    Result, Scope, events, jobs, locks, now,
+    readings::{self, Reading},
+    steps,
+};
 use rackhand_wire::{
     Answer, Fault, FaultCode, Reason,
     api::{event::Severity, job::JobState, live::Object, power::StartPower},
@@ -22,7 +26,7 @@ use super::{
     weigh, words,
 };
 use crate::{
-    agents::{Done, Stage},
+    agents::{Done, Earlier, Keeper, Stage},
     app::App,
 };
 
@@ -39,6 +43,9 @@ struct Stored {
     #[serde(default)]
     begun: bool,
     locked: bool,
+    /// Who had the device of the present step when that was intended.
+    #[serde(default)]
+    keeper: Option<Keeper>,
 }
 
 struct Worker<'a> {
@@ -76,11 +83,13 @@ struct Doing {
 /// Performs a power job from where it stands.
 pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<bool>) -> Result<()> {
     let Some(server) = work.job.server.as_ref().map(|server| server.id) else {
-        return end_without_server(app, work.job.id).await;
+        return super::queue::end_without_server(app, work.job.id).await;
     };
     let request: StartPower = serde_json::from_value(work.request)?;
     let blueprint = match plan::blueprint(app, &Scope::provider(), server, &request).await {
-        Err(rackhand_store::Error::NotFound) => return end_without_server(app, work.job.id).await,
+        Err(rackhand_store::Error::NotFound) => {
+            return super::queue::end_without_server(app, work.job.id).await;
+        }
         blueprint => blueprint?,
     };
     let (stored, before) = match work.run {
@@ -95,6 +104,7 @@ pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<b
                 hands: Vec::new(),
                 begun: false,
                 locked: false,
+                keeper: None,
             },
             0,
         ),
@@ -103,7 +113,7 @@ pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<b
     let seq = steps::last_seq(app.db.reader(), job).await?;
     let limit = request.expires_in_ms.map(|ms| Limit {
         whole: Duration::from_millis(ms).mul_f64(app.config.time_scale),
-        passed: (now() - work.job.created_at).to_std().unwrap_or_default(),
+        passed: app.engine.age(work.job.id, work.job.created_at),
     });
     let mut worker =
         Worker { app, job, server, blueprint, stored, seq, before, since: Instant::now(), limit, cancel };
@@ -114,25 +124,6 @@ pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<b
         worker.begin().await?;
     }
     worker.run().await
-}
-
-async fn end_without_server(app: &Arc<App>, job: JobId) -> Result<()> {
-    let ending = jobs::Ending {
-        state: JobState::Failed,
-        reason: "server_removed".into(),
-        summary: "The server was removed before the job could begin.".into(),
-        proof: None,
-        result: None,
-        alarm: false,
-    };
-    let tx = app.db.begin().await?;
-    let next = jobs::end(&tx, job, app.peers.id(), ending).await?;
-    tx.commit().await?;
-    if let Some(next) = next {
-        super::launch(app, next);
-    }
-    app.live.tell(Object::Job, job);
-    Ok(())
 }
 
 impl Worker<'_> {
@@ -201,6 +192,10 @@ impl Worker<'_> {
         if matches!(step.effect, Effect::SwitchOutlet { to: Switch::Off, .. }) {
             self.stored.cuts.push(command);
         }
+        self.stored.keeper = match words::device(&self.stored.run, &step.effect) {
+            Some(path) => command::keeper(self.app, path.endpoint).await?,
+            None => None,
+        };
         let told = words::step(&self.stored.run, &step.effect, self.elapsed());
         let intent = steps::Intent {
             job: self.job,
@@ -300,18 +295,23 @@ impl Worker<'_> {
             return Done { by: None, result: Err(fault) };
         };
         let usual = Order::new(self.app, operation.clone());
-        let expiry = self.left().or(usual.expiry).map(|expiry| expiry.max(self.patience(&operation)));
-        let order = Order { id: doing.command, restore_after_ms, expiry, ..usual };
+        // A write that was handed over before a restart does not get its time once more.
+        let spent = Duration::from_millis(if operation.is_write() { doing.passed } else { 0 });
+        let usual_left = usual.expiry.map(|expiry| expiry.saturating_sub(spent));
+        let expiry = self.left().or(usual_left).map(|expiry| expiry.max(self.patience(&operation)));
+        let is_repeated = doing.asked == Asked::BeforeRestart && operation.is_write();
+        let had = self.stored.keeper.clone().map_or(Earlier::Anybody, Earlier::Only);
+        let earlier = if is_repeated { had } else { Earlier::Nobody };
+        let order = Order { id: doing.command, restore_after_ms, expiry, earlier, ..usual };
         let stage = watch::channel(Stage::Waiting).0;
-        let asked = doing.asked;
-        let leave = Leave::at(&self.stored.run, &operation, asked);
+        let leave = Leave::at(&self.stored.run, &operation, doing.asked);
         let wait = Wait { app: self.app, job: self.job, step: doing.step, to, leave };
         let done = tokio::select! {
             biased;
             done = command::send(self.app, order, to, &stage) => done,
             done = wait.given_up(self.cancel.clone(), stage.subscribe()) => done,
         };
-        if asked == Asked::BeforeRestart && operation.is_write() { patience::begun(done) } else { done }
+        if is_repeated { patience::begun(done) } else { done }
     }
 
     /// What a run has begun must be brought to an end: a look at what was written, and the way back on, wait for
@@ -382,9 +382,9 @@ impl Worker<'_> {
         }
     }
 
-    async fn note(&self, path: Option<Path>, reading: connections::Reading) -> Result<()> {
+    async fn note(&self, path: Option<Path>, reading: Reading) -> Result<()> {
         if let Some(path) = path {
-            connections::read(self.app.db.writer(), path.connection, reading).await?;
+            readings::store(self.app.db.writer(), &[path.connection], &reading).await?;
             weigh::server(self.app, self.server).await?;
         }
         Ok(())

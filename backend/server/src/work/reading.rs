@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rackhand_domain::power::effect::OutletSeen;
-use rackhand_store::connections;
+use rackhand_store::readings::Reading;
 use rackhand_wire::{
     Answer, Fault, FaultCode, OutletState, Reason,
     power::{PathState, PowerReading, Switch},
@@ -29,8 +29,8 @@ fn strange(answer: &Answer) -> Fault {
 pub fn controller_reading(
     answer: &std::result::Result<PowerReading, Fault>,
     asked: DateTime<Utc>,
-) -> connections::Reading {
-    let mut reading = connections::Reading { at: asked, ..Default::default() };
+) -> Reading {
+    let mut reading = Reading { at: asked, ..Default::default() };
     match answer {
         Ok(power) => {
             reading.state = Some(match power.power {
@@ -45,11 +45,8 @@ pub fn controller_reading(
 }
 
 /// What an outlet's answer means for the state that is shown.
-pub fn outlet_reading(
-    answer: &std::result::Result<Answer, Fault>,
-    asked: DateTime<Utc>,
-) -> connections::Reading {
-    let mut reading = connections::Reading { at: asked, ..Default::default() };
+pub fn outlet_reading(answer: &std::result::Result<Answer, Fault>, asked: DateTime<Utc>) -> Reading {
+    let mut reading = Reading { at: asked, ..Default::default() };
     match answer {
         Ok(Answer::Outlet(outlet)) => {
             reading.state = Some(feed_state(outlet.state));

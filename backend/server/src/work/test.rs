@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::lock;
 use crate::{
-    agents::{Route, Stage, Via},
+    agents::{Earlier, Route, Stage, Via},
     app::App,
 };
 
@@ -155,7 +155,7 @@ async fn ask(
     let answer = match route {
         Some(route) => {
             let stage = watch::channel(Stage::Waiting).0;
-            app.roster.execute(&route, command, trial.secrets.clone(), &stage).await.result
+            app.roster.execute(&route, command, trial.secrets.clone(), Earlier::Nobody, &stage).await.result
         }
         None => Err(Fault::new(FaultCode::Exec, Reason::AgentOffline, "no agent serves this")),
     };

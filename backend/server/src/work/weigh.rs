@@ -2,19 +2,50 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rackhand_domain::power::state::{Context, weigh};
-use rackhand_store::{Result, Scope, events, now, servers};
+use rackhand_store::{
+    Result, events, in_background, now, watches,
+    weighed::{self, Weighed},
+};
 use rackhand_wire::{
     PowerValue,
-    api::{event::Severity, live::Object, server::Server},
+    api::{event::Severity, live::Object},
     id::ServerId,
     power::{PowerFlag, ServerPower},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::app::App;
 
 /// Servers weighed in one transaction: others write in between.
 const AT_ONCE: usize = 25;
+
+/// Doubts all the time what nobody looks at any more. A look weighs its server; where no look comes, because the
+/// agent is away, nothing else would.
+pub async fn watch(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(app.timings().server_sweep).await;
+        if let Err(error) = in_background(doubt(&app)).await {
+            tracing::warn!(%error, "could not look which servers nobody looks at");
+        }
+    }
+}
+
+/// One statement for all of them: that what is stale is unsure needs no weighing.
+async fn doubt(app: &App) -> Result<()> {
+    let Some(since) = now().checked_sub_signed(stale_after(app)) else { return Ok(()) };
+    for server in watches::doubt(&app.db, since).await? {
+        app.live.tell(Object::Server, server);
+    }
+    Ok(())
+}
+
+/// Lets go of a firmware update that is long over: where nobody looks at a server, nobody weighs it either.
+pub fn let_go(app: &App, power: &mut ServerPower) {
+    let longest = TimeDelta::from_std(app.timings().firmware_update).unwrap_or(TimeDelta::MAX);
+    if power.updating_at.is_none_or(|at| now() - at > longest) {
+        power.flags.retain(|flag| *flag != PowerFlag::FirmwareUpdate);
+    }
+}
 
 /// Weighs a server again.
 ///
@@ -29,23 +60,19 @@ pub async fn server(app: &App, id: ServerId) -> Result<()> {
 /// # Errors
 /// When the database fails.
 pub async fn servers(app: &App, touched: BTreeMap<ServerId, DateTime<Utc>>) -> Result<()> {
-    let touched: Vec<(ServerId, DateTime<Utc>)> = touched.into_iter().collect();
-    for some in touched.chunks(AT_ONCE) {
-        let mut weighed = Vec::new();
-        for (id, at) in some {
-            weighed.extend(one(app, *id, *at).await?);
-        }
-        // Only what is written holds up others who write.
+    let ids: Vec<ServerId> = touched.keys().copied().collect();
+    for some in ids.chunks(AT_ONCE) {
         let (mut changed, mut told) = (Vec::new(), Vec::new());
         let tx = app.db.begin().await?;
-        for (server, power, at) in weighed {
-            if !servers::set_power(&tx, server.id, &power).await? {
+        for server in weighed::find(&tx, some).await? {
+            let at = touched.get(&server.id).copied().unwrap_or_else(now);
+            let power = weigh(server.power.paths.clone(), &context(app, &server, at), &server.power);
+            if !weighed::store(&tx, &server, &power).await? {
                 continue;
             }
             changed.push(server.id);
-            let tenant = servers::owner(&tx, &Scope::provider(), server.id).await?;
             for event in news((server.id, &server.name), &server.power, &power, at) {
-                told.push(events::add(&tx, tenant, event).await?.id);
+                told.push(events::add(&tx, server.tenant, event).await?.id);
             }
         }
         tx.commit().await?;
@@ -59,29 +86,23 @@ pub async fn servers(app: &App, touched: BTreeMap<ServerId, DateTime<Utc>>) -> R
     Ok(())
 }
 
-/// Weighs one, unless it was removed.
-async fn one(
-    app: &App,
-    id: ServerId,
-    at: DateTime<Utc>,
-) -> Result<Option<(Server, ServerPower, DateTime<Utc>)>> {
-    let db = app.db.reader();
-    let found = match servers::get(db, &Scope::provider(), id).await {
-        Err(rackhand_store::Error::NotFound) => return Ok(None),
-        found => found?,
-    };
+fn context(app: &App, server: &Weighed, at: DateTime<Utc>) -> Context {
     let timings = app.timings();
     let delta = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
-    let context = Context {
+    Context {
         now: at,
-        feeds_complete: found.feeds_complete,
-        fallback_enabled: found.fallback_enabled && app.settings().fallback_enabled,
-        mismatch_seen: servers::mismatch_seen(db, id).await?,
-        stale_after: delta(timings.poll * 3),
+        feeds_complete: server.feeds_complete,
+        fallback_enabled: server.fallback_enabled && app.settings().fallback_enabled,
+        mismatch_seen: server.mismatch_seen,
+        stale_after: stale_after(app),
+        firmware_update: delta(timings.firmware_update),
         hold_up: delta(timings.discharge),
-    };
-    let power = weigh(found.power.paths.clone(), &context, &found.power);
-    Ok(Some((found, power, at)))
+    }
+}
+
+/// Evidence older than this counts for less: several looks in a row are missing.
+fn stale_after(app: &App) -> TimeDelta {
+    TimeDelta::from_std(app.timings().poll * 3).unwrap_or(TimeDelta::MAX)
 }
 
 /// What is told of a change.
@@ -113,6 +134,11 @@ fn news(
                 "server.identity_mismatch",
                 Severity::Alarm,
                 "has another BMC at its address than the one added",
+            ),
+            PowerFlag::FirmwareUpdate => (
+                "server.firmware_update",
+                Severity::Warning,
+                "has a BMC whose firmware is being written: power actions are refused meanwhile",
             ),
             PowerFlag::StaysOffAfterFeed => {
                 ("server.stays_off", Severity::Warning, "stays off when its feeds return (restore policy)")

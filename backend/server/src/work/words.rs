@@ -1,17 +1,12 @@
 //! The words of steps and plans.
 
-use rackhand_domain::power::{
-    Effect, Run, Signal,
-    plan::{Cuts, Refusal},
-};
+use rackhand_domain::power::{Effect, Path, Run, Signal, plan::Refusal};
 use rackhand_store::steps::Outcome;
 use rackhand_wire::{
     Fault, FaultCode, OutletState, PowerAction, PowerValue,
-    api::{
-        job::StepOutcome,
-        power::{PowerPlan, Via},
-    },
-    power::{Native, Switch},
+    api::{job::StepOutcome, power::PowerPlan},
+    id::ConnectionId,
+    power::{Native, PathState, PowerFlag, Switch},
 };
 
 use super::plan::Blueprint;
@@ -24,6 +19,20 @@ pub struct Told {
     pub path: Option<String>,
     /// How long it waits at most, in milliseconds.
     pub wait_ms: Option<u64>,
+}
+
+/// Finds the device that a step writes to.
+pub fn device<'a>(run: &'a Run, effect: &Effect) -> Option<&'a Path> {
+    match effect {
+        Effect::Command { controller, .. } => run.controller(*controller),
+        Effect::SwitchOutlet { outlet, .. } => run.outlet(*outlet),
+        Effect::Read { .. }
+        | Effect::ReadOutlet { .. }
+        | Effect::KeepOff
+        | Effect::CheckGates
+        | Effect::Wait { .. }
+        | Effect::Finish(_) => None,
+    }
 }
 
 /// Tells what a step does.
@@ -176,7 +185,7 @@ pub fn plan_of(blueprint: &Blueprint) -> PowerPlan {
     let cuts: Vec<String> = plan.outlets.iter().map(|path| path.label.clone()).collect();
     let refusal = refusal(blueprint);
     let cutting = matches!(action, PowerAction::Off | PowerAction::Cycle);
-    let by_outlets = via == Via::Outlets || plan.controllers.is_empty();
+    let by_outlets = plan.is_by_outlets();
     let (fallback, fallback_possible) = if by_outlets { (None, false) } else { fallback(blueprint) };
     let involved = by_outlets || fallback_possible;
     PowerPlan {
@@ -188,29 +197,34 @@ pub fn plan_of(blueprint: &Blueprint) -> PowerPlan {
         fallback,
         fallback_possible,
         cuts: if cutting && involved { cuts } else { Vec::new() },
-        shared_with: if touches_outlets(blueprint) { blueprint.shared_with.clone() } else { Vec::new() },
+        shared_with: if by_outlets || may_feed_others(blueprint) {
+            blueprint.shared_with.clone()
+        } else {
+            Vec::new()
+        },
     }
 }
 
-/// Says whether the action would switch an outlet as things stand: others that hang on it must be named.
-/// An automatic fallback would too, but is refused for shared outlets unless they are.
-fn touches_outlets(blueprint: &Blueprint) -> bool {
-    let plan = &blueprint.plan;
-    let cuts = Cuts::from(plan.action.what) == Cuts::Yes;
-    let direct = plan.action.via == Via::Outlets || plan.controllers.is_empty();
-    cuts || direct || (plan.action.what == PowerAction::On && plan.feeds_missing)
+/// Says whether an On by the controller switches dark outlets on first once the others on them are named.
+fn may_feed_others(blueprint: &Blueprint) -> bool {
+    let mut named = blueprint.plan.clone();
+    named.switch_refusal = named.switch_refusal.filter(|refusal| refusal.code != "shared_outlet");
+    named.action.what == PowerAction::On && !blueprint.shared_with.is_empty() && named.feeds_come_first()
 }
 
 fn refusal(blueprint: &Blueprint) -> Option<String> {
     let plan = &blueprint.plan;
-    let (action, via) = (plan.action.what, plan.action.via);
+    let action = plan.action.what;
     if blueprint.server.maintenance {
         return Some("The server is in maintenance.".into());
+    }
+    if blueprint.server.power.flags.contains(&PowerFlag::FirmwareUpdate) {
+        return Some(Refusal::firmware_update().sentence);
     }
     if plan.controllers.is_empty() && plan.outlets.is_empty() {
         return Some("No connection of this server has power ticked.".into());
     }
-    let by_outlets = via == Via::Outlets || plan.controllers.is_empty();
+    let by_outlets = plan.is_by_outlets();
     if by_outlets && plan.outlets.is_empty() {
         return Some("No outlets are connected to this server.".into());
     }
@@ -234,6 +248,40 @@ fn refusal(blueprint: &Blueprint) -> Option<String> {
 }
 
 fn controller_steps(blueprint: &Blueprint) -> Vec<String> {
+    feeds_first(blueprint).into_iter().chain(asked_of_controller(blueprint)).collect()
+}
+
+/// What happens to dark outlets before the controller is asked.
+fn feeds_first(blueprint: &Blueprint) -> Vec<String> {
+    let plan = &blueprint.plan;
+    let is_agreed = plan.feeds_come_first();
+    if !is_agreed && !may_feed_others(blueprint) {
+        return Vec::new();
+    }
+    let paths = &blueprint.server.power.paths;
+    let is_dark = |connection: ConnectionId| {
+        let mut said = paths.iter().filter(|path| path.connection_id == connection);
+        said.any(|path| path.state == Some(PathState::FeedOff))
+    };
+    let dark = plan.outlets.iter().filter(|path| is_dark(path.connection));
+    let dark: Vec<String> = dark.map(|path| path.label.clone()).collect();
+    if !is_agreed {
+        let others: Vec<String> = blueprint.shared_with.iter().map(|other| other.name.clone()).collect();
+        return vec![format!(
+            "Switches {} on first, if you agree to feed {} too.",
+            join(&dark),
+            join(&others)
+        )];
+    }
+    let mut steps = vec![format!("Switches {} on first.", join(&dark))];
+    if plan.feeds_dark {
+        let label = plan.controllers.first().map_or("", |path| path.label.as_str());
+        steps.push(format!("Waits for {label} to start, at most {}.", seconds(plan.rhythm.warm_up)));
+    }
+    steps
+}
+
+fn asked_of_controller(blueprint: &Blueprint) -> Vec<String> {
     let label = blueprint.plan.controllers.first().map_or("", |path| path.label.as_str());
     let hold = seconds(blueprint.plan.rhythm.hold);
     let off = blueprint.server.power.value == PowerValue::Off;
@@ -250,6 +298,8 @@ fn controller_steps(blueprint: &Blueprint) -> Vec<String> {
             vec![format!("Tells {label} to cut the server's power at once. Unsaved data is lost.")]
         }
         PowerAction::Cycle if off => vec![format!("The server is off: asks {label} to switch on.")],
+        // It is refused.
+        PowerAction::Reset if off => Vec::new(),
         PowerAction::Cycle => vec![
             format!("Tells {label} to cut the server's power at once. Unsaved data is lost."),
             format!("Reads that it is off, waits {hold}, and switches on again."),
@@ -268,6 +318,7 @@ fn outlet_steps(action: PowerAction, cuts: &[String]) -> Vec<String> {
         PowerAction::Off => vec![
             "Reads every outlet before anything is switched.".into(),
             format!("Cuts {list}. The BMC loses power too."),
+            "Waits for the supplies to discharge, then reads every outlet again.".into(),
         ],
         PowerAction::Cycle => vec![
             "Reads every outlet before anything is switched.".into(),
@@ -282,9 +333,13 @@ fn fallback(blueprint: &Blueprint) -> (Option<String>, bool) {
     let plan = &blueprint.plan;
     let action = plan.action.what;
     let cuts: Vec<String> = plan.outlets.iter().map(|path| path.label.clone()).collect();
-    let cutting = match action {
-        PowerAction::On => false,
-        PowerAction::Off | PowerAction::Cycle => true,
+    let list = join(&cuts);
+    let what = match action {
+        PowerAction::On => format!("switches on {list}"),
+        PowerAction::Off => format!("cuts {list}"),
+        PowerAction::Cycle => {
+            format!("cuts {list}, and switches them on again once the supplies have discharged")
+        }
         PowerAction::Shutdown | PowerAction::Reset | PowerAction::Nmi => return (None, false),
     };
     if cuts.is_empty() {
@@ -294,8 +349,7 @@ fn fallback(blueprint: &Blueprint) -> (Option<String>, bool) {
     if let Some(refusal) = refusal {
         return (Some(format!("No fallback to the outlets. {}", refusal.sentence)), false);
     }
-    let what = if cutting { "cuts" } else { "switches on" };
-    (Some(format!("If the BMC cannot be reached: {what} {}.", join(&cuts))), true)
+    (Some(format!("If the BMC cannot be reached: {what}.")), true)
 }
 
 fn join(labels: &[String]) -> String {

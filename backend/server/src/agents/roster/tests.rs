@@ -1,12 +1,10 @@
-use rackhand_wire::{
-    Operation,
-    agent::{BootId, Protocols},
-    command::EndpointSpec,
-    power::Switch,
-};
+use rackhand_wire::{Operation, agent::BootId, command::EndpointSpec, id::EndpointId, power::Switch};
 
 use super::*;
-use crate::agents::bench::alone;
+use crate::agents::{
+    Keeper,
+    bench::{alone, hello},
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -22,26 +20,20 @@ struct Bench {
 
 impl Bench {
     async fn new(patience: Duration) -> Self {
+        Self::timed(&Timings { agent_patience: patience, ..Timings::default() }).await
+    }
+
+    async fn timed(timings: &Timings) -> Self {
         let (peers, folder) = alone().await;
         let (told, heard) = mpsc::channel(64);
-        let timings = Timings { agent_patience: patience, ..Timings::default() };
-        let roster = Arc::new(Roster::new(&timings, peers));
+        let roster = Arc::new(Roster::new(timings, peers));
         Self { folder, roster, agent: AgentId(fresh_id()), told, heard }
     }
 
     async fn join(&self) -> (mpsc::Receiver<Delivery>, mpsc::UnboundedSender<ToBackend>) {
         let (to_agent, inbox) = mpsc::channel(4);
         let (out, from_agent) = mpsc::unbounded_channel();
-        let hello = Hello {
-            agent: self.agent,
-            boot: BootId(fresh_id()),
-            protocols: Protocols::OURS,
-            version: String::new(),
-            host: String::new(),
-            kinds: std::collections::BTreeMap::default(),
-            watching: None,
-        };
-        self.roster.join(hello, Link { to_agent, from_agent }, self.told.clone()).await.unwrap();
+        self.roster.join(hello(self.agent), Link { to_agent, from_agent }, self.told.clone()).await.unwrap();
         (inbox, out)
     }
 
@@ -49,7 +41,7 @@ impl Bench {
     fn execute(&self, command: Command) -> impl Future<Output = Result<Answer, Fault>> + use<> {
         let (roster, route) = (Arc::clone(&self.roster), Route::Agent(self.agent));
         let stage = watch::channel(Stage::Waiting).0;
-        async move { roster.execute(&route, command, Secrets::default(), &stage).await.result }
+        async move { roster.execute(&route, command, Secrets::default(), Earlier::Nobody, &stage).await.result }
     }
 
     async fn gone(&mut self) {
@@ -142,6 +134,18 @@ async fn a_look_does_not_wait_for_an_agent_that_is_away() {
 }
 
 #[tokio::test]
+async fn one_of_a_group_that_went_away_as_it_was_found_is_not_waited_for() {
+    let bench = Bench::new(PATIENCE).await;
+    let members = vec![bench.agent, AgentId(fresh_id())];
+    let group = Route::Group { endpoint: EndpointId(fresh_id()), members };
+    let begun = Instant::now();
+    assert!(bench.roster.reach(&group, bench.agent, PATIENCE).await.is_none());
+    assert!(begun.elapsed() < PATIENCE / 3, "another one may have the device by then");
+    let (_inbox, _out) = bench.join().await;
+    assert!(bench.roster.reach(&group, bench.agent, PATIENCE).await.is_some());
+}
+
+#[tokio::test]
 async fn a_newer_session_ends_the_older() {
     let bench = Bench::new(PATIENCE).await;
     let (_inbox, _out) = bench.join().await;
@@ -162,4 +166,88 @@ async fn what_waited_for_its_agent_has_only_what_is_left_of_its_time() {
     assert!(sent.expires_in_ms.unwrap() <= 30_000 - 60, "{:?}", sent.expires_in_ms);
     out.send(ToBackend::Finished { command: sent.id, result: Ok(Answer::Done), took_ms: 1 }).unwrap();
     assert_eq!(waiting.await.unwrap(), Ok(Answer::Done));
+}
+
+#[tokio::test]
+async fn a_device_goes_to_another_agent_once_the_one_before_has_ended_its_write() {
+    let mut bench = Bench::new(PATIENCE).await;
+    let endpoint = EndpointId(fresh_id());
+    let to = |agent: AgentId| Route::Group { endpoint, members: vec![agent] };
+    let first = bench.agent;
+    let (mut inbox, out) = bench.join().await;
+    let write = command(Operation::SetOutlet { to: Switch::Off }, Some(30_000));
+    let (id, roster, route) = (write.id, Arc::clone(&bench.roster), to(first));
+    let writing = tokio::spawn(async move {
+        let stage = watch::channel(Stage::Waiting).0;
+        roster.execute(&route, write, Secrets::default(), Earlier::Nobody, &stage).await.result
+    });
+    assert_eq!(asked(inbox.recv().await).id, id);
+
+    bench.agent = AgentId(fresh_id());
+    let (_second_inbox, _second_out) = bench.join().await;
+    let (db, route) = (bench.roster.peers.db.clone(), to(bench.agent));
+    let soon = Duration::from_millis(100);
+    let early = route::holder(&db, &bench.roster, &route, soon).await;
+    assert_eq!(early.unwrap_err().reason, Reason::AgentOffline, "two may write at once");
+    out.send(ToBackend::Finished { command: id, result: Ok(Answer::Done), took_ms: 1 }).unwrap();
+    assert_eq!(writing.await.unwrap(), Ok(Answer::Done));
+    let holder = route::holder(&db, &bench.roster, &route, PATIENCE).await.unwrap();
+    assert_eq!((holder.agent, holder.epoch), (bench.agent, 2));
+}
+
+#[tokio::test]
+async fn a_write_is_not_asked_of_an_agent_that_has_another_journal_by_now() {
+    let bench = Bench::new(PATIENCE).await;
+    let (mut inbox, _out) = bench.join().await;
+    let endpoint = EndpointId(fresh_id());
+    let route = Route::Group { endpoint, members: vec![bench.agent] };
+    let holder = route::holder(&bench.roster.peers.db, &bench.roster, &route, PATIENCE).await.unwrap();
+    let lease = rackhand_store::agent_groups::Lease { agent: holder.agent, epoch: holder.epoch };
+    let other = serde_json::json!({"sealing_key": "of the one before", "copies_at": null});
+    let keeper = Keeper { lease, identified: serde_json::from_value(other).unwrap() };
+    let write = command(Operation::SetOutlet { to: Switch::Off }, Some(30_000));
+    let stage = watch::channel(Stage::Waiting).0;
+    let done = bench.roster.execute(&route, write, Secrets::default(), Earlier::Only(keeper), &stage).await;
+    assert_eq!((done.by, done.result.unwrap_err().code), (Some(bench.agent), FaultCode::Lost));
+    assert!(inbox.try_recv().is_err(), "it was asked all the same");
+}
+
+#[tokio::test]
+async fn what_one_lease_allowed_is_not_handed_over_under_the_next() {
+    let lease = Duration::from_millis(50);
+    let bench = Bench::timed(&Timings { lease, lease_slack: PATIENCE, ..Timings::default() }).await;
+    let (mut inbox, out) = bench.join().await;
+    let (roster, agent) = (&bench.roster, bench.agent);
+    let mut renewals = Vec::new();
+    for number in 1..=2 {
+        out.send(ToBackend::Hold { number }).unwrap();
+        assert!(matches!(inbox.recv().await.unwrap().frame, ToAgent::Held { .. }));
+        renewals.push(roster.leases().standing(agent).await.renewal);
+        assert!(roster.may_hand_over(agent, renewals[0]).is_some() == (number == 1), "{renewals:?}");
+        assert!(roster.may_hand_over(agent, renewals[renewals.len() - 1]).is_some(), "{renewals:?}");
+        tokio::time::sleep(lease * 2).await;
+    }
+    let session = roster.sitting(agent).unwrap();
+    let delivery = Delivery { frame: ToAgent::WatchEnd {}, secrets: Secrets::default() };
+    let may = || roster.may_hand_over(agent, renewals[0]);
+    let asked = session.ask(CommandId(fresh_id()), delivery, None, may).await;
+    assert_eq!(asked, Err(Ended::Before));
+    assert!(inbox.try_recv().is_err(), "it was handed over all the same");
+}
+
+#[tokio::test]
+async fn a_session_elsewhere_that_was_closed_from_here_is_found_again() {
+    let bench = Bench::new(PATIENCE).await;
+    let (agent, db) = (bench.agent, &bench.roster.peers.db);
+    let tx = db.begin().await.unwrap();
+    let elsewhere = rackhand_wire::id::NodeId(fresh_id());
+    agent_sessions::sit(&tx, agent, elsewhere, BootId(fresh_id())).await.unwrap();
+    tx.commit().await.unwrap();
+    bench.roster.follow(agent).await.unwrap();
+    let first = bench.roster.sitting(agent).unwrap();
+    bench.roster.follow(agent).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &bench.roster.sitting(agent).unwrap()), "it is the same one");
+    first.close(close::GOING_AWAY);
+    bench.roster.follow(agent).await.unwrap();
+    assert!(bench.roster.is_here(agent));
 }

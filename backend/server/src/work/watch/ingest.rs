@@ -2,12 +2,16 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rackhand_agent::catalogue;
-use rackhand_store::{Result, connections, endpoints, events, watches};
+use rackhand_store::{
+    Result, endpoints, events,
+    readings::{self, Reading},
+    watches,
+};
 use rackhand_wire::{
     Role,
     agent::{Entry, Sample},
     api::{event::Severity, live::Object},
-    id::{AgentId, EndpointId, ServerId, TenantId},
+    id::{AgentId, ConnectionId, EndpointId, ServerId, TenantId},
 };
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
@@ -218,11 +222,13 @@ impl Round {
                 told.add(&tx, TenantId::PROVIDER, event).await?;
                 told.endpoints.push(id);
             }
-            for (connection, server, reading) in readings {
-                let before = paths.iter().find(|path| path.id == connection).and_then(|path| path.state);
-                let is_turn = before != reading.state;
-                if connections::read(&tx, connection, reading).await? {
-                    told.touch(server, is_turn, at);
+            for (reading, of) in alike(readings) {
+                let ids: Vec<ConnectionId> = of.keys().copied().collect();
+                for connection in readings::store(&tx, &ids, &reading).await? {
+                    let before = paths.iter().find(|path| path.id == connection).and_then(|path| path.state);
+                    if let Some(server) = of.get(&connection) {
+                        told.touch(*server, before != reading.state, at);
+                    }
                 }
             }
         }
@@ -243,6 +249,20 @@ impl Round {
         }
         weigh::servers(app, told.servers.into_iter().map(|(id, (_, at))| (id, at)).collect()).await
     }
+}
+
+/// Puts together which connections said the same: many outlets of a device do, and are stored at once.
+fn alike(
+    readings: Vec<(ConnectionId, ServerId, Reading)>,
+) -> Vec<(Reading, BTreeMap<ConnectionId, ServerId>)> {
+    let mut alike: Vec<(Reading, BTreeMap<ConnectionId, ServerId>)> = Vec::new();
+    for (connection, server, reading) in readings {
+        match alike.iter_mut().find(|(known, _)| *known == reading) {
+            Some((_, of)) => drop(of.insert(connection, server)),
+            None => alike.push((reading, BTreeMap::from([(connection, server)]))),
+        }
+    }
+    alike
 }
 
 fn is_same(one: &Sample, other: &Sample) -> bool {

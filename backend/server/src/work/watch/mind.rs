@@ -100,7 +100,7 @@ impl Minding {
                     self.adapt(plan).await;
                     self.session.tell(ToAgent::LookNow { endpoints }).await;
                 }
-                Some(batch) = found.recv() => self.store(&batch).await,
+                Some(batch) = found.recv() => Box::pin(self.store(&batch)).await,
             }
         }
     }
@@ -163,7 +163,7 @@ impl Minding {
                 // It is not the database: one batch shall not hold all others up for ever.
                 ingest::leave_out(&self.app, self.agent, batch).await
             } else {
-                in_background(ingest::batch(&self.app, self.agent, batch)).await
+                in_background(Box::pin(ingest::batch(&self.app, self.agent, batch))).await
             };
             let error = match stored {
                 Ok(through) => {

@@ -69,6 +69,10 @@ impl Watch {
 
 /// Begins to mind a session of an agent.
 pub fn came(app: &Arc<App>, hello: &Hello, session: &Arc<Session>) {
+    // The one that took its place may be minded already.
+    if session.is_closed() {
+        return;
+    }
     let watch = &app.engine.watch;
     let mind = mind::begin(app, hello, session, watch.plans.subscribe());
     watch.minds().insert(hello.agent, mind);
@@ -77,7 +81,10 @@ pub fn came(app: &Arc<App>, hello: &Hello, session: &Arc<Session>) {
 
 /// Decides again that an agent went away.
 pub fn went(app: &App, agent: AgentId) {
-    app.engine.watch.minds().remove(&agent);
+    // It may be back already, and its present session is minded.
+    if app.roster.sitting(agent).is_none_or(|session| !session.is_here()) {
+        app.engine.watch.minds().remove(&agent);
+    }
     app.engine.watch.replan();
 }
 

@@ -20,7 +20,7 @@ use super::{
     plan::Plans,
 };
 use crate::{
-    agents::{Route, Session, Stage},
+    agents::{Earlier, Route, Session, Stage},
     app::App,
 };
 
@@ -57,7 +57,7 @@ pub async fn run(
             let Some(look) = looks.get(&id).cloned() else { continue };
             let (app, done) = (Arc::clone(&app), done.clone());
             tokio::spawn(async move {
-                let outcome = in_background(once(&app, agent, &look)).await;
+                let outcome = in_background(Box::pin(once(&app, agent, &look))).await;
                 done.send((id, outcome)).ok();
             });
         }
@@ -117,6 +117,6 @@ impl Way for Commands<'_> {
         command.expires_in_ms = u64::try_from(expiry.as_millis()).ok();
         let (route, secrets) = (Route::Agent(self.agent), self.secrets.clone());
         let stage = watch::channel(Stage::Waiting).0;
-        self.app.roster.execute(&route, command, secrets, &stage).await.result
+        self.app.roster.execute(&route, command, secrets, Earlier::Nobody, &stage).await.result
     }
 }

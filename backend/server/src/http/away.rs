@@ -1,0 +1,105 @@
+//! Devices that nobody asks at the moment, because whoever reaches them is away: what they said last is no news.
+
+use rackhand_store::{connections, watches};
+use rackhand_wire::{
+    Role,
+    api::{connection::Connection, endpoint::Endpoint, server::Server},
+    id::{EndpointId, TenantId},
+};
+use std::collections::HashMap;
+
+use super::{caller::Caller, problem::Refused};
+use crate::{
+    agents::{Route, Via},
+    app::App,
+    work::weigh,
+};
+
+/// Says of each endpoint whether somebody asks it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_endpoints(app: &App, endpoints: &mut [Endpoint]) -> Result<(), Refused> {
+    let mut present = Present::of(app, endpoints.iter().map(|endpoint| endpoint.id)).await?;
+    for endpoint in endpoints {
+        let mut is_asked = present.ask(endpoint.id, Via::default()).await?;
+        if !is_asked {
+            // What a connection names looks at its place on a controller.
+            for connection in connections::of_endpoint(app.db.reader(), endpoint.id).await? {
+                is_asked |= present.ask(endpoint.id, via(&connection)).await?;
+            }
+        }
+        endpoint.status.agent_away = !is_asked;
+    }
+    Ok(())
+}
+
+/// Says of each connection whether somebody asks its endpoint.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_connections(app: &App, connections: &mut [Connection]) -> Result<(), Refused> {
+    let mut present = Present::of(app, connections.iter().map(|connection| connection.endpoint_id)).await?;
+    for connection in connections {
+        let is_asked = present.ask(connection.endpoint_id, via(connection)).await?;
+        connection.status.agent_away = !is_asked;
+    }
+    Ok(())
+}
+
+/// Says of each path of a server whether somebody asks it, and whether what it said still counts.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_paths(app: &App, caller: &Caller, server: &mut Server) -> Result<(), Refused> {
+    let mut all = connections::list(app.db.reader(), &caller.scope, server.id).await?;
+    of_connections(app, &mut all).await?;
+    for path in &mut server.power.paths {
+        let own = all.iter().find(|connection| connection.id == path.connection_id);
+        path.agent_away = own.is_some_and(|connection| connection.status.agent_away);
+    }
+    server.power.mark_outdated();
+    weigh::let_go(app, &mut server.power);
+    Ok(())
+}
+
+/// Whom a connection names to look at its place. The outlets of a PDU are read all at once, by its own agent.
+fn via(connection: &Connection) -> Via {
+    match connection.role {
+        Role::Controller => Via::from(connection),
+        Role::Feed => Via::default(),
+    }
+}
+
+/// Which agents of those that endpoints name are here.
+struct Present<'a> {
+    app: &'a App,
+    named: HashMap<EndpointId, (TenantId, Via)>,
+    known: HashMap<(TenantId, Via), bool>,
+}
+
+impl<'a> Present<'a> {
+    async fn of(app: &'a App, ids: impl Iterator<Item = EndpointId>) -> Result<Self, Refused> {
+        let ids: Vec<EndpointId> = ids.collect();
+        let named = watches::named(app.db.reader(), &ids).await?.into_iter();
+        let named = named.map(|(id, (tenant, agent, group))| (id, (tenant, Via { agent, group })));
+        Ok(Self { app, named: named.collect(), known: HashMap::new() })
+    }
+
+    /// Says whether somebody who reaches an endpoint is here, when `via` is named besides.
+    async fn ask(&mut self, endpoint: EndpointId, via: Via) -> Result<bool, Refused> {
+        let Some((tenant, own)) = self.named.get(&endpoint) else { return Ok(false) };
+        let key = (*tenant, via.or(own.clone()));
+        if let Some(known) = self.known.get(&key) {
+            return Ok(*known);
+        }
+        let is_here = |agent| self.app.roster.is_here(agent);
+        let is_present = match self.app.route(key.0, endpoint, &key.1).await? {
+            Some(Route::Group { members, .. }) => members.into_iter().any(is_here),
+            Some(Route::Agent(agent)) => is_here(agent),
+            None => false,
+        };
+        self.known.insert(key, is_present);
+        Ok(is_present)
+    }
+}
