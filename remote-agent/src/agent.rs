@@ -20,9 +20,10 @@ use crate::{
     Delivery, Link, SecretSource, catalogue,
     journal::{Journal, Moment},
     outbox::Outbox,
+    permit::{self, Lease},
     poller::{Limits, Order, Poller, Watched},
     restore,
-    worker::{self, Lease, Purpose, Shared, Task},
+    worker::{self, Purpose, Shared, Task},
 };
 
 /// How an agent is started.
@@ -55,8 +56,8 @@ pub struct Agent {
     shared: Arc<Shared>,
 }
 
-/// Commands that one device may have waiting.
-const QUEUE: usize = 64;
+/// Frames that wait for the desk, which waits for nothing itself.
+const INBOX: usize = 1024;
 
 /// Queues that are never too many.
 const FEW: usize = 1024;
@@ -68,7 +69,9 @@ impl Agent {
     /// When the journal cannot be opened: without it nothing may be switched.
     pub fn start(config: Config) -> io::Result<Self> {
         let journal = Journal::open(&config.journal, Moment::now())?;
-        let (deliveries, inbox) = mpsc::channel(1024);
+        let (deliveries, arriving) = mpsc::channel(1);
+        let (stamped, inbox) = mpsc::channel(INBOX);
+        tokio::spawn(stamp(arriving, stamped));
         let shared = Arc::new(Shared {
             journal: Mutex::new(journal),
             timings: config.timings,
@@ -155,13 +158,22 @@ impl Agent {
     }
 }
 
+/// Dates what arrives before it waits anywhere: a command expires however long it waited, and wherever.
+async fn stamp(mut arriving: mpsc::Receiver<Delivery>, inbox: mpsc::Sender<(Delivery, Instant)>) {
+    while let Some(delivery) = arriving.recv().await {
+        if inbox.send((delivery, Instant::now())).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Hands deliveries to the queues of their devices.
 struct Desk {
     shared: Arc<Shared>,
     /// To the poller.
     orders: mpsc::UnboundedSender<Order>,
     /// A queue keeps room for 32 tasks, used or not, so that it holds them boxed.
-    queues: HashMap<String, mpsc::Sender<Box<Task>>>,
+    queues: HashMap<String, mpsc::UnboundedSender<Box<Task>>>,
     /// With so many queues it is time to look for those of idle devices.
     tidy_at: usize,
 }
@@ -169,7 +181,7 @@ struct Desk {
 impl Desk {
     async fn serve(
         mut self,
-        mut inbox: mpsc::Receiver<Delivery>,
+        mut inbox: mpsc::Receiver<(Delivery, Instant)>,
         mut restores: mpsc::Receiver<Task>,
         mut looks: mpsc::Receiver<Task>,
     ) {
@@ -178,24 +190,27 @@ impl Desk {
                 // What somebody waits for comes before looks, however many are due.
                 biased;
                 delivery = inbox.recv() => match delivery {
-                    Some(delivery) => self.take(delivery).await,
+                    Some((delivery, received)) => self.take(delivery, received),
                     None => return,
                 },
-                Some(task) = restores.recv() => self.queue(task).await,
-                Some(task) = looks.recv() => self.queue(task).await,
+                Some(task) = restores.recv() => self.queue(task),
+                Some(task) = looks.recv() => self.queue(task),
             }
         }
     }
 
-    async fn take(&mut self, delivery: Delivery) {
+    fn take(&mut self, delivery: Delivery, received: Instant) {
         match delivery.frame {
             ToAgent::Execute(command) => {
                 let secrets = delivery.secrets;
                 if let (Some(_), Some(endpoint)) = (command.restore_after_ms, command.endpoint.id) {
                     self.shared.kept().insert(endpoint, secrets.clone());
                 }
-                self.queue(Task { command, secrets, received: Instant::now(), purpose: Purpose::Answer })
-                    .await;
+                if command.operation.is_write() {
+                    self.shared.journal().receive(command.id, Moment::now());
+                }
+                permit::hear(&self.shared, &command);
+                self.queue(Task { command, secrets, received, purpose: Purpose::Answer });
             }
             ToAgent::KeepOff { id, cuts, outlets } => {
                 tokio::spawn(restore::keep_off(Arc::clone(&self.shared), id, cuts, outlets));
@@ -230,18 +245,20 @@ impl Desk {
         self.orders.send(order).ok();
     }
 
-    /// Puts a task into its device's queue. A full queue holds the agent up rather than losing work.
-    async fn queue(&mut self, task: Task) {
+    /// Puts a task into its device's queue. It waits for no device, because one that is dead would hold all others
+    /// up with it. Nor is a queue ever full: a command that was refused while another copy of it waits would be done
+    /// after all. What waits is what the backend has under way, each for as long as it may take to begin.
+    fn queue(&mut self, task: Task) {
         let device = device(&task.command);
         let mut task = Box::new(task);
         loop {
             let queue = self.queues.entry(device.clone()).or_insert_with(|| {
-                let (queue, tasks) = mpsc::channel(QUEUE);
+                let (queue, tasks) = mpsc::unbounded_channel();
                 tokio::spawn(worker::serve(Arc::clone(&self.shared), tasks));
                 queue
             });
             // The worker of an idle device may have gone home in this very moment.
-            match queue.send(task).await {
+            match queue.send(task) {
                 Ok(()) => break,
                 Err(mpsc::error::SendError(back)) => {
                     task = back;
@@ -262,5 +279,25 @@ fn device(command: &Command) -> String {
     match command.endpoint.id {
         Some(id) => id.to_string(),
         None => format!("{}{}", command.endpoint.kind, command.endpoint.params),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rackhand_wire::Secrets;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_frame_is_as_old_as_its_arrival_however_long_it_waits_for_the_desk() {
+        let (deliveries, arriving) = mpsc::channel(1);
+        let (stamped, mut inbox) = mpsc::channel(1);
+        tokio::spawn(stamp(arriving, stamped));
+        let delivery = Delivery { frame: ToAgent::WatchEnd {}, secrets: Secrets::default() };
+        deliveries.send(delivery).await.ok().unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let (_, received) = inbox.recv().await.unwrap();
+        assert!(received.elapsed() > Duration::from_millis(100), "{:?}", received.elapsed());
     }
 }

@@ -18,8 +18,10 @@ pub mod proof;
 pub mod sealing;
 
 mod agent;
+mod clock;
 mod link;
 mod outbox;
+mod permit;
 mod restore;
 mod worker;
 

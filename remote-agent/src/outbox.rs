@@ -19,7 +19,7 @@ impl Outbox {
     }
 
     /// Tells the session, if there is one. It never waits: a slow backend must not hold a device up, and what
-    /// may be under way is bounded by the queues of the devices.
+    /// may be under way is what the backend has asked for.
     pub fn put(&self, frame: ToBackend) {
         let session = self.session();
         let told = session.as_ref().is_some_and(|session| session.send(frame).is_ok());

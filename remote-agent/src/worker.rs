@@ -1,6 +1,6 @@
 //! One device and its only writer.
 
-use rackhand_driver::{Endpoint, Guard, Opening, perform};
+use rackhand_driver::{Endpoint, Guard, Opening, perform, perform_through};
 use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Operation, OutletState, Reason, Secrets, Timings,
     agent::ToBackend,
@@ -20,29 +20,8 @@ use crate::{
     catalogue, failpoint,
     journal::{Journal, Known, Moment},
     outbox::Outbox,
+    permit::{self, Lease, Permit},
 };
-
-/// When shared devices may be written to, without a gap.
-#[derive(Debug, Clone, Copy)]
-pub struct Lease {
-    since: Instant,
-    until: Instant,
-}
-
-impl Lease {
-    /// Goes on after the one before, when that has not ended yet.
-    pub fn after(before: Option<Self>, until: Instant, now: Instant) -> Self {
-        match before {
-            Some(before) if now < before.until => Self { until: until.max(before.until), ..before },
-            Some(_) | None => Self { since: now, until },
-        }
-    }
-
-    /// Says whether it has lasted since then.
-    pub fn covers(&self, received: Instant, now: Instant) -> bool {
-        self.since <= received && now < self.until
-    }
-}
 
 /// A command with what it needs, in a device's queue.
 pub struct Task {
@@ -100,7 +79,7 @@ struct Opened {
 }
 
 /// Serves one device until its queue closes or it is idle.
-pub async fn serve(shared: Arc<Shared>, queue: mpsc::Receiver<Box<Task>>) {
+pub async fn serve(shared: Arc<Shared>, queue: mpsc::UnboundedReceiver<Box<Task>>) {
     let mut opened: Option<Opened> = None;
     let mut line = Line::new(queue);
     while let Some(task) = line.next().await {
@@ -129,13 +108,13 @@ fn gives_way(task: &Task) -> bool {
 
 /// What waits for one device: first what is awaited, then the rest, each in its order.
 struct Line {
-    queue: mpsc::Receiver<Box<Task>>,
+    queue: mpsc::UnboundedReceiver<Box<Task>>,
     awaited: VecDeque<Box<Task>>,
     background: VecDeque<Box<Task>>,
 }
 
 impl Line {
-    fn new(queue: mpsc::Receiver<Box<Task>>) -> Self {
+    fn new(queue: mpsc::UnboundedReceiver<Box<Task>>) -> Self {
         Self { queue, awaited: VecDeque::new(), background: VecDeque::new() }
     }
 
@@ -196,78 +175,42 @@ async fn run(shared: &Shared, opened: &mut Option<Opened>, task: &Task) -> Resul
         let journal = shared.journal();
         (journal.find(command.id).cloned(), journal.is_undone(command.id))
     };
-    if let Some(known) = known {
-        return match known {
-            Known::Done(Ok(_)) if is_undone => Err(Fault::new(FaultCode::Exec, Reason::Undone, "")),
-            Known::Done(result) => result,
-            Known::Over => Err(Fault::new(
-                FaultCode::Exec,
-                Reason::Expired,
-                "it was done and its outcome stored; this message of it came late",
-            )),
-            Known::Started => Err(Fault::new(
-                FaultCode::Lost,
-                Reason::Interrupted,
-                "it was begun before a restart; whether the device heard it is not known",
-            )),
-        };
+    match known {
+        None | Some(Known::Received) => {}
+        Some(Known::Done(Ok(_))) if is_undone => return Err(Fault::new(FaultCode::Exec, Reason::Undone, "")),
+        Some(Known::Done(result)) => return result,
+        Some(Known::Over) => {
+            let late = "it was done and its outcome stored; this message of it came late";
+            return Err(Fault::new(FaultCode::Exec, Reason::Expired, late));
+        }
+        Some(Known::Started) => {
+            let why = "it was begun before a restart; whether the device heard it is not known";
+            return Err(Fault::new(FaultCode::Lost, Reason::Interrupted, why));
+        }
     }
-    if let Some(limit) = command.expires_in_ms
-        && task.received.elapsed() > Duration::from_millis(limit)
-    {
-        return Err(Fault::new(FaultCode::Exec, Reason::Expired, ""));
-    }
+    permit::in_time(task)?;
     if !command.operation.is_write() {
         let endpoint = open(shared, opened, task).await?;
         return perform(endpoint.as_ref(), &command.target, &command.operation).await;
     }
     // What cannot even be opened was not begun.
     let endpoint = open(shared, opened, task).await?;
-    may_write(shared, task)?;
-    failpoint::reach("agent-received");
-    begin(shared, task)?;
-    failpoint::reach("agent-started");
-    shared.outbox.put(ToBackend::Started { command: command.id });
-    let result = perform(endpoint.as_ref(), &command.target, &command.operation).await;
+    permit::may_write(shared, task)?;
+    let permit = Permit::new(shared, task);
+    let gate = || permit.pass();
+    let result = perform_through(&gate, endpoint.as_ref(), &command.target, &command.operation).await;
     failpoint::reach("agent-performed");
-    end(shared, command, &result);
+    if permit.has_begun() || is_final(&result) {
+        end(shared, command, &result);
+    }
     failpoint::reach("agent-done");
     result
 }
 
-/// Refuses to write where another agent may be writing: with an older epoch than one that was heard, or when
-/// the lease has ended since the command came.
-fn may_write(shared: &Shared, task: &Task) -> Result<(), Fault> {
-    let command = &task.command;
-    if let Some(endpoint) = command.endpoint.id {
-        let mut fences = shared.fences.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = fences.entry(endpoint).or_insert(command.fence);
-        if command.fence < *newest {
-            return Err(Fault::new(FaultCode::Exec, Reason::LeaseLost, "the command is of an older epoch"));
-        }
-        *newest = command.fence;
-    }
-    let held = *shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
-    // What waited in the queue while the lease had a gap may have gone to another agent meanwhile.
-    if command.leased && !held.is_some_and(|lease| lease.covers(task.received, Instant::now())) {
-        return Err(Fault::new(FaultCode::Exec, Reason::LeaseLost, "its lease has ended"));
-    }
-    Ok(())
-}
-
-/// Journals a write, and the time after which its cut is undone; its credentials are kept for that.
-fn begin(shared: &Shared, task: &Task) -> Result<(), Fault> {
-    let command = &task.command;
-    let mut journal = shared.journal();
-    journal.start(command, Moment::now()).map_err(|error| {
-        // Certainly not begun, and a person must make room.
-        Fault::config(Reason::NoJournal, error.to_string())
-    })?;
-    // What came with it may have been forgotten while it waited in the queue.
-    if let (Some(_), Some(endpoint)) = (command.restore_after_ms, command.endpoint.id) {
-        shared.kept().insert(endpoint, task.secrets.clone());
-    }
-    Ok(())
+/// Says whether a command that never left the agent is answered so whenever it comes again: the one who asked may
+/// have gone on. What was refused for a while is begun when it comes again.
+fn is_final(result: &Result<Answer, Fault>) -> bool {
+    !result.as_ref().is_err_and(|fault| matches!(fault.reason, Reason::LeaseLost | Reason::NoJournal))
 }
 
 /// Journals how a write ended. An outlet that took the order to switch on needs no restoring any more; one
@@ -378,21 +321,4 @@ fn key(task: &Task) -> [u8; 32] {
         }
     }
     hash.finalize().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lease_with_a_gap_does_not_cover_what_came_before_it() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let first = Lease::after(None, at(6), at(0));
-        let renewed = Lease::after(Some(first), at(8), at(2));
-        assert!(renewed.covers(at(1), at(7)) && !renewed.covers(at(1), at(8)));
-        let late = Lease::after(Some(renewed), at(16), at(10));
-        assert!(!late.covers(at(7), at(11)), "another agent may have had the device in between");
-        assert!(late.covers(at(10), at(11)));
-    }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Cut, Known, Moment, line::Line};
+use crate::clock::{Age, Lasted};
 
 /// A limit beyond this is as good as none.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
@@ -21,13 +22,13 @@ pub struct Facts {
     pub cuts: HashMap<CommandId, Held>,
     /// Cuts that the agent undid by itself and nobody knows of.
     pub untold: HashSet<CommandId>,
+    /// How long earlier starts of the machine lasted, as far as lines tell.
+    lasted: Lasted,
 }
 
 /// What is known of a command, and for how long it is.
 pub struct Noted {
     pub known: Known,
-    /// When it was written, in milliseconds since 1970.
-    at: i64,
     /// From then on it may be dropped.
     until: Instant,
 }
@@ -46,6 +47,7 @@ pub enum Fate {
 }
 
 /// A cut and what is done about it.
+#[derive(Clone)]
 pub struct Held {
     pub cut: Cut,
     pub fate: Fate,
@@ -57,15 +59,31 @@ pub struct Held {
 }
 
 impl Facts {
+    /// Takes the lines of earlier processes in.
+    pub fn of(lines: Vec<Line>, now: Moment) -> Self {
+        let mut facts = Self::default();
+        for age in lines.iter().filter_map(Line::age) {
+            age.note(&mut facts.lasted);
+        }
+        for line in lines {
+            facts.take(line, now);
+        }
+        facts
+    }
+
     /// Takes one line in.
     pub fn take(&mut self, line: Line, now: Moment) {
+        let until = self.until(line.age(), now);
         match line {
-            Line::Started { id, cut, at } => {
-                self.known.insert(id, Noted::new(Known::Started, at, now));
+            Line::Received { id, age: _ } => {
+                self.known.entry(id).or_insert(Noted { known: Known::Received, until });
+            }
+            Line::Started { id, cut, age: _ } => {
+                self.known.insert(id, Noted { known: Known::Started, until });
                 self.cuts.extend(cut.map(|cut| (id, Held::new(cut, now))));
             }
-            Line::Done { id, result, at } => {
-                self.known.insert(id, Noted::new(Known::Done(result), at, now));
+            Line::Done { id, result, age: _ } => {
+                self.known.insert(id, Noted { known: Known::Done(result), until });
             }
             Line::Restoring { id } => {
                 if let Some(held) = self.cuts.get_mut(&id) {
@@ -90,12 +108,19 @@ impl Facts {
             Line::Settled { id } => {
                 self.cuts.remove(&id);
             }
-            Line::Forgotten { id, at } => {
-                let at = self.known.get(&id).map(|noted| noted.at).or(at);
-                self.known.insert(id, Noted::new(Known::Over, at, now));
+            Line::Forgotten { id, age: _ } => {
+                let until = self.known.get(&id).map_or(until, |noted| noted.until);
+                self.known.insert(id, Noted { known: Known::Over, until });
                 self.let_go(id);
             }
         }
+    }
+
+    /// Says from when on a fact may be dropped. One whose age nobody can tell counts as fresh: to keep it too long
+    /// costs a line, to drop it too soon lets a command run twice.
+    fn until(&self, age: Option<&Age>, now: Moment) -> Instant {
+        let age = age.map_or(Duration::ZERO, |age| age.least(now.machine, now.up, &self.lasted));
+        now.steady + KEPT.saturating_sub(age)
     }
 
     /// Says whether nobody will ask for a command's outcome any more.
@@ -132,33 +157,37 @@ impl Facts {
     }
 
     /// Lines that come to the same.
-    pub fn lines(&self) -> Vec<Line> {
+    pub fn lines(&self, now: Moment) -> Vec<Line> {
         let mut lines: Vec<Line> = self.untold.iter().map(|id| Line::Acted { id: *id }).collect();
         for (id, held) in &self.cuts {
             let id = *id;
             // What is not known any more was dropped because it is old, and is as old after a restart.
-            let at = Some(self.known.get(&id).map_or(0, |noted| noted.at));
-            lines.push(Line::Started { id, cut: Some(held.cut.clone()), at });
+            let age = self.known.get(&id).map_or(KEPT, |noted| noted.age(now));
+            let age = Some(now.age(age));
+            lines.push(Line::Started { id, cut: Some(held.cut.clone()), age: age.clone() });
             match held.fate {
                 Fate::Dark => {}
                 Fate::Restoring | Fate::Tried => lines.push(Line::Restoring { id }),
                 Fate::Restored => lines.push(Line::Restored { id }),
             }
             if self.is_over(id) {
-                lines.push(Line::Forgotten { id, at });
+                lines.push(Line::Forgotten { id, age });
             }
         }
         for (id, noted) in &self.known {
-            let (id, at) = (*id, Some(noted.at));
+            let (id, age) = (*id, Some(now.age(noted.age(now))));
             let is_cut = self.cuts.contains_key(&id);
             match &noted.known {
-                Known::Over if is_cut => {}
-                Known::Over => lines.push(Line::Forgotten { id, at }),
-                Known::Started | Known::Done(_) if !is_cut => lines.push(Line::Started { id, cut: None, at }),
-                Known::Started | Known::Done(_) => {}
-            }
-            if let Known::Done(result) = &noted.known {
-                lines.push(Line::Done { id, result: result.clone(), at });
+                Known::Over | Known::Started if is_cut => {}
+                Known::Over => lines.push(Line::Forgotten { id, age }),
+                Known::Received => lines.push(Line::Received { id, age }),
+                Known::Started => lines.push(Line::Started { id, cut: None, age }),
+                Known::Done(result) => {
+                    if !is_cut {
+                        lines.push(Line::Started { id, cut: None, age: age.clone() });
+                    }
+                    lines.push(Line::Done { id, result: result.clone(), age });
+                }
             }
         }
         lines
@@ -166,13 +195,8 @@ impl Facts {
 }
 
 impl Noted {
-    /// What a line said. Its age is counted by the clock that nobody sets; the time of day tells only how old it was
-    /// when it was read.
-    fn new(known: Known, at: Option<i64>, now: Moment) -> Self {
-        let at = at.unwrap_or(now.day);
-        let age = u64::try_from(now.day.saturating_sub(at)).unwrap_or(0);
-        let until = now.steady + KEPT.saturating_sub(Duration::from_millis(age));
-        Self { known, at, until }
+    fn age(&self, now: Moment) -> Duration {
+        KEPT.saturating_sub(self.until.saturating_duration_since(now.steady))
     }
 }
 

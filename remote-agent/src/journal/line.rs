@@ -4,20 +4,29 @@ use rackhand_wire::{Answer, Fault, id::CommandId};
 use serde::{Deserialize, Serialize};
 
 use super::Cut;
+use crate::clock::Age;
 
 /// One line of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
 pub enum Line {
+    /// A command has come and waits for its device.
+    Received {
+        /// The command.
+        id: CommandId,
+        /// How old that is.
+        #[serde(default)]
+        age: Option<Age>,
+    },
     /// A command begins.
     Started {
         /// The command.
         id: CommandId,
         /// What it cuts.
         cut: Option<Cut>,
-        /// Time of day in milliseconds since 1970.
+        /// How old that is.
         #[serde(default)]
-        at: Option<i64>,
+        age: Option<Age>,
     },
     /// A command ended.
     Done {
@@ -25,9 +34,9 @@ pub enum Line {
         id: CommandId,
         /// How.
         result: Result<Answer, Fault>,
-        /// Time of day in milliseconds since 1970.
+        /// How old that is.
         #[serde(default)]
-        at: Option<i64>,
+        age: Option<Age>,
     },
     /// The agent is about to undo the cut.
     Restoring { id: CommandId },
@@ -43,8 +52,25 @@ pub enum Line {
     Forgotten {
         /// The command.
         id: CommandId,
-        /// Time of day of its last line before, in milliseconds since 1970.
+        /// How old its last line before is, where there is none of it in the file.
         #[serde(default)]
-        at: Option<i64>,
+        age: Option<Age>,
     },
+}
+
+impl Line {
+    /// Finds what it says of its age.
+    pub fn age(&self) -> Option<&Age> {
+        match self {
+            Self::Received { age, .. }
+            | Self::Started { age, .. }
+            | Self::Done { age, .. }
+            | Self::Forgotten { age, .. } => age.as_ref(),
+            Self::Restoring { .. }
+            | Self::Restored { .. }
+            | Self::Acted { .. }
+            | Self::Told { .. }
+            | Self::Settled { .. } => None,
+        }
+    }
 }

@@ -3,7 +3,8 @@
 //! One JSON line per fact, synced before an effect. After a restart a command that is `Done` is
 //! answered from here, one that was `Started` and never ended is answered "lost", and an outlet that
 //! was cut with a time limit is still switched on again. While the agent runs, that limit is counted by
-//! a clock that nobody sets; the time of day serves only to find out how much was left at a restart.
+//! a clock that nobody sets; the time of day serves only to find out how much was left at a restart. How long a
+//! command is known goes by such a clock alone.
 //!
 //! A disk that is full keeps the file as it is: what could not be written whole is taken back, and what it
 //! announced is not begun.
@@ -15,17 +16,20 @@ use rackhand_wire::{Answer, Command, Fault, command::Outlet, id::CommandId};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
+use crate::clock::{self, Age, Stamp};
 use facts::{Facts, Fate, Held, is_at};
 use line::Line;
 
 /// What is known of a command.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Known {
+    /// It came and was not begun.
+    Received,
     /// It was begun; whether the device heard it is not known.
     Started,
     /// It ended so.
@@ -34,20 +38,30 @@ pub enum Known {
     Over,
 }
 
-/// One moment by both clocks.
+/// One moment by every clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     /// Time of day in milliseconds since 1970, which a person or NTP may set.
     pub day: i64,
     /// Time since some start, which only runs.
     pub steady: Instant,
+    /// Milliseconds since the machine was started.
+    pub up: u64,
+    /// Names that start.
+    pub machine: &'static str,
 }
 
 impl Moment {
     /// Reads the clocks.
     #[must_use]
     pub fn now() -> Self {
-        Self { day: chrono::Utc::now().timestamp_millis(), steady: Instant::now() }
+        let stamp = Stamp::now();
+        Self { day: stamp.day, steady: Instant::now(), up: stamp.steady, machine: clock::machine() }
+    }
+
+    /// Dates what is so old now.
+    fn age(self, age: Duration) -> Age {
+        Age::new(age, self.machine, self.up)
     }
 }
 
@@ -80,6 +94,9 @@ pub struct Cut {
     pub due_at: i64,
 }
 
+/// The older cuts that a fresh one of the same outlet took the place of.
+pub struct Replaced(Vec<(CommandId, Held)>);
+
 /// The journal of one agent.
 pub struct Journal {
     path: PathBuf,
@@ -104,14 +121,7 @@ impl Journal {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn open(path: &Path, now: Moment) -> io::Result<Self> {
-        let mut facts = Facts::default();
-        if let Ok(file) = File::open(path) {
-            for line in BufReader::new(file).lines() {
-                if let Ok(line) = serde_json::from_str::<Line>(&line?) {
-                    facts.take(line, now);
-                }
-            }
-        }
+        let mut facts = Facts::of(lines(&known(fs::read(path))?), now);
         for held in facts.cuts.values_mut().filter(|held| held.fate == Fate::Restoring) {
             held.fate = Fate::Tried;
         }
@@ -153,22 +163,55 @@ impl Journal {
         self.facts.cuts.get(&id).is_some_and(Held::is_pending)
     }
 
+    /// Notes that a command has come. Not synced: it says that nothing was begun, which is true of what is lost too.
+    pub fn receive(&mut self, id: CommandId, now: Moment) {
+        if self.facts.known.contains_key(&id) {
+            return;
+        }
+        let line = Line::Received { id, age: Some(now.age(Duration::ZERO)) };
+        if let Err(error) = self.append(&line) {
+            // A full disk holds the command back when it is to begin.
+            tracing::warn!(%error, command = %id, "that a command came could not be noted");
+        }
+        self.facts.take(line, now);
+    }
+
     /// Notes that a command begins; synced, so that the device can be told afterwards. A fresh cut takes
     /// the place of older ones: what they meant to restore is decided anew.
     ///
     /// # Errors
     /// When it could not be written: then the command must not run.
-    pub fn start(&mut self, command: &Command, now: Moment) -> io::Result<()> {
+    pub fn start(&mut self, command: &Command, now: Moment) -> io::Result<Replaced> {
         let cut = command.restore_after_ms.map(|after| Cut {
             command: command.clone(),
             due_at: now.day.saturating_add(i64::try_from(after).unwrap_or(i64::MAX)),
         });
         let older = if cut.is_some() { self.facts.others(command) } else { Vec::new() };
-        self.note(Line::Started { id: command.id, cut, at: Some(now.day) }, now)?;
+        self.note(Line::Started { id: command.id, cut, age: Some(now.age(Duration::ZERO)) }, now)?;
+        let mut replaced = Replaced(Vec::new());
         for id in older {
-            self.note(Line::Settled { id }, now)?;
+            let held = self.facts.cuts.get(&id).cloned();
+            if let Err(error) = self.note(Line::Settled { id }, now) {
+                self.withdraw(command.id, replaced, now);
+                return Err(error);
+            }
+            replaced.0.extend(held.map(|held| (id, held)));
         }
-        Ok(())
+        Ok(replaced)
+    }
+
+    /// Takes back that a command begins: nothing of it has left. It may be begun later, and what its cut took the
+    /// place of must still be restored.
+    pub fn withdraw(&mut self, id: CommandId, replaced: Replaced, now: Moment) {
+        if let Some(noted) = self.facts.known.get_mut(&id) {
+            noted.known = Known::Received;
+        }
+        self.facts.cuts.remove(&id);
+        self.facts.cuts.extend(replaced.0);
+        if let Err(error) = self.compact(now) {
+            // It holds for this process.
+            tracing::warn!(%error, command = %id, "a command that was not begun stays in the journal");
+        }
     }
 
     /// Notes how a command ended.
@@ -176,7 +219,7 @@ impl Journal {
     /// # Errors
     /// When it could not be written.
     pub fn done(&mut self, id: CommandId, result: &Result<Answer, Fault>, now: Moment) -> io::Result<()> {
-        let line = Line::Done { id, result: result.clone(), at: Some(now.day) };
+        let line = Line::Done { id, result: result.clone(), age: Some(now.age(Duration::ZERO)) };
         let written = self.write(&line);
         // It holds for this process even when it could not be written.
         self.facts.take(line, now);
@@ -304,9 +347,9 @@ impl Journal {
     pub fn forget(&mut self, id: CommandId, now: Moment) -> io::Result<()> {
         let noted = self.facts.known.get(&id);
         if noted.is_some_and(|noted| noted.known != Known::Over) {
-            self.facts.take(Line::Forgotten { id, at: None }, now);
+            self.facts.take(Line::Forgotten { id, age: None }, now);
             // Not synced: forgetting twice does no harm.
-            self.append(&Line::Forgotten { id, at: None })?;
+            self.append(&Line::Forgotten { id, age: None })?;
         }
         if self.lines > self.compact_at {
             // Also after a failure, so that a full disk is not tried at every turn.
@@ -321,7 +364,7 @@ impl Journal {
         if self.facts.known.contains_key(&id) {
             return false;
         }
-        let line = Line::Forgotten { id, at: Some(now.day) };
+        let line = Line::Forgotten { id, age: Some(now.age(Duration::ZERO)) };
         if let Err(error) = self.append(&line) {
             // The same session alone could bring it twice, and this process remembers.
             tracing::warn!(%error, %id, "a message could not be noted");
@@ -394,7 +437,7 @@ impl Journal {
     /// Writes what still matters into a new file and puts it in place of the old one.
     fn compact(&mut self, now: Moment) -> io::Result<()> {
         self.facts.age(now.steady);
-        let lines = self.facts.lines();
+        let lines = self.facts.lines(now);
         let fresh = self.path.with_extension("new");
         let filled = fill(&fresh, &lines);
         if filled.is_err() {
@@ -411,6 +454,21 @@ impl Journal {
         self.compact_at = FEW.max(self.lines * 4);
         Ok(())
     }
+}
+
+/// Gives what was read of a journal. Only one that is not there is empty: one that cannot be read now, for want of
+/// open files or of a sound disk, would otherwise be written over with nothing.
+fn known(read: io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
+}
+
+/// Reads the lines that mean something: one may be torn anywhere, inside a letter too.
+fn lines(text: &[u8]) -> Vec<Line> {
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 /// Writes lines into a new file and gives its length.

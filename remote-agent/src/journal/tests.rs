@@ -22,7 +22,7 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let now = Moment { day: 20 * HOUR, steady: Instant::now() };
+        let now = Moment { day: 20 * HOUR, steady: Instant::now(), up: 3_600_000, machine: "one" };
         let journal = Journal::open(&folder.path().join("journal"), now).unwrap();
         Self { folder, journal, now }
     }
@@ -30,6 +30,13 @@ impl Desk {
     fn pass(&mut self, time: Duration) {
         self.now.day += i64::try_from(time.as_millis()).unwrap();
         self.now.steady += time;
+        self.now.up += u64::try_from(time.as_millis()).unwrap();
+    }
+
+    /// Starts the machine anew.
+    fn reboot(&mut self, machine: &'static str) {
+        (self.now.machine, self.now.up) = (machine, 5_000);
+        self.restart();
     }
 
     fn restart(&mut self) {
@@ -109,6 +116,26 @@ fn a_restart_knows_what_was_begun_done_and_cut() {
 }
 
 #[test]
+fn a_command_that_came_is_known_over_restarts_and_not_taken_for_begun() {
+    let mut desk = Desk::new();
+    desk.journal.receive(id(1), desk.now);
+    desk.journal.receive(id(2), desk.now);
+    desk.restart();
+    assert_eq!(desk.journal.find(id(1)), Some(&Known::Received));
+    // Another copy of what was begun or done takes nothing of that back.
+    desk.journal.start(&switch(1, "7", Switch::On), desk.now).unwrap();
+    desk.journal.done(id(2), &Ok(Answer::Done), desk.now).unwrap();
+    for _ in 0..2 {
+        for n in [1, 2] {
+            desk.journal.receive(id(n), desk.now);
+        }
+        assert_eq!(desk.journal.find(id(1)), Some(&Known::Started));
+        assert_eq!(desk.journal.find(id(2)), Some(&Known::Done(Ok(Answer::Done))));
+        desk.restart();
+    }
+}
+
+#[test]
 fn a_torn_last_line_is_dropped() {
     let mut desk = Desk::new();
     desk.cut(1, "7");
@@ -118,6 +145,51 @@ fn a_torn_last_line_is_dropped() {
     fs::write(&path, text).unwrap();
     desk.restart();
     assert_eq!(desk.journal.find(id(1)), Some(&Known::Started));
+}
+
+#[test]
+fn a_line_that_was_torn_inside_a_letter_is_passed_over_wherever_it_is() {
+    let mut desk = Desk::new();
+    desk.cut(1, "7");
+    let path = desk.folder.path().join("journal");
+    let whole = fs::read(&path).unwrap();
+    let torn: &[u8] = b"{\"fact\":\"done\",\"id\":\"\xc3";
+    let mut text = torn.to_vec();
+    text.push(b'\n');
+    text.extend_from_slice(&whole);
+    text.extend_from_slice(torn);
+    fs::write(&path, text).unwrap();
+    desk.restart();
+    assert_eq!(desk.pending(), [id(1)]);
+    desk.journal.start(&switch(2, "8", Switch::On), desk.now).unwrap();
+    desk.restart();
+    assert_eq!(desk.journal.find(id(2)), Some(&Known::Started));
+}
+
+#[test]
+fn only_a_journal_that_is_not_there_is_empty() {
+    let too_many_files = io::Error::from_raw_os_error(24);
+    let broken = io::Error::from_raw_os_error(5);
+    for error in [too_many_files, broken, io::ErrorKind::PermissionDenied.into()] {
+        let kind = error.kind();
+        assert_eq!(known(Err(error)).unwrap_err().kind(), kind);
+    }
+    assert_eq!(known(Err(io::ErrorKind::NotFound.into())).unwrap(), Vec::<u8>::new());
+    assert_eq!(known(Ok(b"x".to_vec())).unwrap(), b"x");
+}
+
+#[test]
+fn a_command_that_was_taken_back_has_not_begun_and_what_its_cut_replaced_is_still_restored() {
+    let mut desk = Desk::new();
+    desk.cut(1, "7");
+    let replaced = desk.journal.start(&switch(2, "7", Switch::Off), desk.now).unwrap();
+    assert_eq!(desk.pending(), [id(2)]);
+    desk.journal.withdraw(id(2), replaced, desk.now);
+    for _ in 0..2 {
+        assert_eq!((desk.journal.find(id(2)), desk.pending()), (Some(&Known::Received), vec![id(1)]));
+        assert_eq!(desk.journal.find(id(1)), Some(&Known::Started));
+        desk.restart();
+    }
 }
 
 #[test]
@@ -286,6 +358,45 @@ fn outcomes_are_kept_for_a_week_by_whichever_clock_and_then_dropped() {
     assert_eq!(desk.pending(), [id(1)], "what is dark stays in mind");
     desk.restart();
     assert_eq!(desk.pending(), [id(1)]);
+}
+
+#[test]
+fn neither_a_clock_that_is_set_nor_a_new_start_of_the_machine_makes_what_was_done_unknown() {
+    type Deed = fn(&mut Desk);
+    let deeds: [Deed; 2] = [Desk::restart, |desk| desk.reboot("two")];
+    for deed in deeds {
+        let mut desk = Desk::new();
+        // The machine was started in 1970.
+        desk.now.day = 0;
+        desk.journal.start(&switch(1, "7", Switch::On), desk.now).unwrap();
+        desk.journal.start(&switch(2, "8", Switch::On), desk.now).unwrap();
+        desk.journal.done(id(2), &Ok(Answer::Done), desk.now).unwrap();
+        desk.now.day = 20_000 * 24 * HOUR;
+        for _ in 0..2 {
+            deed(&mut desk);
+            assert_eq!(desk.journal.find(id(1)), Some(&Known::Started));
+            assert_eq!(desk.journal.find(id(2)), Some(&Known::Done(Ok(Answer::Done))));
+        }
+    }
+}
+
+#[test]
+fn what_was_done_grows_old_over_many_starts_of_the_machine() {
+    const DAY: Duration = Duration::from_hours(24);
+    let mut desk = Desk::new();
+    desk.journal.start(&switch(1, "7", Switch::On), desk.now).unwrap();
+    desk.pass(DAY * 4);
+    desk.journal.start(&switch(2, "8", Switch::On), desk.now).unwrap();
+    desk.reboot("two");
+    desk.pass((DAY * 3).saturating_sub(Duration::from_secs(1)));
+    desk.restart();
+    assert!(desk.journal.find(id(1)).is_some());
+    desk.pass(Duration::from_secs(1));
+    desk.reboot("three");
+    assert!(desk.journal.find(id(1)).is_some(), "nobody saw the last second");
+    desk.pass(Duration::from_secs(1));
+    desk.restart();
+    assert!(desk.journal.find(id(1)).is_none() && desk.journal.find(id(2)).is_some());
 }
 
 #[test]

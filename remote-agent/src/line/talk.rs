@@ -209,11 +209,18 @@ impl Talk<'_> {
             Err(Unread::Malformed(why)) => return Err(End::Nonsense(why)),
         };
         let purpose = match &packet.frame {
-            ToAgent::Certificate { certificate, renew_in_ms } => {
-                self.folder.adopt(certificate).map_err(End::Broken)?;
-                self.renew_at = Instant::now() + Duration::from_millis(*renew_in_ms);
-                // It proves this agent from the next hello on; only an expired one needs that at once.
-                return if self.welcome.renew_only { Err(End::Renewed) } else { Ok(()) };
+            ToAgent::Certificate { certificate, renew_in_ms: _ } => {
+                return match self.folder.adopt(certificate) {
+                    // It proves this agent from the next hello on. That comes at once: until then the backend keeps
+                    // the key before it, and a second renewal would take the place of this one.
+                    Ok(()) => Err(End::Renewed),
+                    Err(error) if self.welcome.renew_only => Err(End::Broken(error)),
+                    // What it has is good for a while: a full disk must not cut it off.
+                    Err(error) => {
+                        tracing::error!(%error, "the renewed certificate could not be kept; another is asked for");
+                        Ok(())
+                    }
+                };
             }
             ToAgent::Held { number } => {
                 self.held(*number);
@@ -252,7 +259,14 @@ impl Talk<'_> {
     /// Asks for a new certificate, and again after a while when none came.
     async fn renew(&mut self) -> Result<(), End> {
         self.renew_at = Instant::now() + self.welcome.dead;
-        let key = self.folder.next_key().map_err(End::Broken)?;
+        let key = match self.folder.next_key() {
+            Ok(key) => key,
+            Err(error) if self.welcome.renew_only => return Err(End::Broken(error)),
+            Err(error) => {
+                tracing::error!(%error, "no key for a new certificate could be kept; it is tried again");
+                return Ok(());
+            }
+        };
         let request = identity::request(&key).map_err(|error| End::Broken(std::io::Error::other(error)))?;
         self.send(&ToBackend::Renew { request }).await
     }

@@ -97,6 +97,8 @@ pub struct Poller {
     save_at: Option<Instant>,
     /// A batch that the backend has not confirmed.
     told: Option<Told>,
+    /// What the backend was told of the disk.
+    told_fault: Option<String>,
     alone: Option<Alone>,
 }
 
@@ -154,6 +156,7 @@ impl Poller {
             flush_at,
             save_at,
             told,
+            told_fault: None,
             alone,
         };
         tokio::spawn(poller.run(orders, results));
@@ -180,6 +183,7 @@ impl Poller {
             if self.flush_at.is_some_and(|at| at <= now) {
                 self.flush_at = None;
                 self.spool.flush(Stamp::now());
+                self.tell_fault();
                 // A disk that takes nothing is tried again.
                 if self.spool.is_waiting() {
                     self.flush_at = Some(now + GATHER * 10);
@@ -205,7 +209,11 @@ impl Poller {
     fn take(&mut self, order: Order) {
         let now = Instant::now();
         match order {
-            Order::Session => self.tell_again(now),
+            Order::Session => {
+                self.told_fault = None;
+                self.tell_fault();
+                self.tell_again(now);
+            }
             Order::Begin => self.watched.book().begin(),
             Order::Put(look, secrets) => {
                 let (id, mark) = (look.endpoint, look.mark.clone());
@@ -293,6 +301,14 @@ impl Poller {
             tracing::warn!(devices, "restarted alone: devices were not asked for want of credentials");
             self.spool.put_alone(devices, lasted, Stamp::now());
             self.flush_at.get_or_insert(now);
+        }
+    }
+
+    fn tell_fault(&mut self) {
+        let fault = self.spool.fault();
+        if fault.is_some() != self.told_fault.is_some() && self.shared.outbox.is_open() {
+            self.told_fault = fault.map(str::to_owned);
+            self.shared.outbox.put(ToBackend::Disk { fault: self.told_fault.clone() });
         }
     }
 

@@ -1,6 +1,7 @@
 //! The agent before devices that stay silent.
 
 mod restores;
+mod writes;
 
 use async_trait::async_trait;
 use rackhand_wire::{
@@ -47,13 +48,17 @@ fn id(n: u128) -> uuid::Uuid {
     uuid::Uuid::from_u128(n)
 }
 
-/// Reads the power of a BMC at a socket.
+/// Reads the power of a BMC at a socket, device 7.
 fn read(n: u128, device: &UdpSocket, urgency: Urgency) -> Delivery {
+    read_of(7, n, device, urgency)
+}
+
+fn read_of(endpoint: u128, n: u128, device: &UdpSocket, urgency: Urgency) -> Delivery {
     let port = device.local_addr().unwrap().port();
     let command = Command {
         id: CommandId(id(n)),
         endpoint: EndpointSpec {
-            id: Some(EndpointId(id(7))),
+            id: Some(EndpointId(id(endpoint))),
             kind: "ipmi".into(),
             params: serde_json::json!({"host": "127.0.0.1", "port": port, "user": "admin"}),
             pinned: None,
@@ -101,4 +106,17 @@ async fn a_look_gives_way_to_what_somebody_waits_for() {
     link.to_agent.send(read(4, &device, Urgency::Awaited)).await.ok().unwrap();
     let early = tokio::time::timeout(Duration::from_millis(300), link.from_agent.recv()).await;
     assert!(early.is_err(), "an awaited command was interrupted: {early:?}");
+}
+
+#[tokio::test]
+async fn a_dead_device_holds_no_other_up_however_much_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = agent(&folder);
+    let (dead, other) =
+        (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    for n in 1..=200 {
+        link.to_agent.send(read_of(7, n, &dead, Urgency::Awaited)).await.ok().unwrap();
+    }
+    link.to_agent.send(read_of(8, 201, &other, Urgency::Awaited)).await.ok().unwrap();
+    is_asked(&other).await;
 }

@@ -7,7 +7,7 @@ use rackhand_wire::{
 use serde::{Deserialize, Serialize};
 
 /// What is kept, and when it was by the steady clock.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Line {
     /// Its number; they have no end and no gap but where something was dropped.
     pub n: u64,
@@ -16,6 +16,18 @@ pub struct Line {
     /// What it says.
     #[serde(flatten)]
     pub what: What,
+}
+
+/// A line as it is written.
+#[derive(Serialize)]
+pub struct Written<'a> {
+    /// Its number.
+    pub n: u64,
+    /// When it was.
+    pub t: u64,
+    /// What it says.
+    #[serde(flatten)]
+    pub what: &'a What,
 }
 
 /// What a line says.
@@ -36,6 +48,18 @@ pub enum What {
     },
 }
 
+impl What {
+    /// As it is told; what only refers to another line is not.
+    #[must_use]
+    pub fn entry(self, age_ms: u64) -> Option<Entry> {
+        match self {
+            Self::Sample(kept) => Some(kept.entry(age_ms)),
+            Self::Alone { devices, lasted_ms } => Some(Entry::RestartedAlone { devices, lasted_ms, age_ms }),
+            Self::As(_) => None,
+        }
+    }
+}
+
 /// A sample without its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
@@ -48,9 +72,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// As it is told.
-    #[must_use]
-    pub fn entry(self, age_ms: u64) -> Entry {
+    fn entry(self, age_ms: u64) -> Entry {
         let Self { endpoint, generation, found } = self;
         Entry::Sample(Sample { endpoint, generation, age_ms, found })
     }

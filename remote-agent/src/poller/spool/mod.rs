@@ -3,12 +3,14 @@
 //! Lines are numbered and never change; they lie in segments, each a file that is dropped as a whole. What is
 //! as it was takes a short line that refers to an earlier one of the same segment, so that a segment can be read
 //! alone. Nothing here is synced: a power cut may cost the last moment's samples, the end of the process none.
+//! While the disk takes nothing, lines wait in memory and are told from there.
 
-mod clock;
 mod line;
 mod reader;
+mod segment;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use rackhand_wire::{
     agent::{Entry, Found, Look},
@@ -17,16 +19,18 @@ use rackhand_wire::{
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{HashMap, VecDeque},
-    fs::{self, File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Write as _},
+    fs::{self, File},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 use uuid::Uuid;
 
-use clock::Epoch;
+use crate::clock;
 use line::{Kept, Line, What};
 use reader::Reader;
+use segment::{Segment, begin, found, path};
+use waiting::{Item, LINES, Waiting};
 
 pub use clock::Stamp;
 
@@ -48,21 +52,8 @@ impl Default for Limits {
 /// Entries and bytes of a batch: the backend stores one in a transaction, and a frame has an end.
 const ENTRIES: usize = 250;
 const BYTES: usize = 300_000;
-/// Lines that wait for a disk that takes nothing.
-const WAITING: usize = 20_000;
 /// Bytes of a segment.
 const SEGMENT: u64 = 4_000_000;
-
-/// One file.
-struct Segment {
-    first: u64,
-    /// Number of its last line; the one before `first` while it is empty.
-    last: u64,
-    /// When that was.
-    newest: u64,
-    bytes: u64,
-    epoch: Epoch,
-}
 
 /// What goes to the backend at once.
 #[derive(Debug, PartialEq)]
@@ -77,19 +68,21 @@ pub struct Batch {
 pub struct Spool {
     folder: PathBuf,
     id: Uuid,
-    machine: String,
+    /// A restart finds this id.
+    is_named: bool,
+    machine: &'static str,
     limits: Limits,
     /// The oldest first; the last one is written to.
     segments: VecDeque<Segment>,
     file: File,
-    /// Line and hash of each device's last whole sample in the segment that is written to.
+    /// Line and hash of each device's last whole sample on disk, in the segment that is written to.
     whole: HashMap<EndpointId, (u64, [u8; 16])>,
     /// Number of the next line.
     next: u64,
     /// Lines that are not on disk yet.
-    waiting: VecDeque<(u64, u64, String)>,
+    waiting: Waiting,
     /// The last write failed: said once.
-    fails: bool,
+    fault: Option<String>,
     /// The backend has everything up to this number.
     stored: u64,
     /// It was told everything up to this number in this session.
@@ -113,19 +106,20 @@ impl Spool {
         }
         segments.retain(|segment| segment.last >= segment.first);
         let stored = segments.front().map_or(next, |oldest| oldest.first) - 1;
-        let (segment, file) = begin(folder, next, &machine, now)?;
+        let (segment, file) = begin(folder, next, machine, now)?;
         segments.push_back(segment);
         Ok(Self {
             folder: folder.to_owned(),
             id,
+            is_named: true,
             machine,
             limits,
             segments,
             file,
             whole: HashMap::new(),
             next,
-            waiting: VecDeque::new(),
-            fails: false,
+            waiting: Waiting::default(),
+            fault: None,
             stored,
             told: stored,
             reader: None,
@@ -143,6 +137,12 @@ impl Spool {
         self.limits = limits;
     }
 
+    /// Says why the disk takes nothing, if so.
+    #[must_use]
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
     /// Says whether lines wait to be written.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
@@ -155,62 +155,88 @@ impl Spool {
         let kept = Kept { endpoint, generation: look.generation.clone(), found };
         let Ok(text) = serde_json::to_vec(&kept) else { return };
         let mut hash = [0; 16];
-        Sha256::digest(text).iter().zip(&mut hash).for_each(|(from, to)| *to = *from);
-        let what = match self.whole.get(&endpoint) {
-            Some((line, known)) if *known == hash => What::As(*line),
-            Some(_) | None => {
-                self.whole.insert(endpoint, (self.next, hash));
-                What::Sample(kept)
-            }
-        };
-        self.append(what, begun);
+        Sha256::digest(&text).iter().zip(&mut hash).for_each(|(from, to)| *to = *from);
+        let known = self.whole.get(&endpoint).filter(|(_, known)| *known == hash);
+        let like = known.map(|(line, _)| *line);
+        self.append(What::Sample(kept), begun, like, hash, text.len());
     }
 
     /// Keeps that devices were not asked because their credentials were lost with a restart.
     pub fn put_alone(&mut self, devices: u64, lasted: Duration, now: Stamp) {
         let lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);
-        self.append(What::Alone { devices, lasted_ms }, now);
+        self.append(What::Alone { devices, lasted_ms }, now, None, [0; 16], 64);
     }
 
-    fn append(&mut self, what: What, at: Stamp) {
-        let line = Line { n: self.next, t: at.steady, what };
-        let Ok(text) = serde_json::to_string(&line) else { return };
-        self.waiting.push_back((line.n, line.t, text));
+    fn append(&mut self, what: What, at: Stamp, like: Option<u64>, hash: [u8; 16], bytes: usize) {
+        self.waiting.push(Item { n: self.next, t: at.steady, what, like, hash, bytes });
         self.next += 1;
-        if self.waiting.len() > WAITING {
-            self.waiting.pop_front();
-        }
     }
 
     /// Writes what waits, begins a new segment where one is full, and drops what is too much.
     pub fn flush(&mut self, now: Stamp) {
         match self.write().and_then(|()| self.turn(now)) {
-            Ok(()) => self.fails = false,
-            Err(error) if self.fails => tracing::debug!(%error, "samples still cannot be kept on disk"),
+            Ok(()) => {
+                if self.fault.is_some() {
+                    tracing::info!("samples are kept on disk again");
+                }
+                self.fault = None;
+                self.name();
+            }
+            Err(error) if self.fault.is_some() => {
+                tracing::debug!(%error, "samples still cannot be kept on disk");
+            }
             Err(error) => {
-                self.fails = true;
-                tracing::error!(%error, "samples cannot be kept on disk; the last {WAITING} wait in memory");
+                self.fault = Some(error.to_string());
+                tracing::error!(%error, "samples cannot be kept on disk; the last {LINES} wait in memory");
             }
         }
     }
 
     fn write(&mut self) -> io::Result<()> {
-        let last = self.waiting.back().map(|(n, t, _)| (*n, *t));
-        let (Some(last), Some(segment)) = (last, self.segments.back_mut()) else { return Ok(()) };
-        let mut text = String::new();
-        for (_, _, line) in &self.waiting {
-            text.push_str(line);
-            text.push('\n');
-        }
-        if let Err(error) = self.file.write_all(text.as_bytes()) {
-            // What could not be written whole is taken back.
+        let Some(segment) = self.segments.back_mut() else { return Ok(()) };
+        if self.fault.is_some() {
+            // What could not be taken back when it was refused.
             self.file.set_len(segment.bytes)?;
-            return Err(error);
         }
-        segment.bytes += text.len() as u64;
-        (segment.last, segment.newest) = last;
-        self.waiting.clear();
+        while let Some((text, lines)) = self.waiting.part() {
+            if let Err(error) = self.file.write_all(text.as_bytes()) {
+                // What could not be written whole is taken back; if it cannot be now, before the next try.
+                self.file.set_len(segment.bytes).ok();
+                return Err(error);
+            }
+            segment.bytes += text.len() as u64;
+            for _ in 0..lines {
+                let Some(item) = self.waiting.pop() else { break };
+                (segment.last, segment.newest) = (item.n, item.t);
+                // Only what is on disk may be referred to: what waits may be dropped or told instead.
+                if let (What::Sample(kept), None) = (item.what, item.like) {
+                    self.whole.insert(kept.endpoint, (item.n, item.hash));
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Lets a restart find the id again, once it finds every number on disk that was told.
+    fn name(&mut self) {
+        let last = self.segments.back().map_or(0, |segment| segment.last);
+        if self.is_named || last < self.told {
+            return;
+        }
+        match fs::write(id_path(&self.folder), self.id.to_string()) {
+            Ok(()) => self.is_named = true,
+            Err(error) => tracing::debug!(%error, "the id of kept samples cannot be written"),
+        }
+    }
+
+    /// Sees to it that a restart does not find the id: it would give numbers to other samples that were told but are
+    /// not on disk, and the backend would pass over these.
+    fn unname(&mut self) {
+        match fs::remove_file(id_path(&self.folder)) {
+            Ok(()) => self.is_named = false,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.is_named = false,
+            Err(error) => tracing::debug!(%error, "the id of kept samples cannot be removed"),
+        }
     }
 
     fn turn(&mut self, now: Stamp) -> io::Result<()> {
@@ -220,7 +246,7 @@ impl Spool {
             segment.last >= segment.first && segment.bytes > if is_done { size / 4 } else { size }
         };
         if self.segments.back().is_some_and(full) {
-            let (segment, file) = begin(&self.folder, self.next, &self.machine, now)?;
+            let (segment, file) = begin(&self.folder, self.next, self.machine, now)?;
             self.segments.push_back(segment);
             self.file = file;
             self.whole.clear();
@@ -236,7 +262,7 @@ impl Spool {
         let bytes: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
         let age = self.limits.age.as_millis();
         let is_old =
-            |segment: &Segment| u128::from(segment.epoch.age(segment.newest, &self.machine, now)) > age;
+            |segment: &Segment| u128::from(segment.epoch.age(segment.newest, self.machine, now)) > age;
         bytes > self.limits.bytes || self.segments.front().is_some_and(is_old)
     }
 
@@ -272,13 +298,14 @@ impl Spool {
         if through >= self.next {
             // An old copy of this folder was put back: its numbers were used before.
             match identity(&self.folder, true) {
-                Ok(id) => self.id = id,
+                Ok(id) => (self.id, self.is_named) = (id, true),
                 Err(error) => tracing::error!(%error, "kept samples cannot be numbered anew"),
             }
             return self.rewind();
         }
         self.stored = self.stored.max(through);
         self.told = self.told.max(self.stored);
+        self.waiting.forget(self.stored);
         self.drop_stored();
     }
 
@@ -288,12 +315,14 @@ impl Spool {
         self.reader = None;
     }
 
-    /// Takes the next batch; none when everything on disk was told.
+    /// Takes the next batch; none when everything on disk was told, and what the disk does not take.
     pub fn batch(&mut self, now: Stamp) -> Option<Batch> {
         loop {
             let told = self.told;
-            let segment = self.segments.iter().find(|segment| segment.last > told)?;
-            let (first, last) = (segment.first, segment.last);
+            let next = self.segments.iter().find(|segment| segment.last > told);
+            let Some((first, last)) = next.map(|segment| (segment.first, segment.last)) else {
+                return self.unkept(now);
+            };
             match self.read(first, now) {
                 Ok(Some(batch)) => return Some(batch),
                 // Whatever is wrong with the file, the backend sees that numbers are left out.
@@ -304,6 +333,17 @@ impl Spool {
                 }
             }
         }
+    }
+
+    /// Takes the next batch of what waits in memory because the disk takes nothing.
+    fn unkept(&mut self, now: Stamp) -> Option<Batch> {
+        self.fault.as_ref()?;
+        let batch = self.waiting.batch(self.told, now)?;
+        if self.is_named {
+            self.unname();
+        }
+        self.told = batch.first + batch.entries.len() as u64 - 1;
+        Some(batch)
     }
 
     fn read(&mut self, first: u64, now: Stamp) -> io::Result<Option<Batch>> {
@@ -321,15 +361,12 @@ impl Spool {
             }
             let Some(whole) = reader.take() else { break };
             let Line { n, t, what } = whole.line;
-            let age_ms = reader.epoch.age(t, &self.machine, now);
+            let age_ms = reader.epoch.age(t, self.machine, now);
             if entries.is_empty() {
                 begin = n;
             }
-            entries.push(match what {
-                What::Sample(kept) => kept.entry(age_ms),
-                What::Alone { devices, lasted_ms } => Entry::RestartedAlone { devices, lasted_ms, age_ms },
-                What::As(_) => break,
-            });
+            let Some(entry) = what.entry(age_ms) else { break };
+            entries.push(entry);
             bytes += whole.bytes;
             self.told = n;
         }
@@ -337,62 +374,19 @@ impl Spool {
     }
 }
 
-fn path(folder: &Path, first: u64) -> PathBuf {
-    folder.join(format!("{first:020}.jsonl"))
-}
-
-fn begin(folder: &Path, first: u64, machine: &str, now: Stamp) -> io::Result<(Segment, File)> {
-    let epoch = Epoch::new(machine, now);
-    let path = path(folder, first);
-    let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-    // What is there already was torn from an empty one.
-    file.set_len(0)?;
-    let head = format!("{}\n", serde_json::to_string(&epoch)?);
-    file.write_all(head.as_bytes())?;
-    let (last, bytes, newest) = (first - 1, head.len() as u64, now.steady);
-    Ok((Segment { first, last, newest, bytes, epoch }, file))
-}
-
-/// Finds the segments of a folder, the oldest first.
-fn found(folder: &Path) -> io::Result<VecDeque<Segment>> {
-    let mut firsts = Vec::new();
-    for file in fs::read_dir(folder)? {
-        let name = file?.file_name();
-        let first = name.to_str().and_then(|name| name.strip_suffix(".jsonl")?.parse::<u64>().ok());
-        firsts.extend(first.filter(|first| *first > 0));
-    }
-    firsts.sort_unstable();
-    let mut segments = VecDeque::new();
-    for first in firsts {
-        segments.push_back(segment(&path(folder, first), first)?);
-    }
-    Ok(segments)
-}
-
-fn segment(path: &Path, first: u64) -> io::Result<Segment> {
-    let mut file = BufReader::new(File::open(path)?);
-    let bytes = file.get_ref().metadata()?.len();
-    let (mut text, mut last) = (String::new(), String::new());
-    file.read_line(&mut text)?;
-    // One whose head is torn has nothing else.
-    let epoch = serde_json::from_str(&text).unwrap_or_else(|_| Epoch::new("", Stamp::now()));
-    text.clear();
-    while file.read_line(&mut text)? > 0 {
-        // The last line may be torn; then the one before counts.
-        if text.ends_with('\n') {
-            std::mem::swap(&mut text, &mut last);
-        }
-        text.clear();
-    }
-    let line = serde_json::from_str::<Line>(&last).ok();
-    let (last, newest) = line.map_or((first - 1, 0), |line| (line.n, line.t));
-    Ok(Segment { first, last, newest, bytes, epoch })
+fn id_path(folder: &Path) -> PathBuf {
+    folder.join("id")
 }
 
 /// Reads the spool's id; one without segments is a new spool, whose numbers begin anew.
 fn identity(folder: &Path, is_new: bool) -> io::Result<Uuid> {
-    let path = folder.join("id");
-    let known = fs::read_to_string(&path).ok().and_then(|id| id.trim().parse().ok());
+    let path = id_path(folder);
+    let known: Option<Uuid> = match fs::read_to_string(&path) {
+        Ok(id) => id.trim().parse().ok(),
+        // It was never written, or torn.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => None,
+        Err(error) => return Err(error),
+    };
     if let Some(id) = known.filter(|_| !is_new) {
         return Ok(id);
     }

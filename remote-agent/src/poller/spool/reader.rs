@@ -40,9 +40,9 @@ impl Reader {
     /// When it cannot be read or does not begin as one.
     pub fn open(path: &Path, first: u64) -> io::Result<Self> {
         let mut file = BufReader::new(File::open(path)?);
-        let mut head = String::new();
-        file.read_line(&mut head)?;
-        let epoch = serde_json::from_str(&head)?;
+        let mut head = Vec::new();
+        file.read_until(b'\n', &mut head)?;
+        let epoch = serde_json::from_slice(&head)?;
         Ok(Self { first, epoch, file, samples: HashMap::new(), ahead: None })
     }
 
@@ -66,14 +66,14 @@ impl Reader {
     }
 
     fn read(&mut self) -> io::Result<Option<Whole>> {
-        let mut text = String::new();
+        let mut text = Vec::new();
         loop {
             text.clear();
-            if self.file.read_line(&mut text)? == 0 {
+            if self.file.read_until(b'\n', &mut text)? == 0 {
                 return Ok(None);
             }
-            // A torn line is the last one of a process that was killed.
-            let Ok(Line { n, t, what }) = serde_json::from_str(&text) else { continue };
+            // A torn line is the last one of a process that was killed; it may end inside a letter.
+            let Ok(Line { n, t, what }) = serde_json::from_slice(&text) else { continue };
             let (what, bytes) = match what {
                 What::Sample(kept) => {
                     self.samples.insert(n, (kept.clone(), text.len()));

@@ -1,5 +1,6 @@
 use rackhand_wire::{Answer, Fault, agent::Answered};
 use serde_json::json;
+use std::fs::OpenOptions;
 
 use super::*;
 
@@ -43,6 +44,17 @@ fn open(folder: &tempfile::TempDir, limits: Limits) -> Spool {
     Spool::open(folder.path(), limits, at(0)).unwrap()
 }
 
+/// What a disk that is full makes of everything.
+fn full() -> File {
+    OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+/// Makes room on the disk.
+fn clear(spool: &mut Spool) {
+    let path = path(&spool.folder, spool.segments.back().unwrap().first);
+    spool.file = OpenOptions::new().append(true).open(path).unwrap();
+}
+
 fn size(folder: &tempfile::TempDir) -> u64 {
     fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum()
 }
@@ -51,12 +63,13 @@ fn size(folder: &tempfile::TempDir) -> u64 {
 fn what_is_as_it_was_takes_a_short_line_and_is_told_whole_with_its_own_age() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder, Limits::default());
-    for (n, found, begun) in
-        [(1, done(), 10), (2, silent("x"), 20), (1, done(), 30), (1, silent("y"), 40), (2, silent("x"), 50)]
-    {
-        spool.put(&look(n), found, at(begun));
-    }
-    assert_eq!(spool.batch(at(60)), None, "nothing is told that is not on disk");
+    spool.put(&look(1), done(), at(10));
+    spool.put(&look(2), silent("x"), at(20));
+    assert_eq!(spool.batch(at(20)), None, "nothing is told that a sound disk does not have yet");
+    spool.flush(at(20));
+    spool.put(&look(1), done(), at(30));
+    spool.put(&look(1), silent("y"), at(40));
+    spool.put(&look(2), silent("x"), at(50));
     spool.flush(at(60));
     let batch = spool.batch(at(100)).unwrap();
     assert_eq!(batch.first, 1);
@@ -102,6 +115,92 @@ fn a_restart_loses_nothing_and_repeats_only_what_was_not_confirmed() {
     spool.flush(at(70));
     spool.stored(id, 4);
     assert_eq!(spool.batch(at(70)).unwrap().first, 5, "numbers go on");
+}
+
+#[test]
+fn a_line_that_was_torn_inside_a_letter_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, Limits::default());
+    spool.put(&look(1), done(), at(10));
+    spool.flush(at(10));
+    drop(spool);
+    let torn = b"{\"n\":2,\"t\":3,\"sample\":{\"generation\":\"\xc3";
+    let file = folder.path().join(format!("{:020}.jsonl", 1));
+    OpenOptions::new().append(true).open(file).unwrap().write_all(torn).unwrap();
+    let mut spool = open(&folder, Limits::default());
+    spool.put(&look(1), silent("x"), at(20));
+    spool.flush(at(20));
+    let firsts: Vec<u64> = std::iter::from_fn(|| spool.batch(at(30))).map(|batch| batch.first).collect();
+    assert_eq!(firsts, [1, 2]);
+}
+
+#[test]
+fn what_a_full_disk_does_not_take_is_told_from_memory_in_its_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, Limits::default());
+    let id = spool.id();
+    spool.put(&look(1), done(), at(10));
+    spool.flush(at(10));
+    spool.file = full();
+    spool.put(&look(1), done(), at(20));
+    spool.put(&look(2), silent("x"), at(30));
+    spool.flush(at(30));
+    assert!(spool.fault().unwrap().contains("No space left"), "{:?}", spool.fault());
+    for _ in 0..2 {
+        let kept = spool.batch(at(40)).unwrap();
+        assert_eq!((kept.first, told(&kept)), (1, vec![(1, 30, done())]), "what is on disk comes first");
+        let rest = spool.batch(at(40)).unwrap();
+        assert_eq!((rest.first, told(&rest)), (2, vec![(1, 20, done()), (2, 10, silent("x"))]));
+        assert_eq!(spool.batch(at(40)), None);
+        spool.rewind();
+    }
+    spool.stored(id, 2);
+    clear(&mut spool);
+    spool.put(&look(1), silent("y"), at(50));
+    spool.flush(at(50));
+    assert_eq!((spool.is_waiting(), spool.fault()), (false, None));
+    let rest = spool.batch(at(60)).unwrap();
+    assert_eq!((rest.first, told(&rest)), (3, vec![(2, 30, silent("x")), (1, 10, silent("y"))]));
+    drop(spool);
+    let mut spool = open(&folder, Limits::default());
+    assert_eq!(spool.id(), id, "every number that was told is on disk");
+    spool.put(&look(1), done(), at(70));
+    spool.flush(at(70));
+    spool.stored(id, 4);
+    assert_eq!(spool.batch(at(70)).unwrap().first, 5);
+}
+
+#[test]
+fn what_memory_does_not_hold_is_left_out_and_nothing_refers_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, Limits::default());
+    spool.file = full();
+    spool.put(&look(1), done(), at(1));
+    spool.flush(at(1));
+    for n in 0..LINES {
+        spool.put(&look(2), silent(&format!("{n}")), at(2));
+    }
+    spool.put(&look(1), done(), at(3));
+    clear(&mut spool);
+    spool.flush(at(3));
+    let batches: Vec<Batch> = std::iter::from_fn(|| spool.batch(at(4))).collect();
+    assert_eq!(batches[0].first, 3, "the first two were too much");
+    assert_eq!(batches.iter().map(|batch| batch.entries.len()).sum::<usize>(), LINES);
+    assert_eq!(told(batches.last().unwrap()).pop(), Some((1, 1, done())));
+}
+
+#[test]
+fn numbers_that_were_told_and_not_kept_are_not_given_to_others_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, Limits::default());
+    let id = spool.id();
+    spool.file = full();
+    spool.put(&look(1), done(), at(1));
+    spool.flush(at(1));
+    spool.batch(at(1)).unwrap();
+    spool.stored(id, 1);
+    drop(spool);
+    assert_ne!(open(&folder, Limits::default()).id(), id);
 }
 
 #[test]
