@@ -74,6 +74,14 @@ impl Submit {
         self.exchange(Method::PATCH, path.into(), Some(api::encode_body(body)), read(done));
     }
 
+    /// Puts `body` at `path` and calls `done` with it as it is now.
+    pub fn put<T>(self, path: impl Into<String>, body: &impl Serialize, done: impl FnOnce(T) + 'static)
+    where
+        T: DeserializeOwned + 'static,
+    {
+        self.exchange(Method::PUT, path.into(), Some(api::encode_body(body)), read(done));
+    }
+
     /// Asks for something that needs no more than its path: the answer does not matter.
     pub fn ask(self, method: Method, path: String, done: impl FnOnce() + 'static) {
         let done = move |_: &str| {

@@ -1,10 +1,13 @@
 //! Jobs, newest first.
 
 use leptos::prelude::*;
-use rackhand_wire::api::{
-    job::{Job, JobState},
-    live::Object,
-    page::Page,
+use rackhand_wire::{
+    PowerAction,
+    api::{
+        job::{Job, JobState, Proof},
+        live::Object,
+        page::Page,
+    },
 };
 
 use crate::{
@@ -71,9 +74,18 @@ pub fn outcome(state: JobState) -> (Tone, &'static str, &'static str) {
     }
 }
 
+/// The same of one job: outlets that feed a machine do not say that it runs.
+pub fn outcome_of(job: &Job) -> (Tone, &'static str, &'static str) {
+    let starts = matches!(job.action, Some(PowerAction::On | PowerAction::Cycle));
+    if job.state == JobState::Succeeded && job.proof == Some(Proof::Feeds) && starts {
+        return (Tone::Fed, "state-fed", "Succeeded, outlets only");
+    }
+    outcome(job.state)
+}
+
 /// One job as a line of a list.
 pub fn job_line(job: &Job) -> impl IntoView + use<> {
-    let (tone, icon, word) = outcome(job.state);
+    let (tone, icon, word) = outcome_of(job);
     let at = job.created_at;
     let (title, by) = (job.title.clone(), job.requested_by.clone());
     let summary = job.summary.clone().unwrap_or_else(|| word.to_owned());

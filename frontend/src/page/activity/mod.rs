@@ -15,7 +15,7 @@ use crate::part::{
 use crate::route;
 
 pub use events::event_line;
-pub use jobs::{job_line, outcome};
+pub use jobs::{job_line, outcome, outcome_of};
 
 /// Events, jobs and the audit chain, each on its tab.
 #[component]

@@ -78,6 +78,8 @@ pub fn Dialogs(task: RwSignal<Option<Task>>) -> impl IntoView {
 struct Enrolled {
     id: AgentId,
     command: String,
+    /// It brings its own key.
+    is_known: bool,
 }
 
 #[component]
@@ -87,7 +89,7 @@ fn Form(task: Task, open: RwSignal<bool>, made: RwSignal<Option<Enrolled>>) -> i
     let group = RwSignal::new(agent.map(|agent| agent.group.clone()).unwrap_or_default());
     let site =
         RwSignal::new(agent.and_then(|agent| agent.site_id).map(|id| id.to_string()).unwrap_or_default());
-    let source = RwSignal::new(String::new());
+    let (source, key) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
     let force = RwSignal::new(false);
     let id = agent.map(|agent| agent.id);
     let names = !matches!(task, Task::Replace(_));
@@ -105,7 +107,8 @@ fn Form(task: Task, open: RwSignal<bool>, made: RwSignal<Option<Enrolled>>) -> i
         };
         let enrolled = move |enrolment: Enrolment| {
             live::announce(Object::Agent, enrolment.agent.id);
-            made.set(Some(Enrolled { id: enrolment.agent.id, command: enrolment.command }));
+            let is_known = enrolment.token.is_none();
+            made.set(Some(Enrolled { id: enrolment.agent.id, command: enrolment.command, is_known }));
         };
         let (name, site_id) = (name.get_untracked(), site.get_untracked().parse().ok());
         match (id, tokens) {
@@ -123,12 +126,12 @@ fn Form(task: Task, open: RwSignal<bool>, made: RwSignal<Option<Enrolled>>) -> i
             }
             (None, _) => {
                 let (group, source) = (filled(group), filled(source));
-                let body = AddAgent { name, group, site_id, source, public_key: None };
+                let body = AddAgent { name, group, site_id, source, public_key: filled(key) };
                 submit.post("agents", &body, enrolled);
             }
         }
     };
-    let shown = |field: &str| matches!(field, "name" | "group" | "source");
+    let shown = |field: &str| matches!(field, "name" | "group" | "source" | "public_key");
     view! {
         <form on:submit=send>
             <div class="dialog-body">
@@ -139,7 +142,10 @@ fn Form(task: Task, open: RwSignal<bool>, made: RwSignal<Option<Enrolled>>) -> i
                         <TextField label="Group" name="group" value=group error=submit.at("group") note="optional" placeholder="its own name"/>
                     })}
                     {tokens.then(|| view! {
-                        <TextField label="Source network" name="source" value=source error=submit.at("source") note="optional" placeholder="203.0.113.0/24" help="The command works from there alone."/>
+                        <TextField label="Source network" name="source" value=source error=submit.at("source") note="optional" placeholder="203.0.113.0/24" help="The token works from these addresses alone."/>
+                    })}
+                    {id.is_none().then(|| view! {
+                        <TextField label="Public key" name="public_key" value=key error=submit.at("public_key") note="optional" placeholder="-----BEGIN PUBLIC KEY-----" help="Of an agent that has its key already (PEM); then no token is made."/>
                     })}
                 </div>
                 {(!names).then(|| view! {
@@ -182,11 +188,16 @@ fn waiting(made: Enrolled) -> AnyView {
             }
         })
     };
+    let is_near = ["//localhost", "//127.", "//[::1]"].iter().any(|host| made.command.contains(host));
     view! {
         <div class="dialog-body">
             <h3>"Run this on a Linux machine at the site"</h3>
             <Code text=made.command/>
-            <p class="meta">"It works once, for one hour. Then start the agent: systemctl enable --now rackhand-agent, or rackhand-agent run. Its key is made on site; no inbound port is needed."</p>
+            <p class="meta">
+                {if made.is_known { "FILE is its private key, which stays there." } else { "It works once, for one hour. Its key is made on site." }}
+                " Then start the agent: systemctl enable --now rackhand-agent, or rackhand-agent run. No inbound port is needed."
+                {is_near.then_some(" This address is reached from this machine only; set public_url to enrol an agent elsewhere.")}
+            </p>
             <div role="status">{faces(agent, || view! { <Skeleton lines=1/> }.into_any(), stand)}</div>
         </div>
     }

@@ -5,7 +5,9 @@ use rackhand_wire::api::{agent::Agent, live::Object, page::Page};
 
 use super::{
     dialogs::{Dialogs, Task},
+    groups::groups,
     heard, or_dash, state, version,
+    view::{foot, with_cursor},
 };
 use crate::{
     draw::live,
@@ -18,6 +20,7 @@ use crate::{
         empty::Empty,
         icon::Icon,
         page_head::PageHead,
+        pager::Cursor,
         skeleton::Skeleton,
         table::{follow, row_keys},
     },
@@ -27,20 +30,24 @@ use crate::{
 #[component]
 pub fn AgentsPage() -> impl IntoView {
     crumbs::stand(|| (Vec::new(), "Agents".to_owned()));
-    let list =
-        load::<Page<Agent>>(|| Some("agents?limit=500".to_owned()), |change| change.object == Object::Agent);
+    let cursor = Cursor::new();
+    let list = load::<Page<Agent>>(
+        move || Some(with_cursor("agents", 500, cursor)),
+        |change| change.object == Object::Agent,
+    );
     let task = RwSignal::new(None);
     let add = Callback::new(move |()| task.set(Some(Task::Add)));
     view! {
         <PageHead title="Agents".to_owned() state=|| view! { <span class="meta">"They reach the devices; the rest of Rackhand never does"</span> }>
             <Button label="Add agent".to_owned() kind=Kind::Primary icon="plus" refusal=Signal::derive(live::refusal) on_click=add/>
         </PageHead>
-        {faces(list, || view! { <Skeleton lines=3/> }.into_any(), table)}
+        {faces(list, || view! { <Skeleton lines=3/> }.into_any(), move |list| table(list, cursor))}
+        {groups(list)}
         <Dialogs task/>
     }
 }
 
-fn table(list: Held<Page<Agent>>) -> AnyView {
+fn table(list: Held<Page<Agent>>, cursor: Cursor) -> AnyView {
     let none = move || {
         list.with(|list| list.items.is_empty()).then(|| {
             view! { <Empty icon="agent" title="No agent is known" text="Add one for each site that this server cannot reach by itself."/> }
@@ -67,6 +74,7 @@ fn table(list: Held<Page<Agent>>) -> AnyView {
                 </tbody>
             </table>
             {live(none)}
+            {foot(cursor, Signal::derive(move || list.with(|list| list.next.clone())))}
         </div>
     }
     .into_any()
@@ -87,7 +95,7 @@ fn row(agent: &Agent) -> AnyView {
             </td>
             <td data-m="end">{state(agent)}</td>
             <td class="break"></td>
-            <td data-m="line">{or_dash(agent.site_name.clone())}</td>
+            <td data-m=agent.site_name.is_some().then_some("line")>{or_dash(agent.site_name.clone())}</td>
             <td data-m="line">{agent.group.clone()}</td>
             <td data-p="1">{version(agent)}</td>
             <td class="num" data-m="line" data-label="devices">{agent.endpoints}</td>

@@ -2,6 +2,7 @@
 
 mod dialogs;
 mod firewall;
+mod groups;
 mod list;
 mod view;
 
@@ -29,7 +30,10 @@ fn state(agent: &Agent) -> AnyView {
     };
     let presence = match agent.state {
         AgentState::Revoked => loud("Revoked", Tone::Danger, "Refused until it is enrolled again"),
-        _ if has_expired(agent) => {
+        _ if has_expired(agent, agent.renewable_until) => {
+            loud("Expired", Tone::Danger, "Its certificate ended too long ago: make a new token")
+        }
+        _ if has_expired(agent, agent.certificate_until) => {
             loud("Expired, renewing", Tone::Degraded, "Its certificate has ended; it may connect to renew it")
         }
         AgentState::Online => quiet("Online", Tone::On, "check"),
@@ -44,9 +48,8 @@ fn state(agent: &Agent) -> AnyView {
     view! { <span class="row">{presence} {copies} {draining}</span> }.into_any()
 }
 
-fn has_expired(agent: &Agent) -> bool {
-    agent.state != AgentState::Online
-        && agent.certificate_until.is_some_and(|until| until.timestamp_millis() < time::now())
+fn has_expired(agent: &Agent, until: Option<chrono::DateTime<chrono::Utc>>) -> bool {
+    agent.state != AgentState::Online && until.is_some_and(|until| until.timestamp_millis() < time::now())
 }
 
 /// The version, with a hint when it is an old one.

@@ -60,11 +60,11 @@ pub fn AgentPage(id: String) -> impl IntoView {
     let devices = |change: &Change| matches!(change.object, Object::Endpoint | Object::Server);
     let firewall = load::<Firewall>(move || Some(rules.clone()), devices);
     let page = Cursor::new();
-    let served = load::<Page<Assignment>>(move || Some(with_cursor(&served, page)), devices);
+    let served = load::<Page<Assignment>>(move || Some(with_cursor(&served, 20, page)), devices);
     let cursor = Cursor::new();
     let log = path("/log");
     let log = load::<Page<Event>>(
-        move || Some(with_cursor(&log, cursor)),
+        move || Some(with_cursor(&log, 20, cursor)),
         |change| matches!(change.object, Object::Event | Object::Agent),
     );
     let shape = || view! { <Skeleton lines=3/> }.into_any();
@@ -88,9 +88,10 @@ pub fn AgentPage(id: String) -> impl IntoView {
     })
 }
 
-fn with_cursor(path: &str, cursor: Cursor) -> String {
+/// The path of a page with so many rows.
+pub fn with_cursor(path: &str, limit: u32, cursor: Cursor) -> String {
     let cursor = cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();
-    format!("{path}?limit=20{cursor}")
+    format!("{path}?limit={limit}{cursor}")
 }
 
 #[component]
@@ -265,7 +266,8 @@ fn history(list: Held<Page<Event>>, cursor: Cursor) -> AnyView {
 }
 
 /// The arrows, once there is more than a page.
-fn foot(cursor: Cursor, next: Signal<Option<String>>) -> AnyView {
+/// The foot of a list that goes on; nothing where it does not.
+pub fn foot(cursor: Cursor, next: Signal<Option<String>>) -> AnyView {
     live(move || {
         (cursor.before() > 0 || next.with(Option::is_some))
             .then(|| view! { <div class="table-foot"><span class="push"></span><Pager cursor next/></div> })

@@ -1,8 +1,8 @@
-//! One device: what it is, its outlets and whom they feed.
+//! One device: what it is and which servers it serves; of one that feeds them, its outlets.
 
 use leptos::prelude::*;
 use rackhand_wire::{
-    OutletState,
+    OutletState, Role,
     api::{
         endpoint::{Endpoint, EndpointOutlets, FedOutlet},
         kind::Kind as Integration,
@@ -12,7 +12,11 @@ use rackhand_wire::{
     operation::Identity,
 };
 
-use super::{Task, agent_names, agent_of, dialogs::Dialogs, row::Status};
+use super::{
+    Task, agent_names, agent_of,
+    dialogs::Dialogs,
+    row::{Status, remedy},
+};
 use crate::{
     draw::{live, tenths, whole},
     held::Held,
@@ -40,7 +44,9 @@ pub fn DevicePage(id: String) -> impl IntoView {
     let path = format!("endpoints/{id}");
     let concerns = {
         let id = id.clone();
-        move |change: &Change| change.object == Object::Endpoint && change.id == id
+        move |change: &Change| {
+            change.object == Object::Agent || change.object == Object::Endpoint && change.id == id
+        }
     };
     let device = {
         let path = path.clone();
@@ -50,30 +56,44 @@ pub fn DevicePage(id: String) -> impl IntoView {
     let kinds = load::<Page<Integration>>(|| Some("kinds".to_owned()), |_| false);
     let shape = || view! { <Skeleton lines=3/> <Skeleton/> }.into_any();
     faces(device, shape, move |device| {
-        view! {
-            <Head device kinds=Signal::derive(move || kinds.value.get().map(|page| page.items).unwrap_or_default())/>
-            <div class="columns">
-                <div class="stack">
-                    {faces(outlets, || view! { <Skeleton lines=8/> }.into_any(), |outlets| view! { <Outlets outlets/> }.into_any())}
+        faces(kinds, shape, move |kinds| {
+            let feeds = device.with_untracked(|device| {
+                kinds.with_untracked(|kinds| {
+                    let all = kinds.items.iter();
+                    all.map(|kind| &kind.descriptor)
+                        .any(|kind| kind.kind == device.kind && kind.role == Role::Feed)
+                })
+            });
+            let shape = || view! { <Skeleton lines=8/> }.into_any();
+            let fed = feeds.then(|| {
+                view! { <div class="stack">{faces(outlets, shape, |outlets| view! { <Outlets outlets/> }.into_any())}</div> }
+            });
+            view! {
+                <Head device kinds=Signal::derive(move || kinds.get().items) feeds/>
+                <div class="columns">
+                    {fed}
+                    <div class="stack"><About device/></div>
                 </div>
-                <div class="stack"><About device/></div>
-            </div>
-        }
-        .into_any()
+            }
+            .into_any()
+        })
     })
 }
 
 #[component]
-fn Head(device: Held<Endpoint>, kinds: Signal<Vec<Integration>>) -> impl IntoView {
+fn Head(device: Held<Endpoint>, kinds: Signal<Vec<Integration>>, feeds: bool) -> impl IntoView {
     let name = Memo::new(move |_| device.with(|device| device.name.clone()));
-    crumbs::stand(move || (vec![("Network devices".to_owned(), "/devices".to_owned())], name.get()));
+    crumbs::stand(move || {
+        let list = ("Network devices".to_owned(), "/devices".to_owned());
+        (if feeds { vec![list] } else { Vec::new() }, name.get())
+    });
     let task = RwSignal::new(None);
     let press = move |make: fn(Endpoint) -> Task| {
         Callback::new(move |()| task.set(Some(make(device.get_untracked()))))
     };
     let fault = move || {
         device.with(|device| device.status.fault.clone()).map(|fault| {
-            view! { <Callout title=fault.to_string() text="Power through its outlets is not offered until this is mended." tone=Tone::Danger/> }
+            view! { <Callout title=fault.to_string() text=remedy(fault.code) tone=Tone::Danger/> }
         })
     };
     view! {
@@ -98,6 +118,10 @@ fn About(device: Held<Endpoint>) -> impl IntoView {
             .status
             .checked_at
             .map_or_else(|| "never".to_owned(), |at| format!("{} ago", time::age(at)));
+        let servers = (device.connections > 0).then(|| {
+            let href = format!("/servers?q=device:{}", device.id);
+            view! { <a href=href>"Show servers"</a> }
+        });
         let told = |name, value: Option<String>| fact(name, value.unwrap_or_else(|| "—".to_owned()));
         view! {
             <dl class="facts">
@@ -109,7 +133,7 @@ fn About(device: Held<Endpoint>) -> impl IntoView {
                 {told("Protocol", identity.protocol)}
                 {told("Address", device.address)}
                 {fact("Agent", agent)}
-                {fact("Connections", device.connections.to_string())}
+                {fact("Connections", view! { {device.connections} " " {servers} })}
                 {fact("Read", read)}
                 {fact("Added", time::day(device.created_at))}
             </dl>

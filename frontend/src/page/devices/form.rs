@@ -61,7 +61,7 @@ fn ChooseKind(kinds: StoredValue<Vec<Integration>>, open: RwSignal<bool>, submit
                     <div class="fields">
                         {several.then(|| view! { <SelectField label="Type" name="kind" value=kind options=options/> })}
                         <NameField draft submit prefix=""/>
-                        <AgentField agent=draft.agent kind=integration default="Any agent of the backend"/>
+                        <AgentField agent=draft.agent kind=integration default="Rackhand itself"/>
                     </div>
                     <Rest draft submit/>
                 </div>
@@ -111,7 +111,7 @@ pub fn ChangeDevice(
 ) -> impl IntoView {
     let draft = Draft::new(&kind, &endpoint.params);
     draft.name.set(endpoint.name.clone());
-    draft.agent.set(endpoint.agent_id.map(|id| id.to_string()).unwrap_or_default());
+    draft.reached_by(endpoint.agent_id, endpoint.agent_group.as_deref());
     let (id, version) = (endpoint.id, endpoint.version);
     let found = RwSignal::new(None::<Found>);
     let request = Callback::new(move |()| draft.test(Some(id), None));
@@ -119,7 +119,7 @@ pub fn ChangeDevice(
         let body = ChangeEndpoint {
             name: Some(draft.name.get_untracked()),
             agent_id: Some(draft.agent_id()),
-            agent_group: None,
+            agent_group: Some(draft.agent_group()),
             params: Some(draft.params()),
             secrets: draft.changed_secrets(),
             accept_identity: false,
@@ -135,7 +135,7 @@ pub fn ChangeDevice(
         <div class="dialog-body">
             <div class="fields">
                 <NameField draft submit prefix=""/>
-                <AgentField agent=draft.agent kind default="Any agent of the backend"/>
+                <AgentField agent=draft.agent kind default="Rackhand itself"/>
             </div>
             <EndpointFields draft submit prefix="" kept=endpoint.secrets_set/>
             <TestPanel request found submit prefix=""/>

@@ -71,7 +71,7 @@ fn Devices(kinds: Vec<Integration>, adding: RwSignal<bool>) -> impl IntoView {
         let q = api::encode(&format!("kind:{} {}", chosen.get(), q.get()));
         Some(format!("endpoints?limit=50&sort={}&q={q}{cursor}", sort.get()))
     };
-    let list = load::<Page<Endpoint>>(path, |change: &Change| change.object == Object::Endpoint);
+    let list = load::<Page<Endpoint>>(path, concerns);
     let search = Callback::new(|q: String| route::go(&format!("/devices?q={}", api::encode(&q))));
     let named = kinds.iter().map(|kind| (kind.descriptor.kind.clone(), kind.descriptor.title.clone()));
     let tabs: Vec<_> = std::iter::once((all, "All".to_owned()))
@@ -86,6 +86,11 @@ fn Devices(kinds: Vec<Integration>, adding: RwSignal<bool>) -> impl IntoView {
         {faces(list, shape, move |page| view! { <Table page kinds=known.clone() cursor sort adding q/> }.into_any())}
         <AddDevice kinds open=adding/>
     }
+}
+
+/// Whether agents are here is part of how devices stand.
+fn concerns(change: &Change) -> bool {
+    matches!(change.object, Object::Endpoint | Object::Agent)
 }
 
 /// A tab that lists devices of the `kinds` that it names.

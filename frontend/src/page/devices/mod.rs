@@ -29,9 +29,12 @@ fn agent_names() -> Signal<Vec<Agent>> {
     Signal::derive(move || agents.value.get().map(|page| page.items).unwrap_or_default())
 }
 
-/// The name of the agent that reaches a device.
+/// The name of the agent that reaches a device, or of the group.
 fn agent_of(endpoint: &Endpoint, agents: &[Agent]) -> String {
-    let Some(id) = endpoint.agent_id else { return "any of the backend".to_owned() };
+    let Some(id) = endpoint.agent_id else {
+        let group = endpoint.agent_group.as_deref().filter(|group| *group != "local");
+        return group.map_or_else(|| "Rackhand itself".to_owned(), |group| format!("any of {group}"));
+    };
     let known = agents.iter().find(|agent| agent.id == id);
     known.map_or_else(|| "gone".to_owned(), |agent| agent.name.clone())
 }

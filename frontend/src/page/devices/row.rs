@@ -90,7 +90,7 @@ pub fn Status(endpoint: Held<Endpoint>) -> impl IntoView {
     live(move || {
         let status = status.get();
         match (status.state, status.fault.clone()) {
-            (EndpointState::Failing, Some(fault)) => {
+            (EndpointState::Failing, Some(fault)) if !status.agent_away => {
                 let address =
                     endpoint.with_untracked(|endpoint| endpoint.address.clone()).unwrap_or_default();
                 let at = status.checked_at.map(time::moment).unwrap_or_default();
@@ -136,7 +136,7 @@ pub fn FaultBadge(fault: Fault, place: String) -> impl IntoView {
 }
 
 /// What a person can do about it.
-fn remedy(code: FaultCode) -> &'static str {
+pub fn remedy(code: FaultCode) -> &'static str {
     match code {
         FaultCode::Auth => {
             "The device was reached: check the user and the secret. It is not asked again until they change, so that it does not lock the account."

@@ -31,7 +31,7 @@ pub struct Draft {
     kind: StoredValue<Kind>,
     /// Parameters and secrets.
     pub values: Values,
-    /// Id of the agent; empty for any of the group `local`.
+    /// Who reaches it, as `AgentField` holds it.
     pub agent: RwSignal<String>,
     /// Name; empty for the address.
     pub name: RwSignal<String>,
@@ -51,6 +51,17 @@ impl Draft {
     /// The chosen agent.
     pub fn agent_id(self) -> Option<AgentId> {
         self.agent.get_untracked().parse().ok()
+    }
+
+    /// The chosen group of agents.
+    pub fn agent_group(self) -> Option<String> {
+        self.agent.get_untracked().strip_prefix(GROUP).map(str::to_owned)
+    }
+
+    /// Chooses what is saved.
+    pub fn reached_by(self, agent: Option<AgentId>, group: Option<&str>) {
+        let group = group.map(|group| format!("{GROUP}{group}"));
+        self.agent.set(agent.map(|id| id.to_string()).or(group).unwrap_or_default());
     }
 
     /// The parameters that are filled in.
@@ -78,7 +89,7 @@ impl Draft {
             kind: self.kind.get_value().descriptor.kind,
             name: Some(self.name.get_untracked()).filter(|name| !name.trim().is_empty()),
             agent_id: self.agent_id(),
-            agent_group: None,
+            agent_group: self.agent_group(),
             params: self.params(),
             secrets: self.secrets(),
         }
@@ -90,7 +101,7 @@ impl Draft {
             endpoint_id: saved,
             kind: Some(self.kind.get_value().descriptor.kind),
             agent_id: self.agent_id(),
-            agent_group: None,
+            agent_group: self.agent_group(),
             params: Some(self.params()),
             secrets: self.secrets(),
             target,
@@ -131,10 +142,17 @@ pub fn NameField(draft: Draft, submit: Submit, prefix: &'static str) -> impl Int
     }
 }
 
-/// Draws the choice of the agent that reaches the device: of those that know the kind, and the one that does
-/// it now.
+/// Before the name of a group, where an agent's id could stand as well.
+const GROUP: &str = "group:";
+
+/// Draws the choice of the agent or the group of agents that reaches the device: of those that know the kind,
+/// and what does it now. `default` says what an empty choice means.
 #[component]
-pub fn AgentField(agent: RwSignal<String>, kind: Kind, #[prop(into)] default: String) -> impl IntoView {
+pub fn AgentField(
+    agent: RwSignal<String>,
+    kind: Kind,
+    #[prop(into)] default: Signal<&'static str>,
+) -> impl IntoView {
     let agents =
         load::<Page<Agent>>(|| Some("agents?limit=500".to_owned()), |change| change.object == Object::Agent);
     let present = agent.get_untracked();
@@ -143,8 +161,31 @@ pub fn AgentField(agent: RwSignal<String>, kind: Kind, #[prop(into)] default: St
     let knows = move |agent: &Agent| knows.with_value(|knows| knows.contains(&agent.id));
     let options = Signal::derive(move || {
         let fits = |agent: &Agent| knows(agent) || agent.id.to_string() == present;
-        let named = all().into_iter().filter(fits).map(|agent| (agent.id.to_string(), agent_words(&agent)));
-        std::iter::once((String::new(), default.clone())).chain(named).collect::<Vec<_>>()
+        let mut options = vec![(String::new(), default.get().to_owned())];
+        let mut groups: Vec<(String, String, usize)> = Vec::new();
+        for agent in all() {
+            if fits(&agent) {
+                options.push((agent.id.to_string(), agent_words(&agent)));
+            }
+            if !knows(&agent) || agent.embedded {
+                continue;
+            }
+            match groups.iter_mut().find(|(group, ..)| *group == agent.group) {
+                Some((_, names, members)) => {
+                    *names = format!("{names}, {}", agent.name);
+                    *members += 1;
+                }
+                None => groups.push((agent.group, agent.name, 1)),
+            }
+        }
+        for (group, names, members) in groups {
+            let value = format!("{GROUP}{group}");
+            // A group of one is that agent, unless it was chosen as a group.
+            if members > 1 || value == present {
+                options.push((value, format!("Group {group}: {names}")));
+            }
+        }
+        options
     });
     let error = Signal::derive(move || {
         let online: Vec<_> = all().into_iter().filter(|agent| agent.state == AgentState::Online).collect();

@@ -13,7 +13,7 @@ use crate::{
     form::Submit,
     held::Held,
     load::{Load, faces, load},
-    page::activity::outcome,
+    page::activity::{outcome, outcome_of},
     part::{
         Tone,
         button::{Button, Kind},
@@ -80,7 +80,7 @@ fn Filled(job: Held<Job>, load: Load<Job>) -> impl IntoView {
 fn state(job: Held<Job>) -> impl IntoView {
     live(move || {
         let job = job.get();
-        let (tone, icon, word) = outcome(job.state);
+        let (tone, icon, word) = outcome_of(&job);
         let end = job.finished_at.map_or_else(time::now, |end| end.timestamp_millis());
         let took = time::took(end - job.started_at.unwrap_or(job.created_at).timestamp_millis());
         let age = match job.steps.len() {
@@ -162,10 +162,7 @@ fn Outcome(job: Held<Job>) -> impl IntoView {
                 <Callout title=title("Done, but one feed is missing") text="The server may run without redundancy: look at its outlets before the next cut." tone icon="state-degraded"/>
             }
             .into_any(),
-            JobState::Cancelled => {
-                view! { <Callout title=title(outcome(state).2) text="No new step was begun." tone/> }.into_any()
-            }
-            JobState::Failed => view! { <Callout title=title(outcome(state).2) tone/> }.into_any(),
+            JobState::Failed | JobState::Cancelled => view! { <Callout title=title(outcome(state).2) tone/> }.into_any(),
             JobState::Expired => {
                 view! { <Callout title=title(outcome(state).2) text="Everything is as it was." tone/> }.into_any()
             }

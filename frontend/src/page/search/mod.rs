@@ -2,7 +2,10 @@
 
 use gloo_timers::future::TimeoutFuture;
 use leptos::{ev, prelude::*, task::spawn_local};
-use rackhand_wire::api::search::{Hit, HitKind, SearchResult};
+use rackhand_wire::api::{
+    problem::Problem,
+    search::{Hit, HitKind, SearchResult},
+};
 use wasm_bindgen::JsCast;
 
 use crate::{
@@ -30,6 +33,8 @@ const PAGES: [(&str, &str, &str); 8] = [
 pub fn SearchPalette(open: RwSignal<bool>) -> impl IntoView {
     let text = RwSignal::new(String::new());
     let hits = RwSignal::new(Vec::<Hit>::new());
+    let waiting = RwSignal::new(false);
+    let problem = RwSignal::new(None::<Problem>);
     let keys = window_event_listener(ev::keydown, move |event| {
         let palette = event.key() == "k" && (event.ctrl_key() || event.meta_key());
         let slash = event.key() == "/" && !event.ctrl_key() && !event.alt_key() && !is_typing(&event);
@@ -42,12 +47,14 @@ pub fn SearchPalette(open: RwSignal<bool>) -> impl IntoView {
     Effect::new(move |_| {
         if !open.get() {
             text.set(String::new());
-            hits.set(Vec::new());
         }
     });
     Effect::new(move |_| {
         let asked = text.get();
-        if asked.trim().is_empty() {
+        let is_asked = !asked.trim().is_empty();
+        waiting.set(is_asked);
+        problem.set(None);
+        if !is_asked {
             hits.set(Vec::new());
             return;
         }
@@ -58,16 +65,26 @@ pub fn SearchPalette(open: RwSignal<bool>) -> impl IntoView {
                 return;
             }
             let path = format!("search?limit=12&q={}", api::encode(asked.trim()));
-            if let Ok(found) = api::get::<SearchResult>(&path).await
-                && current()
-            {
-                hits.set(found.hits);
+            let found = api::get::<SearchResult>(&path).await;
+            if !current() {
+                return;
+            }
+            waiting.set(false);
+            match found {
+                Ok(found) => hits.set(found.hits),
+                Err(failure) => {
+                    hits.set(Vec::new());
+                    problem.set(Some(failure));
+                }
             }
         });
     });
     let entries = Signal::derive(move || entries(&text.get(), &hits.get()));
+    // What was found for the letters before stands until the answer comes.
+    let waiting = Signal::derive(move || waiting.get() && hits.with(Vec::is_empty));
+    let again = Callback::new(move |()| text.update(|_| {}));
     let go = Callback::new(|href: String| route::go(&href));
-    view! { <Palette open text entries on_go=go/> }
+    view! { <Palette open text entries waiting problem again on_go=go/> }
 }
 
 fn is_typing(event: &ev::KeyboardEvent) -> bool {
@@ -104,7 +121,7 @@ fn entry(hit: &Hit) -> Entry {
     let (group, icon, href) = match hit.kind {
         HitKind::Server => ("Servers", "server", format!("/servers/{id}")),
         HitKind::Endpoint => ("Devices", "network", format!("/devices/{id}")),
-        HitKind::Agent => ("Agents", "agent", "/agents".to_owned()),
+        HitKind::Agent => ("Agents", "agent", format!("/agents/{id}")),
         HitKind::Site => {
             ("Sites", "pin", format!("/servers?q={}", api::encode(&format!("site:\"{}\"", hit.title))))
         }

@@ -54,7 +54,8 @@ fn path(
     move || {
         let cursor =
             cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();
-        Some(format!("{list}?limit=50&q=server:{server}{cursor}"))
+        let of = if list == "audit" { "object:server/" } else { "server:" };
+        Some(format!("{list}?limit=50&q={of}{server}{cursor}"))
     }
 }
 

@@ -53,7 +53,9 @@ fn matters(server: &Server) -> Vec<Matter> {
         found.push(Matter::NoPath);
     }
     let has = |role| server.power.paths.iter().any(|path| path.role == role);
-    if server.power.value == PowerValue::Fed && has(Role::Controller) {
+    // A job that is under way may yet wake the controller.
+    let is_left = server.active_job_id.is_none();
+    if server.power.value == PowerValue::Fed && has(Role::Controller) && is_left {
         found.push(Matter::Fed);
     }
     if has(Role::Feed) && has(Role::Controller) && !server.feeds_complete {
@@ -109,6 +111,7 @@ fn draw(matter: Matter, scene: Scene) -> AnyView {
             />
         }
         .into_any(),
+        Matter::Flag(PowerFlag::FirmwareUpdate) => updating(),
         Matter::Flag(PowerFlag::Transition) => ().into_any(),
         Matter::Maintenance => view! {
             <Callout title="Under maintenance" text="Someone works on this server: power actions are refused.">
@@ -136,6 +139,17 @@ fn draw(matter: Matter, scene: Scene) -> AnyView {
         }
         .into_any(),
     }
+}
+
+fn updating() -> AnyView {
+    view! {
+        <Callout
+            tone=Tone::Degraded
+            title="The firmware of its BMC is being written"
+            text="Power actions are refused until the BMC answers again, or has been silent for an hour."
+        />
+    }
+    .into_any()
 }
 
 fn no_path(scene: Scene) -> AnyView {

@@ -21,7 +21,7 @@ use crate::{
     draw::live,
     form::Submit,
     load::{faces, load},
-    page::endpoint::{Draft, EndpointFields, TestPanel},
+    page::endpoint::{AgentField, Draft, EndpointFields, TestPanel},
     part::{
         button::{Button, Kind},
         callout::ProblemNote,
@@ -93,9 +93,11 @@ impl Form {
         open: RwSignal<bool>,
         submit: Submit,
     ) -> Self {
+        let draft = Draft::new(&kind, &endpoint.params);
+        draft.reached_by(connection.agent_id, connection.agent_group.as_deref());
         Self {
             scene,
-            draft: Draft::new(&kind, &endpoint.params),
+            draft,
             target: Values::new(&kind.descriptor.target_fields, &connection.target),
             ticked: RwSignal::new(connection.features.clone()),
             connection: StoredValue::new(connection),
@@ -131,6 +133,7 @@ fn Body(form: Form) -> impl IntoView {
         <div class="dialog-body">
             {own}
             {place}
+            <AgentField agent=form.draft.agent kind=form.kind.get_value() default="The agent of the device"/>
             <TestPanel request found submit=form.submit prefix=""/>
             <FeatureList offered=descriptor.features role=descriptor.role ticked=form.ticked/>
             <ProblemNote problem=form.submit.rest(shown)/>
@@ -184,8 +187,8 @@ fn save(form: Form) {
     let body = ChangeConnection {
         target: Some(target),
         features: Some(form.ticked.get_untracked()),
-        agent_id: None,
-        agent_group: None,
+        agent_id: Some(form.draft.agent_id()),
+        agent_group: Some(form.draft.agent_group()),
     };
     let path =
         form.scene.path(&format!("/connections/{}", form.connection.with_value(|connection| connection.id)));

@@ -10,8 +10,9 @@ use rackhand_wire::{
     },
 };
 
-use super::power_dialog::{Ask, Plan, Shared, plan_path, request, start};
+use super::power_dialog::{Ask, Plan, Shared, plan_path, refusal, request, start};
 use crate::{
+    draw::live,
     form::Submit,
     held::Held,
     live,
@@ -55,19 +56,11 @@ fn Body(server: Held<Server>, open: RwSignal<bool>, submit: Submit) -> impl Into
     let blocked = {
         let name = name.clone();
         Signal::derive(move || {
-            let refused = plan
-                .value
-                .with(|plan| plan.as_ref().and_then(|plan| plan.refusal.clone().filter(|_| !plan.allowed)));
-            let shared =
-                plan.value.with(|plan| plan.as_ref().is_some_and(|plan| !plan.shared_with.is_empty()));
+            let refused = || plan.value.with(|plan| refusal(plan?, agreed.get()));
             live::refusal()
-                .or(refused)
+                .or_else(refused)
                 .or_else(|| (typed.get() != name).then(|| "Type the name of the server first.".to_owned()))
                 .or_else(|| password.with(String::is_empty).then(|| "Type your password first.".to_owned()))
-                .or_else(|| {
-                    (shared && !agreed.get())
-                        .then(|| "Agree to the other servers' loss of power first.".to_owned())
-                })
         })
     };
     let go = Callback::new(move |()| {
@@ -85,9 +78,12 @@ fn Body(server: Held<Server>, open: RwSignal<bool>, submit: Submit) -> impl Into
     let choices =
         vec![(PowerAction::Cycle, "Power cycle"), (PowerAction::Off, "Cut power"), (PowerAction::On, "Feed")];
     let shape = || view! { <Skeleton lines=3/> }.into_any();
+    let loss = move || {
+        (action.get() != PowerAction::On).then_some(" The machine stops hard and unsaved data is lost.")
+    };
     view! {
         <div class="dialog-body">
-            <p>"The outlets are switched at once, whatever the BMC says. The machine stops hard and unsaved data is lost."</p>
+            <p>"The outlets are switched at once, whatever the BMC says."{live(loss)}</p>
             <Segmented label="Action" options=choices chosen=action on_choose=move |chosen| action.set(chosen)/>
             {faces(plan, shape, move |plan| view! { <Plan plan/> <Shared plan agreed/> }.into_any())}
             <ConfirmField expected=name typed error=submit.at("confirm_name")/>

@@ -9,7 +9,7 @@ use rackhand_wire::{
 use crate::{
     draw::live,
     load::{faces, load},
-    page::activity::outcome,
+    page::activity::outcome_of,
     part::{Tone, badge::Badge, icon_button::IconButton, job_steps::JobSteps, skeleton::Skeleton},
     time,
 };
@@ -61,7 +61,7 @@ fn One(id: JobId, kept: RwSignal<Option<JobId>>) -> impl IntoView {
 
 /// How a job stands, with how long it has taken.
 pub fn state_badge(job: &Job) -> impl IntoView + use<> {
-    let (tone, icon, word) = outcome(job.state);
+    let (tone, icon, word) = outcome_of(job);
     let (began, ended) = (job.started_at, job.finished_at);
     let took = move || {
         let end = ended.map_or_else(time::now, |end| end.timestamp_millis());

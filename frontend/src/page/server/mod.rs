@@ -39,7 +39,9 @@ pub fn ServerPage(id: String) -> impl IntoView {
     let pasted = RwSignal::new(route::query(&base, "paste").get_untracked());
     let concerns = |id: &str| {
         let id = id.to_owned();
-        move |change: &rackhand_wire::api::live::Change| change.object == Object::Server && change.id == id
+        move |change: &rackhand_wire::api::live::Change| {
+            change.object == Object::Agent || change.object == Object::Server && change.id == id
+        }
     };
     let path = format!("servers/{id}");
     let server = {

@@ -2,12 +2,24 @@
 
 use leptos::prelude::*;
 use rackhand_wire::{
-    Role,
-    api::{connection::Connection, job::Job, live::Object, page::Page, server::Server},
-    power::{Confidence, ServerPower},
+    PowerAction, Role,
+    api::{
+        connection::Connection,
+        job::Job,
+        live::Object,
+        page::Page,
+        power::{PowerPlan, Via},
+        server::Server,
+    },
+    power::{Confidence, PathEvidence, ServerPower},
 };
 
-use super::{Scene, job_card::JobCard, verbs};
+use super::{
+    Scene,
+    job_card::JobCard,
+    power_dialog::{Ask, plan_path},
+    verbs,
+};
 use crate::{
     draw::live,
     held::Held,
@@ -33,15 +45,31 @@ use crate::{
 #[component]
 pub fn Overview(scene: Scene) -> impl IntoView {
     let server = scene.server;
+    let on = Ask { action: PowerAction::On, via: Via::Auto };
+    let plan = load::<PowerPlan>(
+        move || Some(plan_path(&server.get_untracked(), on)),
+        move |change| {
+            let is_own = || server.with_untracked(|server| change.id == server.id.to_string());
+            change.object == Object::Settings || change.object == Object::Server && is_own()
+        },
+    )
+    .value;
+    // Why actions never fall back to the outlets; empty when they may.
+    let refusal = Signal::derive(move || {
+        plan.with(|plan| {
+            let plan = plan?;
+            Some(plan.fallback.clone().filter(|_| !plan.fallback_possible).unwrap_or_default())
+        })
+    });
     view! {
         <div class="columns">
             <div class="stack">
                 <JobCard active=Signal::derive(move || server.with(|server| server.active_job_id))/>
-                <Power scene/>
+                <Power scene refusal/>
                 <Recent scene/>
             </div>
             <div class="stack">
-                <About server/>
+                <About server refusal/>
                 <Connections scene/>
             </div>
         </div>
@@ -49,7 +77,7 @@ pub fn Overview(scene: Scene) -> impl IntoView {
 }
 
 #[component]
-fn Power(scene: Scene) -> impl IntoView {
+fn Power(scene: Scene, refusal: Signal<Option<String>>) -> impl IntoView {
     let server = scene.server;
     let paths = Signal::derive(move || server.with(|server| server.power.paths.clone()));
     let head = move || {
@@ -70,7 +98,7 @@ fn Power(scene: Scene) -> impl IntoView {
             view! { <Empty icon="power" title="No path to its power" text="What can read or switch it appears here once connected."/> }
         });
         let metered = metered(&server.power).map(|why| view! { <p class="card-foot">{why}</p> });
-        let order = order(&server).map(|order| {
+        let order = refusal.get().and_then(|refusal| order(&server, refusal)).map(|order| {
             view! { <footer class="card-foot"><Icon name="shield"/><span class="flow">{order}</span></footer> }
         });
         view! {
@@ -95,7 +123,8 @@ fn Power(scene: Scene) -> impl IntoView {
 /// How many paths say the same.
 fn agreement(power: &ServerPower) -> impl IntoView + use<> {
     let all = power.paths.len();
-    let answering = power.paths.iter().filter(|path| path.fault.is_none() && path.state.is_some()).count();
+    let answers = |path: &&PathEvidence| path.fault.is_none() && path.state.is_some() && !path.agent_away;
+    let answering = power.paths.iter().filter(answers).count();
     (all > 0).then(|| match power.confidence {
         Confidence::High => view! { <Badge text=format!("Confirmed, {answering} of {all} paths answer") tone=Tone::On icon="check"/> },
         Confidence::Medium => view! { <Badge text=format!("Likely, {answering} of {all} paths answer") tone=Tone::Degraded icon="warning"/> },
@@ -104,7 +133,7 @@ fn agreement(power: &ServerPower) -> impl IntoView + use<> {
 }
 
 /// Which way an action goes, in a sentence.
-fn order(server: &Server) -> Option<String> {
+fn order(server: &Server, refusal: String) -> Option<String> {
     let labels = |role| {
         let paths = server.power.paths.iter().filter(|path| path.role == role);
         paths.map(|path| path.label.as_str()).collect::<Vec<_>>().join(" + ")
@@ -116,11 +145,19 @@ fn order(server: &Server) -> Option<String> {
             "Actions go through {controllers}. No outlet is connected, so there is no fallback."
         )),
         (true, false) => Some(format!("Actions go through {feeds}, switched together.")),
-        (false, false) if server.fallback_enabled && server.feeds_complete => Some(format!(
-            "Actions go through {controllers}, and only if it is unreachable through {feeds}, switched together."
-        )),
         (false, false) => {
-            Some(format!("Actions go through {controllers}. Falling back to {feeds} is not allowed."))
+            let fallback = match (refusal.is_empty(), server.feeds_complete) {
+                (false, _) => refusal,
+                (true, true) => {
+                    format!("Only if that is unreachable they go through {feeds}, switched together.")
+                }
+                (true, false) => {
+                    format!(
+                        "If that is unreachable, {feeds} are switched on, but not cut before someone confirms that they feed all supplies."
+                    )
+                }
+            };
+            Some(format!("Actions go through {controllers}. {fallback}"))
         }
     }
 }
@@ -151,14 +188,19 @@ fn Recent(scene: Scene) -> impl IntoView {
 }
 
 #[component]
-fn About(server: Held<Server>) -> impl IntoView {
+fn About(server: Held<Server>, refusal: Signal<Option<String>>) -> impl IntoView {
     let id = server.with_untracked(|server| server.id);
     let edit = move || view! { <a href=format!("/servers/{id}/configuration")>"Change"</a> };
     let facts = move || {
         let server = server.get();
         let feeds =
             if server.feeds_complete { "All supplies are mapped" } else { "Not all supplies confirmed" };
-        let fallback = if server.fallback_enabled { "Allowed" } else { "Off" };
+        let fallback = match (refusal.get().as_deref(), server.fallback_enabled) {
+            (None, _) => "—",
+            (Some(""), true) => "Allowed",
+            (Some(_), true) => "Not possible",
+            (Some(_), false) => "Off",
+        };
         view! {
             <dl class="facts">
                 {fact("Site", or_dash(server.site_name.unwrap_or_default()))}
@@ -216,7 +258,7 @@ fn line(connection: &Connection) -> impl IntoView + use<> {
         <a href=format!("/servers/{}/configuration", connection.server_id)>
             <Icon name=glyph/>
             <span class="flow">
-                <span class="strong cut">{label}</span>
+                <span class="strong">{label}</span>
                 <br/>
                 <span class="meta">{features.join(", ")}</span>
             </span>

@@ -29,6 +29,9 @@ use crate::{
     },
 };
 
+/// Why nothing starts now.
+const WAITS: &str = "A job is under way: start when it has ended, or wait.";
+
 /// What the dialog is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask {
@@ -93,7 +96,6 @@ pub fn PowerDialog(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool
 #[derive(Clone, Copy)]
 struct Options {
     escalate: RwSignal<bool>,
-    on_if_off: RwSignal<bool>,
     queue: RwSignal<bool>,
     agreed: RwSignal<bool>,
 }
@@ -101,12 +103,7 @@ struct Options {
 impl Options {
     fn new() -> Self {
         let no = || RwSignal::new(false);
-        Self { escalate: no(), on_if_off: no(), queue: no(), agreed: no() }
-    }
-
-    /// Says whether one of them lifts the plan's refusal.
-    fn lift(self) -> bool {
-        self.on_if_off.get() || self.queue.get()
+        Self { escalate: no(), queue: no(), agreed: no() }
     }
 }
 
@@ -123,28 +120,20 @@ fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: 
         },
     );
     let blocked = Signal::derive(move || {
-        let waits = || {
-            (busy.get() && !options.queue.get())
-                .then(|| "A job is under way: start when it has ended, or wait.".to_owned())
-        };
+        let waits = || (busy.get() && !options.queue.get()).then(|| WAITS.to_owned());
         live::refusal().or_else(waits).or_else(|| {
             plan.value.with(|plan| match plan {
                 None => Some("The plan is not there yet.".to_owned()),
-                Some(plan) if !plan.shared_with.is_empty() && !options.agreed.get() => {
-                    Some("Other servers lose power too: agree to that first.".to_owned())
-                }
-                Some(plan) if !plan.allowed && !options.lift() => {
-                    plan.refusal.clone().or_else(|| Some("Refused.".to_owned()))
-                }
-                Some(_) => None,
+                Some(plan) if plan.shared_with.is_empty() && options.queue.get() => None,
+                Some(plan) => refusal(plan, options.agreed.get()),
             })
         })
     });
     let start = Callback::new(move |()| {
         let ask = ask.get_untracked();
-        let shared = plan.value.get_untracked().map(|plan| plan.shared_with).unwrap_or_default();
+        let shared = plan.value.get_untracked().filter(|_| options.agreed.get_untracked());
+        let shared = shared.map(|plan| plan.shared_with).unwrap_or_default();
         let body = StartPower {
-            on_if_off: options.on_if_off.get_untracked(),
             escalate: options.escalate.get_untracked(),
             queue: options.queue.get_untracked(),
             shared_with: shared.iter().map(|server| server.id).collect(),
@@ -157,7 +146,7 @@ fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: 
     view! {
         <div class="dialog-body">
             <p>{live(move || consequence(ask.get().action, &server.get()))}</p>
-            {faces(plan, shape, move |plan| view! { <Plan plan/> <Choices plan server ask options busy/> }.into_any())}
+            {faces(plan, shape, move |plan| view! { <Plan plan/> <Choices plan ask options busy/> }.into_any())}
             <Softer server ask/>
             <ProblemNote problem=submit.problem/>
         </div>
@@ -176,6 +165,15 @@ fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: 
             })}
         </footer>
     }
+}
+
+/// Why a plan cannot be started. One that needs others to be named is refused as long as they are not: once a
+/// person has agreed, the backend says what else there is. One that is allowed leaves their outlets alone.
+pub fn refusal(plan: &PowerPlan, agreed: bool) -> Option<String> {
+    if plan.shared_with.is_empty() || plan.allowed {
+        return plan.refusal.clone().filter(|_| !plan.allowed);
+    }
+    (!agreed).then(|| "Other servers hang on the same outlets: agree to that first.".to_owned())
 }
 
 /// Sends the request; the page shows the job from there on.
@@ -201,6 +199,7 @@ fn consequence(action: PowerAction, server: &Server) -> &'static str {
         (PowerAction::Cycle, _) => {
             "The machine stops at once and unsaved data is lost; then it starts again."
         }
+        (PowerAction::Reset, PowerValue::Off) => "Nothing happens to a machine that is off.",
         (PowerAction::Reset, _) => {
             "The machine restarts at once and unsaved data is lost. It is sent once, and never done by outlets."
         }
@@ -226,13 +225,14 @@ pub fn Plan(#[prop(into)] plan: Held<PowerPlan>) -> impl IntoView {
                 if possible {
                     view! { <Callout title="Fallback" text tone=Tone::Degraded icon="plug"/> }
                 } else {
-                    view! { <Callout title="No fallback to the outlets" text icon="info"/> }
+                    view! { <Callout title="Fallback" text icon="info"/> }
                 }
             },
         )
     };
+    // Whom it needs to be agreed for is asked below it.
     let refusal = move || {
-        plan.with(|plan| plan.refusal.clone().filter(|_| !plan.allowed))
+        plan.with(|plan| refusal(plan, true))
             .map(|text| view! { <Callout title="Not possible now" text tone=Tone::Degraded/> })
     };
     view! {
@@ -243,14 +243,7 @@ pub fn Plan(#[prop(into)] plan: Held<PowerPlan>) -> impl IntoView {
 }
 
 #[component]
-fn Choices(
-    plan: Held<PowerPlan>,
-    server: Held<Server>,
-    ask: RwSignal<Ask>,
-    options: Options,
-    busy: Memo<bool>,
-) -> impl IntoView {
-    let is_off = move || server.with(|server| server.power.value == PowerValue::Off);
+fn Choices(plan: Held<PowerPlan>, ask: RwSignal<Ask>, options: Options, busy: Memo<bool>) -> impl IntoView {
     let special = move || match ask.get().action {
         PowerAction::Shutdown => view! {
             <CheckField
@@ -261,17 +254,13 @@ fn Choices(
             />
         }
         .into_any(),
-        PowerAction::Reset if is_off() => view! {
-            <CheckField label="It is off: switch it on instead" name="on_if_off" value=options.on_if_off/>
-        }
-        .into_any(),
         PowerAction::On | PowerAction::Off | PowerAction::Cycle | PowerAction::Reset | PowerAction::Nmi => {
             ().into_any()
         }
     };
     let queue = move || {
         busy.get().then(|| {
-            view! { <CheckField label="Start when the present job has ended" name="queue" value=options.queue/> }
+            view! { <CheckField label="Start when the present job has ended" name="queue" value=options.queue help=WAITS/> }
         })
     };
     view! {
@@ -281,20 +270,30 @@ fn Choices(
     }
 }
 
-/// Asks to agree to the loss of power of the servers that share an outlet.
+/// Asks to agree to what happens to the servers that hang on the outlets which are switched.
 #[component]
 pub fn Shared(plan: Held<PowerPlan>, agreed: RwSignal<bool>) -> impl IntoView {
-    let names = Memo::new(move |_| {
+    let question = Memo::new(move |_| {
         plan.with(|plan| {
-            plan.shared_with.iter().map(|server| server.name.clone()).collect::<Vec<_>>().join(", ")
+            let names =
+                plan.shared_with.iter().map(|server| server.name.as_str()).collect::<Vec<_>>().join(", ");
+            match (names.is_empty(), plan.action) {
+                (true, _) => String::new(),
+                (false, PowerAction::On) => format!("Feed {names} too"),
+                (false, _) => format!("Cut the power of {names} too"),
+            }
         })
     });
+    Effect::new(move |_| {
+        // Who agreed to one thing has not agreed to another.
+        question.with(|_| agreed.set(false));
+    });
     live(move || {
-        let names = names.get();
-        (!names.is_empty()).then(|| {
+        let question = question.get();
+        (!question.is_empty()).then(|| {
             view! {
-                <Callout title=format!("{names} hangs on the same outlets") text="It loses power too." tone=Tone::Danger/>
-                <CheckField label="Cut the power of these servers too" name="shared_with" value=agreed/>
+                <Callout title="Other servers hang on these outlets" text="What happens to the outlets happens to them." tone=Tone::Danger/>
+                <CheckField label=question name="shared_with" value=agreed/>
             }
         })
     })

@@ -4,7 +4,7 @@ use leptos::{prelude::*, task::spawn_local};
 use rackhand_wire::{
     PowerAction, PowerValue, Role,
     api::{job::Job, live::Object, power::Via, server::Server},
-    power::Confidence,
+    power::{Confidence, PathState, PowerFlag, ServerPower},
 };
 
 use super::{
@@ -108,12 +108,20 @@ fn refusal(server: &Server, action: PowerAction) -> Option<String> {
     // A job is about to change what it is.
     let sure = server.power.confidence == Confidence::High && server.active_job_id.is_none();
     match (action, server.power.value) {
-        (PowerAction::On, PowerValue::On) if sure => Some("It is on already.".to_owned()),
+        (PowerAction::On, PowerValue::On) if sure && is_whole(&server.power) => {
+            Some("It is on already.".to_owned())
+        }
         (PowerAction::Off | PowerAction::Shutdown, PowerValue::Off) if sure => {
             Some("It is off already.".to_owned())
         }
         _ => None,
     }
+}
+
+/// Says whether every feed is live; On brings back those that are not.
+fn is_whole(power: &ServerPower) -> bool {
+    !power.flags.contains(&PowerFlag::Degraded)
+        && power.paths.iter().all(|path| path.state != Some(PathState::FeedOff))
 }
 
 fn rest(

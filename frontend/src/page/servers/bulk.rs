@@ -126,6 +126,23 @@ fn Plan(action: PowerAction, picked: Picked, open: RwSignal<bool>) -> impl IntoV
     let kind = if loses_data(action) { Kind::Danger } else { Kind::Primary };
     let label = Signal::derive(move || format!("{} {}", action.title(), servers(ready())));
     let over = move || started() > 0 && !running.get() && ready() == 0;
+    let leave = move || {
+        if running.get() {
+            "Stop here"
+        } else if over() {
+            "Close"
+        } else {
+            "Cancel"
+        }
+    };
+    let left = Callback::new(move |()| {
+        if running.get_untracked() {
+            // What was not sent yet stays planned.
+            running.set(false);
+        } else {
+            open.set(false);
+        }
+    });
     view! {
         <div class="dialog-body">
             <p>{consequence(action)}</p>
@@ -137,8 +154,8 @@ fn Plan(action: PowerAction, picked: Picked, open: RwSignal<bool>) -> impl IntoV
             </span>
             <span class="push"></span>
             <Button
-                label=Signal::derive(move || if over() { "Close" } else { "Cancel" }.to_owned())
-                on_click=Callback::new(move |()| open.set(false))
+                label=Signal::derive(move || leave().to_owned())
+                on_click=left
             />
             {live(move || {
                 (!over())
@@ -150,7 +167,7 @@ fn Plan(action: PowerAction, picked: Picked, open: RwSignal<bool>) -> impl IntoV
 
 fn consequence(action: PowerAction) -> &'static str {
     match action {
-        PowerAction::On => "Servers that run already stay as they are.",
+        PowerAction::On => "Servers that run already stay on.",
         PowerAction::Shutdown => "Each operating system is asked to shut down; power is never cut.",
         PowerAction::Off => "The machines stop at once and unsaved data is lost.",
         PowerAction::Cycle => "The machines stop at once, unsaved data is lost, then they start again.",
@@ -221,13 +238,17 @@ fn ask_all(action: PowerAction, ids: Vec<ServerId>, report: Report) {
     });
 }
 
-/// Starts the action where the plan allows it, one after the other, and goes on when the dialog closes.
+/// Starts the action where the plan allows it, one after the other, until that is stopped; it goes on when the dialog
+/// closes.
 fn run_all(action: PowerAction, ids: Vec<ServerId>, report: Report, running: RwSignal<bool>) {
     let due: Vec<_> = report.with_untracked(|report| {
         ids.into_iter().filter(|id| matches!(report.get(id), Some(Progress::Planned(_)))).collect()
     });
     spawn_local(async move {
         for id in due {
+            if running.try_get_untracked() == Some(false) {
+                return;
+            }
             note(report, id, Progress::Sending);
             let body = StartPower {
                 action,

@@ -38,22 +38,16 @@ pub fn List(
     adding: RwSignal<bool>,
 ) -> impl IntoView {
     let some = Memo::new(move |_| page.with(|page| !page.items.is_empty()));
-    move || {
-        if some.get() { view! { <Table page look picked tally/> }.into_any() } else { nothing(look, adding) }
-    }
+    live(move || {
+        if some.get() {
+            return view! { <Table page look picked tally/> }.into_any();
+        }
+        nothing(look, adding, look.q.with(String::is_empty))
+    })
 }
 
-fn nothing(look: Look, adding: RwSignal<bool>) -> AnyView {
-    let filtered = !look.q.get_untracked().is_empty();
-    let face = if filtered {
-        let clear = Callback::new(move |()| look.filter(String::new()));
-        view! {
-            <Empty icon="filter" title="No server fits this filter" text="Take a word away, or look at all of them.">
-                <Button label="Show all servers".to_owned() on_click=clear/>
-            </Empty>
-        }
-        .into_any()
-    } else {
+fn nothing(look: Look, adding: RwSignal<bool>, all: bool) -> AnyView {
+    let face = if all {
         let add = Callback::new(move |()| adding.set(true));
         view! {
             <Empty
@@ -62,6 +56,14 @@ fn nothing(look: Look, adding: RwSignal<bool>) -> AnyView {
                 text="Add the first one: its name, and the address of its BMC if it has one."
             >
                 <Button label="Add server".to_owned() kind=Kind::Primary icon="plus" refusal=Signal::derive(crate::live::refusal) on_click=add/>
+            </Empty>
+        }
+        .into_any()
+    } else {
+        let clear = Callback::new(move |()| look.filter(String::new()));
+        view! {
+            <Empty icon="filter" title="No server fits this filter" text="Take a word away, or look at all of them.">
+                <Button label="Show all servers".to_owned() on_click=clear/>
             </Empty>
         }
         .into_any()
@@ -94,7 +96,9 @@ fn Table(page: Held<Page<ServerRow>>, look: Look, picked: Picked, tally: Slot<Ta
     let range = move || {
         let first = look.cursor.before() * super::LIMIT as usize;
         let last = first + page.with(|page| page.items.len());
-        tally.get().map_or_else(|| format!("{}–{last}", first + 1), |_| format!("{}–{last}", first + 1))
+        let whole = tally.get().filter(|_| look.q.with(String::is_empty));
+        let of = whole.map(|tally| format!(" of {}", tally.total)).unwrap_or_default();
+        format!("{}–{last}{of}", first + 1)
     };
     view! {
         <div class="table-card">

@@ -3,7 +3,7 @@
 use leptos::{prelude::*, task::spawn_local};
 use rackhand_wire::api::{
     live::Object,
-    settings::{ChangeSettings, SavedFilter, Settings, UserSettings},
+    settings::{ChangeSettings, SavedFilter, Settings},
 };
 
 use super::Look;
@@ -33,8 +33,8 @@ pub fn SavedFilters(look: Look) -> impl IntoView {
         let Some(user) = mine() else { return Vec::new() };
         let q = look.q.get_untracked();
         let mut items: Vec<_> = user.saved_filters.iter().map(|saved| open_item(look, saved)).collect();
-        match user.saved_filters.iter().position(|saved| saved.q == q) {
-            Some(index) => items.push(forget_item(&user, index)),
+        match user.saved_filters.iter().find(|saved| saved.q == q) {
+            Some(saved) => items.push(forget_item(saved)),
             None if !q.is_empty() => {
                 items.push(Item::new("Save this filter", "plus", move || naming.set(true)));
             }
@@ -50,12 +50,16 @@ pub fn SavedFilters(look: Look) -> impl IntoView {
     let save = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let typed = name.get_untracked().trim().to_owned();
-        let Some(mut user) = mine().filter(|_| !typed.is_empty()) else { return };
-        user.saved_filters.push(SavedFilter { name: typed, q: look.q.get_untracked() });
+        if typed.is_empty() {
+            return;
+        }
+        let saved = SavedFilter { name: typed, q: look.q.get_untracked() };
         naming.set(false);
         name.set(String::new());
-        keep(user);
+        keep(saved, true);
     };
+    let nameless =
+        Signal::derive(move || name.with(|name| name.trim().is_empty()).then(|| "Give it a name".to_owned()));
     view! {
         <Menu label="Saved filters".to_owned() text="Saved" icon="filter" items/>
         <Dialog open=naming title="Save this filter".to_owned() side=Side::Narrow>
@@ -67,7 +71,7 @@ pub fn SavedFilters(look: Look) -> impl IntoView {
                 <footer class="dialog-foot">
                     <span class="push"></span>
                     <Button label="Cancel".to_owned() on_click=Callback::new(move |()| naming.set(false))/>
-                    <Button label="Save".to_owned() kind=Kind::Primary/>
+                    <Button label="Save".to_owned() kind=Kind::Primary refusal=nameless/>
                 </footer>
             </form>
         </Dialog>
@@ -79,21 +83,28 @@ fn open_item(look: Look, saved: &SavedFilter) -> Item {
     Item::new(&saved.name, "filter", move || look.filter(q.clone())).help(&saved.q)
 }
 
-fn forget_item(user: &UserSettings, index: usize) -> Item {
-    let user = user.clone();
+fn forget_item(saved: &SavedFilter) -> Item {
+    let saved = saved.clone();
     Item::new("Forget this filter", "trash", move || {
-        let mut left = user.clone();
-        left.saved_filters.remove(index);
-        keep(left);
-        let before = user.clone();
-        toast::undoable("Filter forgotten", move || keep(before.clone()));
+        keep(saved.clone(), false);
+        let before = saved.clone();
+        toast::undoable("Filter forgotten", move || keep(before.clone(), true));
     })
 }
 
-fn keep(user: UserSettings) {
+/// Keeps a filter or forgets it. What else is kept for this person is read anew: another window may have changed it.
+fn keep(filter: SavedFilter, wanted: bool) {
     spawn_local(async move {
-        let change = ChangeSettings { installation: None, user: Some(user) };
-        match api::patch::<_, Settings>("settings", &change).await {
+        let kept = async {
+            let mut user = api::get::<Settings>("settings").await?.user;
+            user.saved_filters.retain(|other| *other != filter);
+            if wanted {
+                user.saved_filters.push(filter);
+            }
+            let change = ChangeSettings { installation: None, user: Some(user) };
+            api::patch::<_, Settings>("settings", &change).await
+        };
+        match kept.await {
             Ok(_) => live::announce(Object::Settings, ""),
             Err(problem) => toast::failed(&problem),
         }

@@ -25,6 +25,7 @@ struct Draft {
     soft: RwSignal<String>,
     discharge: RwSignal<String>,
     fallback: RwSignal<bool>,
+    renewal: RwSignal<String>,
 }
 
 impl Draft {
@@ -34,6 +35,7 @@ impl Draft {
             soft: RwSignal::new(settings.soft_deadline_s.to_string()),
             discharge: RwSignal::new(settings.discharge_s.to_string()),
             fallback: RwSignal::new(settings.fallback_enabled),
+            renewal: RwSignal::new(settings.agent_renewal_days.to_string()),
         }
     }
 
@@ -45,6 +47,7 @@ impl Draft {
             soft_deadline_s: number(self.soft),
             discharge_s: number(self.discharge),
             fallback_enabled: self.fallback.get_untracked(),
+            agent_renewal_days: number(self.renewal),
         }
     }
 }
@@ -65,7 +68,7 @@ pub fn Installation(settings: Held<Settings>) -> impl IntoView {
     let at = move |field: &str| submit.at(format!("installation.{field}"));
     let rest = submit.rest(|field| field.starts_with("installation."));
     view! {
-        <Card title="Power">
+        <Card title="Power and agents">
             <form on:submit=send>
                 <div class="card-body stack">
                     <ProblemNote problem=rest/>
@@ -96,6 +99,15 @@ pub fn Installation(settings: Held<Settings>) -> impl IntoView {
                             note="seconds"
                             kind=field::Kind::Number
                             help="5 to 60; lets the power supplies discharge"
+                        />
+                        <TextField
+                            label="An expired agent may come back for"
+                            name="agent_renewal_days"
+                            value=draft.renewal
+                            error=at("agent_renewal_days")
+                            note="days"
+                            kind=field::Kind::Number
+                            help="1 to 365; for nothing but renewing its certificate"
                         />
                         <CheckField
                             label="Fall back to the outlets when a BMC is unreachable"

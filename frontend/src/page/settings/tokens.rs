@@ -89,10 +89,10 @@ fn line(token: Token, removal: RwSignal<Option<Deed>>) -> impl IntoView {
 #[component]
 fn Form(open: RwSignal<bool>, again: Callback<()>) -> impl IntoView {
     let made = RwSignal::new(None::<NewToken>);
-    move || match made.get() {
+    live(move || match made.get() {
         Some(token) => shown(token, open).into_any(),
         None => view! { <Ask open again made/> }.into_any(),
-    }
+    })
 }
 
 #[component]

@@ -28,7 +28,7 @@ pub fn BulkBar(
     });
     on_cleanup(move || esc.remove());
     let some = Memo::new(move |_| count.get() > 0);
-    move || {
+    live(move || {
         some.get().then(|| {
             view! {
                 <div class="bulk-bar" role="toolbar" aria-label=label.clone()>
@@ -41,7 +41,7 @@ pub fn BulkBar(
                 </div>
             }
         })
-    }
+    })
 }
 
 fn modal_is_open() -> bool {

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use rackhand_wire::api::problem::Problem;
 
 use super::{Tone, icon::Icon};
+use crate::draw::live;
 
 /// Draws a callout; `children` are its actions.
 #[component]
@@ -34,7 +35,7 @@ pub fn Callout(
 /// Draws what the backend refused, when it is about no single field.
 #[component]
 pub fn ProblemNote(#[prop(into)] problem: Signal<Option<Problem>>) -> impl IntoView {
-    move || {
+    live(move || {
         problem.get().map(|problem| {
             let mut text = problem.detail.clone().unwrap_or_default();
             if !problem.request_id.is_empty() {
@@ -46,5 +47,5 @@ pub fn ProblemNote(#[prop(into)] problem: Signal<Option<Problem>>) -> impl IntoV
                 </div>
             }
         })
-    }
+    })
 }

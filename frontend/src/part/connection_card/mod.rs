@@ -13,6 +13,7 @@ use rackhand_wire::{
 use super::{
     Tone,
     badge::{Badge, Kind},
+    feature_list::usable,
     icon::{Icon, Size},
 };
 use crate::time;
@@ -24,8 +25,8 @@ pub fn ConnectionCard(connection: Connection, children: Children) -> impl IntoVi
         Role::Controller => "cpu",
         Role::Feed => "plug",
     };
-    let features: Vec<_> =
-        connection.features.iter().map(|feature| view! { <Badge text=feature.title()/> }).collect();
+    let ticked = connection.features.iter().filter(|feature| usable(**feature));
+    let features: Vec<_> = ticked.map(|feature| view! { <Badge text=feature.title()/> }).collect();
     let chips = if features.is_empty() {
         view! { <span class="meta">"Nothing is ticked: it is only kept."</span> }.into_any()
     } else {
@@ -71,6 +72,9 @@ pub fn identity_words(identity: &Identity) -> String {
 /// The status in a word, quiet while it is good.
 pub fn status_badge(status: &EndpointStatus) -> impl IntoView + use<> {
     let title = status.fault.as_ref().map(ToString::to_string).unwrap_or_default();
+    if status.agent_away {
+        return view! { <Badge text="Agent away" tone=Tone::Unknown icon="state-unknown" title/> };
+    }
     match status.state {
         EndpointState::Ok => {
             view! { <Badge text="Answering" tone=Tone::On icon="check" kind=Kind::Plain title/> }

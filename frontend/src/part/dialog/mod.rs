@@ -74,6 +74,11 @@ fn Frame(
         event.prevent_default();
         leave();
     };
+    // A second Esc closes it whatever is answered to the first.
+    let closed = move |_| {
+        let Some(Some(dialog)) = node.try_get_untracked() else { return };
+        if busy.get_untracked() { drop(dialog.show_modal()) } else { open.set(false) }
+    };
     let press = move |event: ev::MouseEvent| {
         if on_scrim(&event, node) {
             leave();
@@ -85,6 +90,7 @@ fn Frame(
             node_ref=node
             aria-label=move || title.get()
             on:cancel=cancel
+            on:close=closed
             on:mousedown=press
         >
             <div class="dialog" data-size=(side == Side::Narrow).then_some("sm")>

@@ -4,6 +4,10 @@ use leptos::prelude::*;
 use rackhand_wire::{FieldError, api::problem::Problem};
 
 use super::{Tone, button::Button, icon::Icon};
+use crate::route;
+
+/// The status of what is not there.
+const GONE: u16 = 404;
 
 /// Says that there is nothing yet and what to do about it.
 #[component]
@@ -29,6 +33,15 @@ pub fn Failed(problem: Problem, again: Callback<()>) -> impl IntoView {
     let request = (!problem.request_id.is_empty()).then(
         || view! { <p class="meta">"Request " <span class="mono">{problem.request_id.clone()}</span></p> },
     );
+    // What is not there may have been removed: its list has the others.
+    let list = (problem.status == GONE).then(|| {
+        let path = route::path();
+        let list = match path.split('/').nth(1).unwrap_or_default() {
+            "jobs" => "activity/jobs",
+            word => word,
+        };
+        view! { <a href=format!("/{list}") class="button">"Go to the list"</a> }
+    });
     let title = problem.title.clone();
     view! {
         <div class="empty" data-tone=Tone::Danger.word() role="alert">
@@ -38,6 +51,7 @@ pub fn Failed(problem: Problem, again: Callback<()>) -> impl IntoView {
             {request}
             <div class="row">
                 <Button label="Try again".to_owned() icon="refresh" on_click=again/>
+                {list}
             </div>
         </div>
     }

@@ -34,7 +34,7 @@ pub fn Evidence(#[prop(into)] paths: Signal<Vec<PathEvidence>>) -> impl IntoView
 pub fn EvidenceTable(#[prop(into)] paths: Signal<Vec<PathEvidence>>) -> impl IntoView {
     let line = |path: PathEvidence| {
         let at = path.checked_at;
-        let mark = if path.fault.is_some() { "x" } else { "check" };
+        let mark = if path.fault.is_some() || path.agent_away || path.outdated { "x" } else { "check" };
         view! {
             <li data-tone=tone(&path).map(Tone::word)>
                 <Icon name=glyph(&path)/>
@@ -59,6 +59,9 @@ fn glyph(path: &PathEvidence) -> &'static str {
 }
 
 fn tone(path: &PathEvidence) -> Option<Tone> {
+    if path.agent_away || path.outdated {
+        return Some(Tone::Unknown);
+    }
     if path.fault.is_some() {
         return Some(Tone::Danger);
     }
@@ -71,6 +74,9 @@ fn tone(path: &PathEvidence) -> Option<Tone> {
 
 /// What a path said, in a few words.
 pub fn says(path: &PathEvidence) -> String {
+    if path.agent_away {
+        return "agent away".to_owned();
+    }
     if let Some(fault) = &path.fault {
         return fault_word(fault.code).to_ascii_lowercase();
     }
@@ -85,10 +91,14 @@ pub fn says(path: &PathEvidence) -> String {
 
 /// What that proves, or why it proves nothing.
 pub fn proves(path: &PathEvidence) -> String {
+    if path.agent_away {
+        return "Nobody asks it at the moment".to_owned();
+    }
     if let Some(fault) = &path.fault {
         return fault.to_string();
     }
     match path.state {
+        Some(PathState::On) if path.outdated => "From before its feeds were cut",
         Some(PathState::On) => "Machine is on. Source of record.",
         Some(PathState::Off) => "Machine is off. Source of record.",
         Some(PathState::FeedOn) => "This feed is live",

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use rackhand_wire::{Feature, Role};
 
-/// Draws a tick per feature that is `offered`.
+/// Draws a tick per feature that is `offered` and that a page can use; a tick without effect would mislead.
 #[component]
 pub fn FeatureList(offered: Vec<Feature>, role: Role, ticked: RwSignal<Vec<Feature>>) -> impl IntoView {
     let draw = move |feature: Feature| {
@@ -33,16 +33,20 @@ pub fn FeatureList(offered: Vec<Feature>, role: Role, ticked: RwSignal<Vec<Featu
     };
     view! {
         <div class="feature-list" role="group" aria-label="Features">
-            {offered.into_iter().map(draw).collect::<Vec<_>>()}
+            {offered.into_iter().filter(|feature| usable(*feature)).map(draw).collect::<Vec<_>>()}
         </div>
     }
+}
+
+/// Says whether a page can use it.
+pub fn usable(feature: Feature) -> bool {
+    feature == Feature::Power
 }
 
 fn meaning(feature: Feature, role: Role) -> &'static str {
     match (feature, role) {
         (Feature::Power, Role::Controller) => "First path; outlets become the fallback",
         (Feature::Power, Role::Feed) => "Switched together with the server's other feeds",
-        (Feature::BootDevice, Role::Controller | Role::Feed) => "Chooses where the next start comes from",
-        (Feature::IdentifyLight, Role::Controller | Role::Feed) => "Lights the lamp on the case",
+        (Feature::BootDevice | Feature::IdentifyLight, Role::Controller | Role::Feed) => "",
     }
 }

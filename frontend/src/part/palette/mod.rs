@@ -5,10 +5,14 @@ use leptos::{ev, html, prelude::*};
 
 use super::{
     dialog,
+    empty::Failed,
     icon::Icon,
     power_state::{Shown, look},
 };
-use rackhand_wire::power::{Confidence, PowerValue};
+use rackhand_wire::{
+    api::problem::Problem,
+    power::{Confidence, PowerValue},
+};
 
 /// One line of the palette.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,15 +31,19 @@ pub struct Entry {
     pub href: String,
 }
 
-/// Draws the palette while `open`. `text` is what was typed, `entries` what was found.
+/// Draws the palette while `open`. `text` is what was typed, `entries` what was found; while nothing was, it is
+/// waited for, or there is a problem and `again` asks anew.
 #[component]
 pub fn Palette(
     open: RwSignal<bool>,
     text: RwSignal<String>,
     #[prop(into)] entries: Signal<Vec<Entry>>,
+    waiting: Signal<bool>,
+    problem: RwSignal<Option<Problem>>,
+    again: Callback<()>,
     on_go: Callback<String>,
 ) -> impl IntoView {
-    move || open.get().then(|| view! { <Window open text entries on_go/> })
+    live(move || open.get().then(|| view! { <Window open text entries waiting problem again on_go/> }))
 }
 
 #[component]
@@ -43,8 +51,19 @@ fn Window(
     open: RwSignal<bool>,
     text: RwSignal<String>,
     entries: Signal<Vec<Entry>>,
+    waiting: Signal<bool>,
+    problem: RwSignal<Option<Problem>>,
+    again: Callback<()>,
     on_go: Callback<String>,
 ) -> impl IntoView {
+    let face = move || match (problem.get(), waiting.get()) {
+        (Some(problem), _) => view! { <Failed problem again/> }.into_any(),
+        (None, true) => view! { <p class="empty" role="status">"Searching …"</p> }.into_any(),
+        (None, false) if entries.with(Vec::is_empty) => {
+            view! { <p class="empty">"Nothing found"</p> }.into_any()
+        }
+        (None, false) => ().into_any(),
+    };
     let node = NodeRef::<html::Dialog>::new();
     dialog::hold_open(node);
     let at = RwSignal::new(0usize);
@@ -106,6 +125,7 @@ fn Window(
                 <div class="palette-list" id="hits" role="listbox" aria-label="Found">
                     {live(move || lines(entries.get(), at, go))}
                 </div>
+                {live(face)}
                 <footer class="dialog-foot meta only-wide">
                     <span><span class="kbd">"↑"</span> " " <span class="kbd">"↓"</span> " choose"</span>
                     <span><span class="kbd">"Enter"</span> " open"</span>
@@ -116,9 +136,6 @@ fn Window(
 }
 
 fn lines(entries: Vec<Entry>, at: RwSignal<usize>, go: impl Fn(String) + Copy + 'static) -> AnyView {
-    if entries.is_empty() {
-        return view! { <p class="empty">"Nothing found"</p> }.into_any();
-    }
     let mut group = "";
     let lines: Vec<_> = entries
         .into_iter()

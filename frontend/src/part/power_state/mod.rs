@@ -62,7 +62,7 @@ pub fn PowerState(#[prop(into)] shown: Signal<Shown>, #[prop(optional, into)] la
     let age = move || {
         let shown = shown.get();
         let read = shown.checked_at.map(time::age);
-        match (large, read) {
+        match (large && !shown.in_job, read) {
             (true, Some(read)) => format!("{}, read {read} ago", sureness(shown.confidence)),
             (false, Some(read)) => format!("read {read} ago"),
             (_, None) => String::new(),

@@ -2,13 +2,14 @@
 
 use leptos::prelude::*;
 use rackhand_wire::api::problem::Problem;
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use super::{
     Tone,
     button::{Button, Size},
     icon::Icon,
     icon_button::IconButton,
+    table::follow,
 };
 
 const STAYS: Duration = Duration::from_secs(8);
@@ -22,11 +23,22 @@ struct Note {
     tone: Tone,
     text: String,
     more: String,
-    undo: Option<Callback<()>>,
+    undo: Option<Undo>,
 }
+
+impl PartialEq for Note {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+/// Outlives whatever offered it: a menu goes as soon as one of its verbs is chosen.
+type Undo = Arc<dyn Fn() + Send + Sync>;
 
 thread_local! {
     static NOTES: Cell<Option<RwSignal<Vec<Note>>>> = const { Cell::new(None) };
+    /// Never given twice: a note would be taken away by the clock of an earlier one.
+    static NEXT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Says that something is done.
@@ -36,7 +48,7 @@ pub fn done(text: impl Into<String>) {
 
 /// Says that something is done and offers to take it back.
 pub fn undoable(text: impl Into<String>, undo: impl Fn() + Send + Sync + 'static) {
-    push(Tone::On, text.into(), String::new(), Some(Callback::new(move |()| undo())));
+    push(Tone::On, text.into(), String::new(), Some(Arc::new(undo)));
 }
 
 /// Says why something failed.
@@ -49,9 +61,9 @@ pub fn failed(problem: &Problem) {
     push(Tone::Danger, first.unwrap_or_else(|| problem.title.clone()), more, None);
 }
 
-fn push(tone: Tone, text: String, more: String, undo: Option<Callback<()>>) {
+fn push(tone: Tone, text: String, more: String, undo: Option<Undo>) {
     let Some(notes) = NOTES.get() else { return };
-    let id = notes.with_untracked(|notes| notes.last().map_or(0, |note| note.id + 1));
+    let id = NEXT.replace(NEXT.get() + 1);
     notes.update(|notes| {
         notes.push(Note { id, tone, text, more, undo });
         if notes.len() > AT_ONCE {
@@ -76,7 +88,7 @@ pub fn Toasts() -> impl IntoView {
     NOTES.set(Some(notes));
     view! {
         <div class="toasts" role="status" aria-live="polite">
-            <For each=move || notes.get() key=|note| note.id children=note/>
+            {follow(move || notes.get(), |note| note.id, |_, shown| note(shown.get_untracked()))}
         </div>
     }
 }
@@ -87,7 +99,7 @@ fn note(note: Note) -> impl IntoView {
     let undo = note.undo.map(|undo| {
         let take_back = move |()| {
             drop_note(id);
-            undo.run(());
+            undo();
         };
         view! { <Button label="Undo".to_owned() size=Size::Small on_click=Callback::new(take_back)/> }
     });

@@ -59,7 +59,7 @@ fn body(making: Making, pick: Option<&Pick>) -> AddConnection {
         target: Value::Object(target),
         features: Some(making.ticked.get_untracked()),
         agent_id: saved.and_then(|_| making.draft.agent_id()),
-        agent_group: None,
+        agent_group: saved.and_then(|_| making.draft.agent_group()),
         feeds_complete: None,
     }
 }

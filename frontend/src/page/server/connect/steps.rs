@@ -61,8 +61,15 @@ fn in_sight(field: &str) -> bool {
 fn AgentStep(making: Making) -> impl IntoView {
     let open = RwSignal::new(false);
     let kind = making.kind;
+    let own = Signal::derive(move || {
+        if making.saved.with(String::is_empty) { "Rackhand itself" } else { "The agent of the device" }
+    });
     let chosen = Signal::derive(move || {
-        if open.get() { String::new() } else { "any agent of the backend, unless you choose one".to_owned() }
+        if open.get() {
+            String::new()
+        } else {
+            format!("{}, unless you choose one", own.get().to_lowercase())
+        }
     });
     let side = move || {
         (!open.get()).then(|| {
@@ -73,7 +80,7 @@ fn AgentStep(making: Making) -> impl IntoView {
     view! {
         <FormStep number=2 title="Agent" progress=Progress::Done chosen side>
             {live(move || open.get().then(|| view! {
-                <AgentField agent=making.draft.agent kind=kind.get_value() default="Any agent of the backend"/>
+                <AgentField agent=making.draft.agent kind=kind.get_value() default=own/>
             }))}
         </FormStep>
     }
@@ -89,7 +96,7 @@ fn TestStep(making: Making) -> impl IntoView {
                 endpoint_id: Some(id),
                 kind: None,
                 agent_id: making.draft.agent_id(),
-                agent_group: None,
+                agent_group: making.draft.agent_group(),
                 params: None,
                 secrets: std::collections::BTreeMap::new(),
                 target,
