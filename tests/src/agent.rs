@@ -46,6 +46,20 @@ impl Agent {
         agent
     }
 
+    /// Copies who it is to a machine of its own, as a cloned virtual machine has it. Nothing runs there yet.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let folder = TempDir::new().unwrap();
+        for file in fs::read_dir(self.folder()).unwrap() {
+            let (path, name) = file.map(|file| (file.path(), file.file_name())).unwrap();
+            // What it found and what it logged is no part of who it is.
+            if path.is_file() && path != log(self.folder()) {
+                fs::copy(path, folder.path().join(name)).unwrap();
+            }
+        }
+        Self { id: self.id.clone(), folder, child: None, within: self.within.clone() }
+    }
+
     /// Starts the process.
     pub fn run(&mut self) {
         self.child = Some(command(self.folder(), &self.within).spawn().unwrap());

@@ -160,7 +160,13 @@ impl Backend {
 
     /// Starts it again on the same folder.
     pub fn start_again(&mut self) {
-        self.child = spawn(&self.folder, self.port, self.database.as_ref());
+        self.start_again_with(&[]);
+    }
+
+    /// Starts it again with more variables in its environment.
+    pub fn start_again_with(&mut self, variables: &[(&str, &str)]) {
+        let mut again = command(&self.folder, self.port, self.database.as_ref());
+        self.child = again.envs(variables.iter().copied()).spawn().unwrap();
         self.wait_ready();
     }
 
@@ -173,9 +179,7 @@ impl Backend {
     pub fn restart_with(&mut self, variables: &[(&str, &str)]) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let mut again = command(&self.folder, self.port, self.database.as_ref());
-        self.child = again.envs(variables.iter().copied()).spawn().unwrap();
-        self.wait_ready();
+        self.start_again_with(variables);
     }
 
     /// Waits until the process has ended by itself.

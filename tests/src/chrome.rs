@@ -79,6 +79,16 @@ impl Chrome {
         self.send(Method::POST, "/url", &json!({"url": url})).await.unwrap();
     }
 
+    /// Loads the page anew and waits for the browser's load event.
+    pub async fn reload(&self) {
+        self.send(Method::POST, "/refresh", &json!({})).await.unwrap();
+    }
+
+    /// Goes back, as by the browser's own button.
+    pub async fn back(&self) {
+        self.send(Method::POST, "/back", &json!({})).await.unwrap();
+    }
+
     /// Opens another tab and goes there.
     pub async fn open_tab(&self) {
         let tab = self.send(Method::POST, "/window/new", &json!({"type": "tab"})).await.unwrap();
@@ -104,6 +114,16 @@ impl Chrome {
     /// When the element is gone or cannot be reached; it may be soon.
     pub async fn click(&self, element: &Element) -> Result<(), Refusal> {
         self.on(element, "click", &json!({})).await
+    }
+
+    /// Rests the pointer on an element.
+    ///
+    /// # Errors
+    /// When the element is gone or cannot be reached; it may be soon.
+    pub async fn hover(&self, Element(id): &Element) -> Result<(), Refusal> {
+        let there = json!({"type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": {ELEMENT: id}});
+        let mouse = json!({"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": [there]});
+        self.send(Method::POST, "/actions", &json!({"actions": [mouse]})).await.map(|_| ())
     }
 
     /// Empties a field.

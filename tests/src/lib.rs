@@ -21,7 +21,7 @@ pub use relay::{Line, Relay};
 
 use rackhand_simulators::{
     farm::{Farm, FarmConfig},
-    world::{ChassisCommand, EffectKind, Machine, OutletId},
+    world::{ChassisCommand, EffectKind, Machine, OutletId, PduEffectKind},
 };
 use serde_json::{Value, json};
 use std::{
@@ -142,8 +142,10 @@ impl Lab {
         }
         let servers = servers.len();
         lab.wait_until("every server was read", async |lab: &Lab| {
-            lab.get("/servers/tally").await.ok()["on"].as_u64() == Some(servers as u64)
-                || lab.get("/servers/tally").await.ok()["unknown"].as_u64() == Some(0)
+            let tally = lab.get("/servers/tally").await.ok();
+            // Feeds alone tell nothing of the controller, whose identity the first reading pins.
+            let unread = tally["unknown"].as_u64().zip(tally["fed"].as_u64());
+            tally["on"].as_u64() == Some(servers as u64) || unread == Some((0, 0))
         })
         .await;
     }
@@ -291,6 +293,13 @@ impl Lab {
             matches!(effect.what, EffectKind::FeedCut { .. } | EffectKind::FeedRestored { .. })
         });
         feeds.count()
+    }
+
+    /// Counts the commands that any outlet of any PDU was given, also where no relay moved.
+    #[must_use]
+    pub fn pdu_writes(&self) -> usize {
+        let effects = self.farm.world().pdus().into_iter().flat_map(|pdu| pdu.effects());
+        effects.filter(|effect| effect.what == PduEffectKind::Commanded).count()
     }
 
     /// Counts the feeds of a machine that are on.

@@ -31,6 +31,8 @@ pub struct Relay {
     pub port: u16,
     line: Arc<watch::Sender<Line>>,
     to: Arc<Mutex<SocketAddr>>,
+    /// How often it was cut, so that none is missed however soon it is whole again.
+    cuts: Arc<watch::Sender<u64>>,
     /// Connections older than this are forgotten.
     era: Arc<watch::Sender<u64>>,
 }
@@ -42,21 +44,25 @@ impl Relay {
         let port = listener.local_addr().unwrap().port();
         let line = Arc::new(watch::channel(Line::Whole).0);
         let era = Arc::new(watch::channel(0).0);
+        let cuts = Arc::new(watch::channel(0).0);
         let to = Arc::new(Mutex::new(to));
         let (state, eras, leads) = (Arc::clone(&line), Arc::clone(&era), Arc::clone(&to));
+        let ends = Arc::clone(&cuts);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let cut = ends.subscribe();
                 if *state.borrow() == Line::Cut {
                     reset(&client);
                     continue;
                 }
                 let to = *leads.lock().unwrap();
                 if let Ok(server) = TcpStream::connect(to).await {
-                    tokio::spawn(carry(client, server, state.subscribe(), eras.subscribe(), delay));
+                    let ways = [client, server];
+                    tokio::spawn(carry(ways, state.subscribe(), cut, eras.subscribe(), delay));
                 }
             }
         });
-        Self { port, line, to, era }
+        Self { port, line, to, cuts, era }
     }
 
     /// Leads new connections somewhere else, as a load balancer does.
@@ -73,6 +79,9 @@ impl Relay {
     /// Changes how the line behaves.
     pub fn set(&self, line: Line) {
         self.line.send_replace(line);
+        if line == Line::Cut {
+            self.cuts.send_modify(|cuts| *cuts += 1);
+        }
     }
 }
 
@@ -82,9 +91,9 @@ fn reset(stream: &TcpStream) {
 }
 
 async fn carry(
-    client: TcpStream,
-    server: TcpStream,
-    mut line: watch::Receiver<Line>,
+    [client, server]: [TcpStream; 2],
+    line: watch::Receiver<Line>,
+    mut cut: watch::Receiver<u64>,
     eras: watch::Receiver<u64>,
     delay: Duration,
 ) {
@@ -93,11 +102,11 @@ async fn carry(
     reset(&server);
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let up = pump(from_client, to_server, line.clone(), (born, eras.clone()), delay);
-    let down = pump(from_server, to_client, line.clone(), (born, eras), delay);
+    let down = pump(from_server, to_client, line, (born, eras), delay);
     tokio::select! {
         () = up => {}
         () = down => {}
-        _ = line.wait_for(|line| *line == Line::Cut) => {}
+        _ = cut.changed() => {}
     }
 }
 
@@ -116,8 +125,7 @@ async fn pump(
         tokio::time::sleep(delay).await;
         if *line.borrow_and_update() == Line::Silent || *eras.borrow() > born {
             // What was swallowed is gone: only the end of the connection makes it whole again.
-            line.wait_for(|line| *line == Line::Cut).await.ok();
-            return;
+            std::future::pending::<()>().await;
         }
         if to.write_all(buffer.get(..read).unwrap_or_default()).await.is_err() {
             return;

@@ -154,6 +154,37 @@ async fn what_goes_through_an_agent_is_listed_with_its_servers_and_its_rules() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_device_whose_agent_is_away_is_not_said_to_answer() {
+    let (lab, mut agent, _relay) = Lab::behind_an_agent(rack_of(1)).await;
+    let server = format!("/servers/{}", lab.id("srv-01"));
+    let are = async |lab: &Lab, away: bool| {
+        let devices = items(&lab.get("/endpoints").await.ok());
+        devices.iter().all(|device| device["status"]["agent_away"] == away)
+    };
+    lab.wait_until("all of them answer", async |lab: &Lab| {
+        let devices = items(&lab.get("/endpoints").await.ok());
+        devices.iter().all(|device| device["status"]["state"] == "ok")
+    })
+    .await;
+    assert!(are(&lab, false).await);
+    agent.kill();
+    lab.wait_until("nobody asks them", async |lab: &Lab| are(lab, true).await).await;
+    let connections = items(&lab.get(&format!("{server}/connections")).await.ok());
+    assert!(connections.iter().all(|one| one["status"]["agent_away"] == true), "{connections:#?}");
+    let shown = lab.get(&server).await.ok();
+    let paths = shown["power"]["paths"].as_array().unwrap();
+    assert!(paths.len() == 3 && paths.iter().all(|path| path["agent_away"] == true), "{shown:#}");
+    assert_eq!(paths[0]["state"], "on", "what it said last stands: {shown:#}");
+    // Another way in, and it is asked again.
+    let bmc = items(&lab.get("/endpoints?q=kind:ipmi").await.ok())[0]["id"].clone();
+    let bmc = format!("/endpoints/{}", bmc.as_str().unwrap());
+    lab.patch(&bmc, &json!({"agent_id": null})).await.ok();
+    assert_eq!(lab.get(&bmc).await.ok()["status"]["agent_away"], false);
+    agent.run();
+    lab.wait_until("they are asked again", async |lab: &Lab| are(lab, false).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_probe_names_the_stage_that_is_wrong() {
     let (lab, mut agent, _relay) = Lab::behind_an_agent(rack_of(1)).await;
     let machine = lab.machine("srv-01");

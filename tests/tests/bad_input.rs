@@ -1,17 +1,29 @@
 //! Bad input gets a clear error with code, field and sentence, and changes nothing.
 
-use rackhand_tests::{Lab, bmc_body, pdu_body, rack_of};
+#![expect(clippy::unwrap_used, reason = "a broken bench stops the test")]
+#![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
+
+use rackhand_tests::{Lab, Reply, bmc_body, joined, pdu_body, rack_of};
 use serde_json::{Value, json};
+use std::{fs, path::Path};
 
 /// Asserts status, field and code of a refusal, and that it has a sentence and a request id.
 async fn refused(lab: &Lab, path: &str, body: &Value, expected: (u16, &str, &str)) {
-    let reply = lab.post(path, body).await;
+    is_refusal(&lab.post(path, body).await, &format!("{path} {body}"), expected);
+}
+
+fn is_refusal(reply: &Reply, asked: &str, expected: (u16, &str, &str)) {
     let (field, code) = reply.field();
-    assert_eq!((reply.status, field, code), expected, "{path} {}", reply.body);
-    for sentence in ["/errors/0/message", "/request_id"] {
-        let text = reply.body.pointer(sentence).and_then(Value::as_str);
-        assert!(text.is_some_and(|text| !text.is_empty()), "{sentence} is missing");
-    }
+    assert_eq!((reply.status, field, code), expected, "{asked}: {}", reply.body);
+    assert!(explains(reply), "{asked}: {}", reply.body);
+}
+
+/// Says whether an answer has a code, a sentence for what is wrong and for each wrong field, and a request id.
+fn explains(reply: &Reply) -> bool {
+    let is_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+    let mut fields = reply.body["errors"].as_array().into_iter().flatten();
+    ["code", "title", "request_id"].iter().all(|name| is_text(&reply.body[*name]))
+        && fields.all(|error| is_text(&error["code"]) && is_text(&error["message"]))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,6 +141,23 @@ async fn ids_of_nothing_and_foreign_methods_are_not_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_named_as_sharing_an_outlet_and_is_nobody_is_refused_before_there_is_a_job() {
+    let lab = Lab::start(2).await;
+    let (path, other) = (format!("/servers/{}/power", lab.id("srv-01")), lab.id("srv-02"));
+    for (named, field) in [
+        (json!([uuid::Uuid::nil()]), "shared_with[0]"),
+        (json!([other, uuid::Uuid::nil()]), "shared_with[1]"),
+    ] {
+        for via in ["auto", "outlets"] {
+            let body = json!({"action": "off", "via": via, "confirm_name": "srv-01", "shared_with": named});
+            refused(&lab, &path, &body, (422, field, "unknown")).await;
+        }
+    }
+    assert_eq!(lab.get("/jobs").await.ok()["items"], json!([]));
+    assert!(lab.machine("srv-01").is_on());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_sign_in_nothing_is_told() {
     let lab = Lab::bare(1).await;
     for header in [("authorization", "Bearer rh_wrong"), ("authorization", "Basic YTpi")] {
@@ -139,24 +168,6 @@ async fn without_a_sign_in_nothing_is_told() {
             .await
             .unwrap();
         assert_eq!(reply.status().as_u16(), 401);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_ever_answered_or_logged() {
-    let lab = Lab::start(1).await;
-    let wrong = json!({"action": "off"});
-    lab.power("srv-01", wrong).await;
-    for path in ["/endpoints", "/audit", "/events", "/jobs", "/kinds", "/settings"] {
-        let text = lab.get(path).await.ok().to_string();
-        assert!(!text.contains("rackhand-bmc"), "{path} shows the BMC's password");
-    }
-    for file in ["log", "agent-journal.jsonl", "rackhand.db", "rackhand.db-wal"] {
-        let bytes = std::fs::read(lab.backend.folder().join(file)).unwrap_or_default();
-        assert!(
-            !bytes.windows(12).any(|window| window == b"rackhand-bmc"),
-            "{file} holds the BMC's password"
-        );
     }
 }
 
@@ -201,7 +212,7 @@ async fn passwords_as_long_as_ipmi_allows_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_json_or_comes_from_the_past_is_refused() {
+async fn what_is_no_json_is_refused() {
     let lab = Lab::bare(1).await;
     let url = format!("{}/api/v1/servers", lab.backend.url().replace("localhost", "127.0.0.1"));
     for (text, media) in [
@@ -216,14 +227,210 @@ async fn what_is_no_json_or_comes_from_the_past_is_refused() {
         let problem: Value = reply.json().await.unwrap();
         assert!(problem["code"].is_string() && problem["title"].is_string(), "{problem}");
     }
-    let negative = json!({"name": "late", "expires_in_days": -1});
-    refused(&lab, "/tokens", &negative, (422, "expires_in_days", "wrong_type")).await;
-    refused(
-        &lab,
-        "/tokens",
-        &json!({"name": "late", "expires_in_days": 0}),
-        (422, "expires_in_days", "out_of_range"),
-    )
-    .await;
     assert_eq!(lab.get("/servers").await.ok()["items"], json!([]));
+}
+
+/// The description of the API that is checked in.
+fn description() -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
+    serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// Method, path and body of every route that takes one.
+fn writes(description: &Value) -> Vec<(String, &str, &Value)> {
+    let mut writes = Vec::new();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, route) in methods.as_object().unwrap() {
+            let body = &route["requestBody"];
+            if !body.is_null() {
+                writes.push((method.to_uppercase(), path.as_str(), body));
+            }
+        }
+    }
+    assert!(!writes.is_empty(), "no route takes a body; this looks in the wrong place");
+    writes
+}
+
+/// One object of each kind, by how a path names it. Nothing changes them but who asks: the agent that serves the
+/// device was never installed.
+async fn objects(lab: &Lab) -> Vec<(&'static str, String)> {
+    let add = async |path: &str, body: Value| {
+        let added = lab.post(path, &body).await.ok();
+        let id = added["agent"]["id"].as_str().or(added["id"].as_str());
+        id.unwrap().to_owned()
+    };
+    let site = add("/sites", json!({"name": "a site", "time_zone": "Europe/Berlin"})).await;
+    let agent = add("/agents", json!({"name": "site-a"})).await;
+    let user = add("/users", json!({"name": "bob", "password": "a password of bob"})).await;
+    let server = add("/servers", json!({"name": "srv-01", "site_id": site})).await;
+    let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
+    let pdu = joined(pdu_body(&inventory["pdus"][0]), &json!({"agent_id": agent}));
+    let endpoint = add("/endpoints", pdu).await;
+    let outlet = json!({"endpoint_id": endpoint, "target": {"outlet": "1"}});
+    let connection = add(&format!("/servers/{server}/connections"), outlet).await;
+    vec![
+        ("/sites/{id}", format!("/sites/{site}")),
+        ("/agents/{id}", format!("/agents/{agent}")),
+        ("/agent-groups/{name}", "/agent-groups/site-a".to_owned()),
+        ("/users/{id}", format!("/users/{user}")),
+        ("/servers/{id}", format!("/servers/{server}")),
+        ("/endpoints/{id}", format!("/endpoints/{endpoint}")),
+        ("/{connection}", format!("/{connection}")),
+    ]
+}
+
+/// A path with the names of objects that exist.
+fn filled(path: &str, objects: &[(&str, String)]) -> String {
+    let path = objects.iter().fold(path.to_owned(), |path, (name, object)| path.replace(name, object));
+    assert!(!path.contains('{'), "{path} names an object that is not there: add it in objects()");
+    path
+}
+
+/// All that a person may change, and what is kept of every change.
+async fn everything(lab: &Lab, objects: &[(&str, String)]) -> Vec<Value> {
+    let lists = "/servers /servers/{id}/connections /endpoints /agents /agent-groups /sites /users /tokens \
+                 /settings /jobs /audit";
+    let mut all = Vec::new();
+    for list in lists.split_whitespace() {
+        let mut shown = lab.get(&filled(list, objects)).await.ok();
+        for item in shown["items"].as_array_mut().into_iter().flatten() {
+            // Asking is not changing.
+            for moment in ["last_seen_at", "last_used_at"] {
+                item[moment] = Value::Null;
+            }
+        }
+        all.push(shown);
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_write_names_a_field_that_it_does_not_know_and_takes_nothing_but_an_object() {
+    let lab = Lab::bare(1).await;
+    let objects = objects(&lab).await;
+    let before = everything(&lab, &objects).await;
+    let unknown = json!({"colour_of_nothing": 1});
+    // A list could pass for the values of the fields in their order, an empty one for no change at all.
+    let others =
+        [json!([]), json!([unknown]), json!(["off"]), json!("colour_of_nothing"), json!(7), Value::Null];
+    let description = description();
+    let mut wrong = Vec::new();
+    for (method, path, _) in writes(&description) {
+        let place = filled(path, &objects);
+        let named = lab.send(&method, &place, Some(&unknown), &[]).await;
+        let is_named = (named.status, named.field()) == (422, ("colour_of_nothing", "unknown_field"));
+        if !is_named || !explains(&named) {
+            wrong.push(format!("{method} {path} {unknown}: {} {}", named.status, named.body));
+        }
+        for body in &others {
+            let reply = lab.send(&method, &place, Some(body), &[]).await;
+            if !(400..500).contains(&reply.status) || !explains(&reply) {
+                wrong.push(format!("{method} {path} {body}: {} {}", reply.status, reply.body));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not refused, or without code, field and sentence: {wrong:#?}");
+    assert_eq!(everything(&lab, &objects).await, before);
+}
+
+/// Says whether a part of the description is a moment, or holds one.
+fn has_moment(description: &Value, part: &Value) -> bool {
+    if let Some(name) = part["$ref"].as_str() {
+        let place = name.trim_start_matches('#');
+        return has_moment(description, description.pointer(place).unwrap());
+    }
+    let inner = part.as_object().into_iter().flat_map(|object| object.values());
+    part["format"] == "date-time"
+        || inner.chain(part.as_array().into_iter().flatten()).any(|inner| has_moment(description, inner))
+}
+
+#[test]
+fn no_write_takes_a_moment_that_could_lie_in_the_past() {
+    let description = description();
+    let answer = &description["components"]["schemas"]["Token"];
+    assert!(has_moment(&description, answer), "an answer has some, so they are found");
+    for (method, path, body) in writes(&description) {
+        assert!(
+            !has_moment(&description, body),
+            "{method} {path} takes a moment: refuse one in the past, and add it to the test below"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_duration_that_is_over_or_none_is_refused_at_its_field() {
+    let lab = Lab::bare(1).await;
+    let server = lab.post("/servers", &json!({"name": "srv-01"})).await.ok();
+    let power = format!("/servers/{}/power", server["id"].as_str().unwrap());
+    let shutdown = json!({"action": "shutdown"});
+    let token = json!({"name": "late"});
+    let moment = json!("2020-01-01T00:00:00Z");
+    for (path, body, field, wrong) in [
+        (power.as_str(), &shutdown, "deadline_s", [json!(0), json!(601), json!(-1), moment.clone()]),
+        (&power, &shutdown, "expires_in_ms", [json!(0), json!(86_400_001), json!(-1), moment.clone()]),
+        (&power, &shutdown, "expires_in_ms", [json!(999), json!(u64::MAX), json!(1.5), json!("")]),
+        ("/tokens", &token, "expires_in_days", [json!(0), json!(3651), json!(-1), moment]),
+    ] {
+        for (at, value) in wrong.into_iter().enumerate() {
+            let code = if at < 2 { "out_of_range" } else { "wrong_type" };
+            let body = joined(body.clone(), &json!({field: value}));
+            refused(&lab, path, &body, (422, field, code)).await;
+        }
+    }
+    assert_eq!(lab.get("/jobs").await.ok()["items"], json!([]));
+    let tokens = lab.get("/tokens").await.ok();
+    assert_eq!(tokens["items"].as_array().unwrap().len(), 1, "the one of this test: {tokens}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_list_passes_over_what_it_does_not_know_of_a_page() {
+    let lab = Lab::bare(1).await;
+    let objects = objects(&lab).await;
+    let mut lists = 0;
+    for (path, methods) in description()["paths"].as_object().unwrap() {
+        let answer = &methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
+        if !answer.as_str().is_some_and(|name| name.contains("/Page_")) {
+            continue;
+        }
+        lists += 1;
+        for (query, field) in [
+            ("limit=0", "limit"),
+            ("cursor=yesterday", "cursor"),
+            ("sort=colour", "sort"),
+            ("q=colour:red", "q"),
+        ] {
+            let path = format!("{}?{query}", filled(path, &objects));
+            let reply = lab.get(&path).await;
+            assert_eq!((reply.status, reply.field().0), (422, field), "{path}: {}", reply.body);
+            assert!(explains(&reply), "{path}: {}", reply.body);
+        }
+    }
+    assert!(lists > 10, "this looks in the wrong place: {lists}");
+    // And it keeps to the page that was asked for.
+    for name in ["site-b", "site-c"] {
+        for group in ["pair-1", "pair-2"] {
+            lab.post("/agents", &json!({"name": format!("{name}-{group}"), "group": group})).await.ok();
+        }
+    }
+    let first = lab.get("/agent-groups?limit=1&sort=-name&q=pair").await.ok();
+    assert_eq!(first["items"][0]["name"], "pair-2");
+    let next = first["next"].as_str().unwrap();
+    let last = lab.get(&format!("/agent-groups?limit=1&sort=-name&q=pair&cursor={next}")).await.ok();
+    assert_eq!((&last["items"][0]["name"], &last["next"]), (&json!("pair-1"), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_span_of_time_that_no_list_knows_is_not_passed_over() {
+    let lab = Lab::bare(1).await;
+    for list in ["/events", "/jobs", "/audit"] {
+        for (query, field, code) in [
+            ("q=since:2030-01-01", "q", "unknown_token"),
+            ("q=until:yesterday", "q", "unknown_token"),
+            ("from=2030-01-01&until=2020-01-01", "from", "unknown_field"),
+            ("cursor=yesterday", "cursor", "unknown_cursor"),
+        ] {
+            let path = format!("{list}?{query}");
+            is_refusal(&lab.get(&path).await, &path, (422, field, code));
+        }
+    }
 }

@@ -10,12 +10,18 @@
 mod agents;
 #[path = "browser/fields.rs"]
 mod fields;
+#[path = "browser/keyboard.rs"]
+mod keyboard;
 #[path = "browser/outage.rs"]
 mod outage;
 #[path = "browser/page.rs"]
 mod page;
 #[path = "browser/pages.rs"]
 mod pages;
+#[path = "browser/power.rs"]
+mod power;
+#[path = "browser/table.rs"]
+mod table;
 #[path = "browser/view.rs"]
 mod view;
 #[path = "browser/walk.rs"]

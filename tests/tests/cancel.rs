@@ -277,7 +277,7 @@ impl Case<'_> {
                     let obeyed = self.way != Way::Ignored;
                     (presses, off, on, runs) == (1, usize::from(obeyed), 0, !obeyed)
                 }
-                "Stopped after missing feeds were switched on; the controller was sent nothing." => {
+                "Stopped after missing feeds were told to switch on; the controller was sent nothing." => {
                     (off, on, cuts, runs) == (0, 0, 0, false)
                 }
                 _ if summary.starts_with("Stopped by a person. Both feeds were switched on.") => {

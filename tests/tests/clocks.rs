@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use rackhand_simulators::world::EffectKind;
 use rackhand_tests::{Lab, Line, Relay, agent::Agent, rack_of, state};
 use serde_json::{Value, json};
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
 /// A clock of a process, which the test sets.
@@ -78,12 +78,11 @@ impl Bench {
         [EffectKind::PoweredOff, EffectKind::PoweredOn, EffectKind::Reset].map(|what| machine.count(&what))
     }
 
-    /// By how many hours the agent's clock is off, as its journal tells.
+    /// By how many hours the agent's clock is off, as its log tells.
     fn agent_is_off_by(&self) -> i64 {
-        let journal = fs::read_to_string(self.agent.folder().join("journal.jsonl")).unwrap();
-        let mut times =
-            journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["at"].as_i64());
-        hours_from_now(DateTime::from_timestamp_millis(times.next_back().unwrap()).unwrap())
+        let log = self.agent.log();
+        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        hours_from_now(lines.next_back().unwrap()["timestamp"].as_str().unwrap().parse().unwrap())
     }
 
     /// Has something done to the server; checks that it was done, once. Gives the job.
@@ -175,4 +174,34 @@ async fn a_clock_that_is_set_in_the_middle_of_a_job_changes_nothing_of_it() {
     let numbers: Vec<u64> =
         audit["items"].as_array().unwrap().iter().filter_map(|record| record["seq"].as_u64()).collect();
     assert!(numbers.len() > 10 && numbers.is_sorted_by(|newer, older| newer > older), "{numbers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_its_turn_grows_old_by_no_clock_that_is_set() {
+    let mut bench = Bench::new(1).await;
+    // A minute and a second at 1/20.
+    for (by, expires_in_ms, ends) in [("+1h", 1_200_000, "succeeded"), ("-1h", 20_000, "expired")] {
+        bench.agent.kill();
+        bench.agent.seen(&bench.lab, "offline").await;
+        let order = |action: &str| json!({"action": action, "queue": true, "expires_in_ms": expires_in_ms});
+        let mut jobs = Vec::new();
+        for action in ["off", "on"] {
+            jobs.push(bench.lab.start_power("srv-01", order(action)).await);
+        }
+        bench.server_clock.set(by);
+        if ends == "succeeded" {
+            // Long enough to look several times what waits for too long.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            bench.agent.run();
+            bench.agent.online(&bench.lab).await;
+        }
+        for job in &jobs {
+            let job = bench.lab.finish(job["id"].as_str().unwrap()).await;
+            assert_eq!(state(&job).0, ends, "{by}: {job:#}");
+        }
+        if !bench.agent.is_running() {
+            bench.agent.run();
+            bench.agent.online(&bench.lab).await;
+        }
+    }
 }

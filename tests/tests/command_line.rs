@@ -98,6 +98,28 @@ async fn a_forgotten_password_is_replaced() {
     assert_eq!((&audit["action"], &audit["detail"]["password"]), (&json!("user.change"), &json!(true)));
 }
 
+#[test]
+fn a_token_ends_in_the_future_or_is_not_made() {
+    let backend = Backend::start();
+    let tokens = || json_of(&rackhand(&backend, "token list --json", ""));
+    let before = tokens();
+    for expires in [
+        "--expires -1d",
+        "--expires=-1d",
+        "--expires 0d",
+        "--expires 3651d",
+        "--expires 99999999999d",
+        "--expires yesterday",
+        "--expires 2020-01-01",
+    ] {
+        let output = rackhand(&backend, &format!("token add --user ada {expires}"), "");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{expires}: {said}");
+        assert!(said.starts_with("error: ") && said.contains("--expires"), "{expires}: {said}");
+    }
+    assert_eq!(tokens(), before);
+}
+
 /// The newest record that the command line left.
 async fn audit(backend: &Backend) -> Value {
     let url = format!("{}/api/v1/audit", backend.url().replace("localhost", "127.0.0.1"));

@@ -4,7 +4,13 @@
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
 use rackhand_simulators::world::{EffectKind, Machine};
-use rackhand_tests::{Lab, joined, rack_of, state};
+use rackhand_store::{jobs, nodes};
+use rackhand_tests::{Lab, authority::database, joined, rack_of, state};
+use rackhand_wire::{
+    PowerAction,
+    api::{job::JobKind, power::Via},
+    id::TenantId,
+};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
@@ -79,11 +85,19 @@ async fn what_expired_is_never_done_and_what_did_not_is_done_once_in_order() {
     }
     let behind = json!({"action": "shutdown", "queue": true, "expires_in_ms": SOON});
     let behind = lab.start_power("srv-06", behind).await;
+    let stopped = lab.start_power("srv-07", json!({"action": "shutdown", "queue": true})).await;
+    let last = json!({"action": "shutdown", "queue": true, "expires_in_ms": LATE});
+    let last = lab.start_power("srv-07", last).await;
     waits_for(&lab, &lasting[0], "site-a").await;
     for (server, job) in &expiring {
         let job = ended(&lab, job).await;
         assert_eq!(state(&job).0, "expired", "{server}: {job:#}");
     }
+    let job = ended(&lab, &behind).await;
+    assert_eq!(state(&job).0, "expired", "it waited for its turn too long: {job:#}");
+    cancel(&lab, &stopped).await;
+    let job = lab.get(&format!("/jobs/{}", stopped["id"].as_str().unwrap())).await.ok();
+    assert_eq!(state(&job), ("cancelled", "cancelled"), "it need not wait for its turn: {job:#}");
     agent.run();
     agent.online(&lab).await;
     let mut ends = Vec::new();
@@ -92,9 +106,10 @@ async fn what_expired_is_never_done_and_what_did_not_is_done_once_in_order() {
         assert_eq!(state(&job).0, "succeeded", "{job:#}");
         ends.push(job["finished_at"].as_str().unwrap().to_owned());
     }
-    assert_eq!(state(&ended(&lab, &behind).await).0, "expired", "it waited for its turn too long");
-    for (server, at) in [("srv-06", 0..4), ("srv-07", 4..8)] {
-        assert_eq!(since(server), [2, 2, 1], "{server}: each once");
+    let job = ended(&lab, &last).await;
+    assert_eq!(state(&job).0, "succeeded", "the one behind the stopped one has its turn: {job:#}");
+    for (server, at, offs) in [("srv-06", 0..4, 2), ("srv-07", 4..8, 3)] {
+        assert_eq!(since(server), [offs, 2, 1], "{server}: each once");
         assert!(ends[at].is_sorted(), "{server}: in their order");
     }
     for server in ["srv-01", "srv-02", "srv-03", "srv-04"] {
@@ -154,4 +169,32 @@ async fn the_time_to_begin_has_bounds() {
         let ends: &[&str] = if right == LATE { &["succeeded"] } else { &["succeeded", "expired"] };
         assert!(ends.contains(&state(&job).0), "{job:#}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_stored_and_not_begun_is_performed_all_the_same() {
+    let lab = Lab::start(1).await;
+    let db = database(lab.backend.folder(), &lab.backend.database()).await;
+    let node = nodes::beats(db.reader()).await.unwrap()[0].0;
+    // As the server leaves it whose caller hung up in the middle, or whose database died after it had stored it.
+    let tx = db.begin().await.unwrap();
+    let new = jobs::New {
+        tenant: TenantId::PROVIDER,
+        kind: JobKind::Power,
+        server: Some(lab.id("srv-01").parse().unwrap()),
+        waits: false,
+        endpoint: None,
+        power: Some((PowerAction::Off, Via::Auto)),
+        title: "Force off srv-01".into(),
+        requested_by: "somebody who hung up".into(),
+        source_ip: None,
+        request: json!({"action": "off", "via": "auto", "on_if_off": false, "escalate": false, "queue": false, "shared_with": []}),
+        node,
+    };
+    let job = jobs::add(&tx, new).await.unwrap().id;
+    tx.commit().await.unwrap();
+    db.close().await;
+    let job = lab.finish(&job.to_string()).await;
+    assert_eq!(state(&job).0, "succeeded", "{job:#}");
+    assert!(!lab.machine("srv-01").is_on());
 }

@@ -6,6 +6,7 @@ use rackhand_simulators::{
     farm::FarmConfig,
     world::{
         EffectKind, Machine, OutletCommand, OutletFault, OutletId, PduEffectKind, PduFaults, RestorePolicy,
+        WorldTimings,
     },
 };
 use rackhand_tests::{Lab, SCALE, mute, rack_of, state, unmute};
@@ -83,6 +84,13 @@ async fn every_feed_is_proven_off_before_any_is_on_again() {
     }
 }
 
+/// What an action would do, as a person is told beforehand.
+async fn planned(lab: &Lab, action: &str) -> Vec<String> {
+    let path = format!("/servers/{}/power/plan?action={action}", lab.id("srv-01"));
+    let plan = lab.get(&path).await.ok();
+    plan["steps"].as_array().unwrap().iter().map(|step| step.as_str().unwrap().to_owned()).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn on_brings_back_the_feed_that_was_missing() {
     let lab = Lab::start(1).await;
@@ -91,8 +99,11 @@ async fn on_brings_back_the_feed_that_was_missing() {
     let missing = machine.feeds().pop().unwrap();
     switch_off(&lab, &missing);
     feed_seen_off(&lab).await;
+    let first = format!("Switches outlet {} on {} on first.", missing.number(), missing.pdu());
+    assert_eq!(planned(&lab, "on").await[0], first);
     let job = lab.power("srv-01", json!({"action": "on"})).await;
     assert_eq!(state(&job).0, "succeeded", "{job:#}");
+    assert!(!planned(&lab, "on").await[0].contains("outlet"), "none is missing any more");
     assert!(machine.is_on() && lab.fully_fed("srv-01"));
 
     lab.power("srv-01", json!({"action": "off"})).await;
@@ -108,8 +119,11 @@ async fn on_brings_back_the_feed_that_was_missing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_after_a_cut_feeds_first_awaits_the_bmc_and_ends_on_under_every_policy() {
+    // Three minutes, as slow ones need.
+    let bmc_boot = Duration::from_mins(3).mul_f64(SCALE);
     for policy in [RestorePolicy::AlwaysOff, RestorePolicy::Previous, RestorePolicy::AlwaysOn] {
-        let lab = Lab::start(1).await;
+        let timings = WorldTimings { bmc_boot, ..WorldTimings::quick() };
+        let lab = Lab::wired(FarmConfig { timings, ..rack_of(1) }).await;
         let machine = lab.machine("srv-01");
         machine.set_restore_policy(policy);
         let boots = machine.bmc_boot_count();
@@ -117,6 +131,12 @@ async fn on_after_a_cut_feeds_first_awaits_the_bmc_and_ends_on_under_every_polic
         let job = lab.power("srv-01", forced).await;
         assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "{policy:?} {job:#}");
         lab.wait_until("the supplies are empty", async |_: &Lab| !machine.bmc_answers()).await;
+        for action in ["on", "cycle"] {
+            let steps = planned(&lab, action).await;
+            let feeds = machine.feeds().iter().all(|feed| steps[0].contains(feed.pdu()));
+            assert!(feeds && steps[0].ends_with("on first."), "{action}: {steps:?}");
+            assert!(steps[1].starts_with("Waits for"), "{action}: {steps:?}");
+        }
         let job = lab.power("srv-01", json!({"action": "on"})).await;
         assert_eq!(state(&job).0, "succeeded", "{policy:?} {job:#}");
         assert_eq!(job["proof"], "controller", "{policy:?}: the BMC was awaited");
@@ -158,11 +178,6 @@ async fn an_outlet_that_feeds_four_is_cut_only_when_all_four_are_named() {
         let refused = lab.post(&path, &body(&others[..named])).await;
         assert_eq!((refused.status, refused.code()), (409, "shared_outlet"), "{}", refused.body);
     }
-    mute(&lab.machine("srv-01"));
-    let job = lab.power("srv-01", json!({"action": "off"})).await;
-    assert_eq!(state(&job), ("failed", "shared_outlet"), "nor by itself: {job:#}");
-    assert_eq!(lab.feed_changes("srv-01"), 0);
-
     let job = lab.power("srv-01", body(&others)).await;
     assert_eq!(state(&job).0, "succeeded", "{job:#}");
     for server in ["srv-01", "srv-02", "srv-03", "srv-04"] {
@@ -172,6 +187,86 @@ async fn an_outlet_that_feeds_four_is_cut_only_when_all_four_are_named() {
         let records = lab.get(&query).await.ok();
         assert!(!records["items"].as_array().unwrap().is_empty(), "{server} has it in its history");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outlet_that_feeds_others_is_never_cut_automatically_whoever_is_named() {
+    let lab = Lab::wired(FarmConfig { per_chassis: 4, ..rack_of(4) }).await;
+    let others: Vec<&str> = ["srv-02", "srv-03", "srv-04"].iter().map(|name| lab.id(name)).collect();
+    let plan = async |via: &str| {
+        let path = format!("/servers/{}/power/plan?action=off&via={via}", lab.id("srv-01"));
+        lab.get(&path).await.ok()
+    };
+    let by_bmc = plan("auto").await;
+    assert_eq!((&by_bmc["allowed"], &by_bmc["shared_with"]), (&json!(true), &json!([])), "{by_bmc:#}");
+    assert_eq!((&by_bmc["fallback_possible"], &by_bmc["cuts"]), (&json!(false), &json!([])), "{by_bmc:#}");
+    let why = by_bmc["fallback"].as_str().unwrap();
+    assert!(why.contains("srv-02") && why.contains("Force via PDU"), "{by_bmc:#}");
+    let by_outlets = plan("outlets").await;
+    assert_eq!(by_outlets["shared_with"].as_array().unwrap().len(), 3, "{by_outlets:#}");
+
+    let job = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("succeeded", "done"), "the BMC cuts nobody else: {job:#}");
+    lab.power("srv-01", json!({"action": "on"})).await;
+    mute(&lab.machine("srv-01"));
+    for named in [&[][..], &others] {
+        for action in ["off", "cycle"] {
+            let job = lab.power("srv-01", json!({"action": action, "shared_with": named})).await;
+            assert_eq!(state(&job), ("failed", "shared_outlet"), "{job:#}");
+        }
+    }
+    assert_eq!(lab.feed_changes("srv-01"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dark_outlet_that_feeds_another_is_switched_on_by_the_way_when_that_one_is_named() {
+    let lab = Lab::wired(FarmConfig { per_chassis: 2, ..rack_of(2) }).await;
+    let (id, other) = (lab.id("srv-01"), lab.id("srv-02"));
+    let forced = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01", "shared_with": [other]});
+    assert_eq!(state(&lab.power("srv-01", forced).await).0, "succeeded");
+    let plan = lab.get(&format!("/servers/{id}/power/plan?action=on")).await.ok();
+    assert_eq!((&plan["allowed"], &plan["shared_with"][0]["id"]), (&json!(true), &json!(other)), "{plan:#}");
+    let first = plan["steps"][0].as_str().unwrap();
+    assert!(first.contains("if you agree to feed srv-02 too"), "{plan:#}");
+    let reset = lab.get(&format!("/servers/{id}/power/plan?action=reset")).await.ok();
+    assert_eq!((&reset["allowed"], &reset["steps"]), (&json!(false), &json!([])), "{reset:#}");
+    let cut = lab.feed_changes("srv-01");
+    let job = lab.power("srv-01", json!({"action": "on"})).await;
+    assert_eq!(state(&job), ("failed", "shared_outlet"), "{job:#}");
+    assert_eq!(lab.feed_changes("srv-01"), cut, "nobody agreed");
+    let job = lab.power("srv-01", json!({"action": "on", "shared_with": [other]})).await;
+    assert_eq!(state(&job).0, "succeeded", "{job:#}");
+    assert!(lab.fully_fed("srv-01"));
+    let records = lab.get(&format!("/audit?q=object:server/{other} action:server.power.on")).await.ok();
+    assert_eq!(records["items"].as_array().unwrap().len(), 1, "{records:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outlet_stays_as_it_is_while_somebody_works_on_another_server_that_hangs_on_it() {
+    let lab = Lab::wired(FarmConfig { per_chassis: 2, ..rack_of(2) }).await;
+    let other = lab.id("srv-02");
+    let (path, place) = (format!("/servers/{}/power", lab.id("srv-01")), format!("/servers/{other}"));
+    let forced = |action: &str| json!({"action": action, "via": "outlets", "confirm_name": "srv-01", "shared_with": [other]});
+    lab.patch(&place, &json!({"maintenance": true})).await.ok();
+    for action in ["off", "cycle", "on"] {
+        let refused = lab.post(&path, &forced(action)).await;
+        let told = (refused.status, refused.code());
+        assert_eq!(told, (409, "neighbour_in_maintenance"), "{}", refused.body);
+        assert!(refused.body["title"].as_str().unwrap().contains("srv-02"), "{}", refused.body);
+    }
+    lab.patch(&place, &json!({"maintenance": false})).await.ok();
+
+    lab.machine("srv-02").change_bmc_faults(|faults| faults.ignore_soft = true);
+    let job = lab.start_power("srv-02", json!({"action": "shutdown"})).await;
+    let refused = lab.post(&path, &forced("off")).await;
+    assert_eq!((refused.status, refused.code()), (409, "neighbour_busy"), "{}", refused.body);
+    assert!(refused.body["title"].as_str().unwrap().contains("srv-02"), "{}", refused.body);
+    assert_eq!(lab.feed_changes("srv-01"), 0);
+    let job = job["id"].as_str().unwrap();
+    lab.post(&format!("/jobs/{job}/cancel"), &json!({})).await.ok();
+    lab.finish(job).await;
+    let job = lab.power("srv-01", forced("off")).await;
+    assert_eq!(state(&job).0, "succeeded", "{job:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

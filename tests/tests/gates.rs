@@ -4,9 +4,9 @@
 
 use rackhand_simulators::{
     farm::FarmConfig,
-    world::{EffectKind, Machine, OutletCommand},
+    world::{EffectKind, Machine, OutletCommand, RestorePolicy},
 };
-use rackhand_tests::{Lab, SCALE, mute, rack_of, state, unmute};
+use rackhand_tests::{Lab, SCALE, joined, mute, rack_of, state, unmute};
 use rackhand_wire::Timings;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -77,6 +77,14 @@ async fn outlets_that_feed_another_server_are_neither_believed_nor_switched() {
     mute(&machine);
     let job = lab.power("srv-01", json!({"action": "on"})).await;
     assert_eq!(state(&job), ("failed", "wiring_mismatch"), "{job:#}");
+    // The outlets are off, which tells nothing of this server.
+    lab.wait_until("nothing is known of it", async |lab: &Lab| {
+        let power = power(lab, "srv-01").await;
+        power["value"] == "unknown" && dark_feeds(&power) == 2
+    })
+    .await;
+    let job = lab.power("srv-01", json!({"action": "reset"})).await;
+    assert_eq!(state(&job), ("failed", "no_outlet_equivalent"), "it may be on: {job:#}");
     assert_eq!(lab.feed_changes("srv-01"), 0);
 }
 
@@ -119,6 +127,15 @@ async fn a_server_that_was_off_before_its_outlets_were_cut_accuses_nobody() {
     .await;
 }
 
+/// Mutes the BMC of the first server and waits until that is known.
+async fn fall_silent(lab: &Lab, machine: &Machine) {
+    mute(machine);
+    lab.wait_until("its silence was noticed", async |lab: &Lab| {
+        power(lab, "srv-01").await["paths"][0]["fault"]["code"] == "unreach"
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_bmc_that_then_falls_silent_is_no_reason_to_cut() {
     let lab = Lab::start(2).await;
@@ -129,14 +146,97 @@ async fn another_bmc_that_then_falls_silent_is_no_reason_to_cut() {
         has_flag(&power(lab, "srv-01").await, "identity_mismatch")
     })
     .await;
-    mute(&machine);
-    lab.wait_until("its silence was noticed", async |lab: &Lab| {
-        power(lab, "srv-01").await["paths"][0]["fault"]["code"] == "unreach"
-    })
-    .await;
+    fall_silent(&lab, &machine).await;
     let job = lab.power("srv-01", json!({"action": "off"})).await;
     assert_eq!(state(&job), ("failed", "identity_mismatch"), "{job:#}");
     assert_eq!(lab.feed_changes("srv-01"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bmc_whose_firmware_is_written_is_left_alone_also_when_it_falls_silent() {
+    let lab = Lab::start(2).await;
+    let machine = lab.machine("srv-01");
+    machine.change_bmc_faults(|faults| faults.updating = true);
+    lab.wait_until("the update was noticed", async |lab: &Lab| {
+        has_flag(&power(lab, "srv-01").await, "firmware_update")
+    })
+    .await;
+    fall_silent(&lab, &machine).await;
+    let id = lab.id("srv-01");
+    for body in [
+        json!({"action": "off"}),
+        json!({"action": "on"}),
+        json!({"action": "cycle", "via": "outlets", "confirm_name": "srv-01"}),
+    ] {
+        let refused = lab.post(&format!("/servers/{id}/power"), &body).await;
+        assert_eq!(
+            (refused.status, &refused.body["code"]),
+            (409, &json!("firmware_update")),
+            "{body}: {refused:?}"
+        );
+    }
+    assert_eq!(lab.feed_changes("srv-01"), 0);
+    machine.change_bmc_faults(|faults| faults.updating = false);
+    unmute(&machine);
+    lab.wait_until("it answers again", async |lab: &Lab| {
+        !has_flag(&power(lab, "srv-01").await, "firmware_update")
+    })
+    .await;
+    let job = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("succeeded", "done"), "{job:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_policy_forbids_it_is_never_cut_by_itself() {
+    let lab = Lab::start(2).await;
+    let machine = lab.machine("srv-01");
+    let server = format!("/servers/{}", lab.id("srv-01"));
+    let before = lab.get("/settings").await.ok()["installation"].clone();
+    let allow = async |own: bool, all: bool| {
+        lab.patch(&server, &json!({"fallback_enabled": own})).await.ok();
+        let installation = joined(before.clone(), &json!({"fallback_enabled": all}));
+        lab.patch("/settings", &json!({"installation": installation})).await.ok();
+    };
+    mute(&machine);
+    for (own, all) in [(false, true), (true, false)] {
+        allow(own, all).await;
+        for action in ["off", "cycle"] {
+            let job = lab.power("srv-01", json!({"action": action})).await;
+            assert_eq!(state(&job), ("failed", "fallback_disabled"), "own {own}, all {all}: {job:#}");
+        }
+        assert_eq!((lab.pdu_writes(), machine.is_on()), (0, true), "own {own}, all {all}");
+    }
+
+    allow(true, true).await;
+    let job = lab.start_power("srv-01", json!({"action": "cycle"})).await;
+    lab.wait_until("both feeds were cut", async |lab: &Lab| lab.feed_changes("srv-01") >= 2).await;
+    unmute(&machine);
+    let job = lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "nothing but that was in the way: {job:#}");
+    assert!(machine.is_on() && lab.fully_fed("srv-01"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_its_restore_policy_keeps_off_is_told_while_it_may_be_cut_by_itself() {
+    let lab = Lab::start(2).await;
+    let told = async |server: &str| {
+        let query = format!("/events?q=server:{} kind:server.stays_off", lab.id(server));
+        lab.get(&query).await.ok()["items"].as_array().unwrap().clone()
+    };
+    assert!(told("srv-01").await.is_empty());
+    lab.machine("srv-01").set_restore_policy(RestorePolicy::AlwaysOff);
+    lab.wait_until("its policy was read", async |lab: &Lab| {
+        has_flag(&power(lab, "srv-01").await, "stays_off_after_feed")
+    })
+    .await;
+    let events = told("srv-01").await;
+    assert_eq!(events.len(), 1, "{events:#?}");
+    assert_eq!((&events[0]["severity"], &events[0]["server_name"]), (&json!("warning"), &json!("srv-01")));
+    assert!(told("srv-02").await.is_empty(), "its policy is another one");
+
+    let server = format!("/servers/{}", lab.id("srv-01"));
+    lab.patch(&server, &json!({"fallback_enabled": false})).await.ok();
+    assert!(!has_flag(&power(&lab, "srv-01").await, "stays_off_after_feed"), "nothing cuts it by itself");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,6 +48,11 @@ fn state(job: &Value) -> &str {
     job["state"].as_str().unwrap_or_default()
 }
 
+/// Rounds of going away, told by `RACKHAND_TAKEOVERS`.
+fn rounds() -> usize {
+    std::env::var("RACKHAND_TAKEOVERS").map_or(10, |count| count.parse().unwrap())
+}
+
 /// How often it was switched off, on and reset.
 fn transitions(machine: &Machine) -> (usize, usize, usize) {
     let count = |what| machine.count(&what);
@@ -58,12 +63,17 @@ fn transitions(machine: &Machine) -> (usize, usize, usize) {
 async fn the_other_agent_takes_over_and_nothing_happens_twice() {
     let mut site = Site::new(1).await;
     let machine = site.lab.machine("srv-01");
-    for round in 0..10 {
-        // Whoever holds the device goes away in the middle of a cycle, killed and cut off by turns.
+    // Each action once killed, once cut off; what is off is switched on next.
+    let actions = [("cycle", (1, 1)), ("off", (1, 0)), ("on", (0, 1))];
+    for round in 0..rounds() {
+        let (action, expected) = actions[round % 3];
+        // Whoever holds the device goes away when the machine has felt the action.
         let before = transitions(&machine);
-        let job = site
-            .begin("srv-01", json!({"action": "cycle"}), |machine| transitions(machine).0 > before.0)
-            .await;
+        let felt = |machine: &Machine| {
+            let (off, on, _) = transitions(machine);
+            off > before.0 || on > before.1
+        };
+        let job = site.begin("srv-01", json!({"action": action}), felt).await;
         let gone = usize::from(site.lab.holder_is(&site.agents[1].id).await);
         let begun = Instant::now();
         if round % 2 == 0 {
@@ -72,17 +82,20 @@ async fn the_other_agent_takes_over_and_nothing_happens_twice() {
             site.lines[gone].set(Line::Silent);
         }
         let other = site.agents[1 - gone].id.clone();
-        site.lab
-            .wait_until("the other one holds the device", async |lab: &Lab| lab.holder_is(&other).await)
-            .await;
-        // Ten seconds at 1/20, with room for a busy machine.
-        let took = begun.elapsed();
-        assert!(took < Duration::from_secs(10).mul_f64(SCALE) * 3, "round {round}: {took:?}");
+        // An on or an off may have been over already: then nobody wants the device.
+        if action == "cycle" {
+            site.lab
+                .wait_until("the other one holds the device", async |lab: &Lab| lab.holder_is(&other).await)
+                .await;
+            // Ten seconds at 1/20, with room for a busy machine.
+            let took = begun.elapsed();
+            assert!(took < Duration::from_secs(10).mul_f64(SCALE) * 3, "round {round}: {took:?}");
+        }
         let job = site.lab.finish(&job).await;
         assert_eq!(state(&job), "succeeded", "round {round}: {job:#}");
-        assert!(machine.is_on());
+        assert_eq!(machine.is_on(), action != "off", "round {round}: {job:#}");
         let after = transitions(&machine);
-        assert_eq!((after.0 - before.0, after.1 - before.1), (1, 1), "round {round}: {job:#}");
+        assert_eq!((after.0 - before.0, after.1 - before.1), expected, "round {round}: {job:#}");
         if round % 2 == 0 {
             site.agents[gone].run();
         } else {
@@ -97,10 +110,11 @@ async fn the_other_agent_takes_over_and_nothing_happens_twice() {
 async fn a_reset_is_sent_once_although_its_agent_goes_away() {
     let mut site = Site::new(1).await;
     let machine = site.lab.machine("srv-01");
-    for round in 0..10 {
+    for round in 0..rounds() {
         let before = transitions(&machine);
         let job = site.lab.start_power("srv-01", json!({"action": "reset"})).await;
-        tokio::time::sleep(Duration::from_millis(round * 7)).await;
+        // Moments from before the command to after its end.
+        tokio::time::sleep(Duration::from_millis(u64::try_from(round % 10).unwrap() * 7)).await;
         let gone = usize::from(site.lab.holder_is(&site.agents[1].id).await);
         site.agents[gone].kill();
         let job = site.lab.finish(job["id"].as_str().unwrap()).await;

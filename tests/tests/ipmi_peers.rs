@@ -17,6 +17,8 @@ mod console;
 mod driver;
 #[path = "ipmi_peers/ipmi_sim.rs"]
 mod ipmi_sim;
+#[path = "ipmi_peers/line.rs"]
+mod line;
 #[path = "ipmi_peers/served.rs"]
 mod served;
 #[path = "ipmi_peers/simulated.rs"]

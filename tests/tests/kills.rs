@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a broken bench stops the test")]
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
-use rackhand_simulators::world::{EffectKind, Machine};
+use rackhand_simulators::{
+    farm::FarmConfig,
+    world::{EffectKind, Machine},
+};
 use rackhand_tests::{Lab, Line, Relay, agent::Agent, mute, rack_of, unmute};
 use serde_json::{Value, json};
 use std::{
@@ -317,14 +320,22 @@ async fn rounds(lab: &mut Lab, mut far: Option<&mut Far>) {
     assert!(tally.running >= rounds / 2 && tally.queued >= rounds / 4, "the kills met work: {tally:?}");
 }
 
+/// Whoever is killed leaves a session at every BMC. A BMC drops it after a minute, which is twenty here: it has room
+/// for as many more.
+fn rack() -> FarmConfig {
+    let mut farm = rack_of(8);
+    farm.bmc_account.most_sessions *= 20;
+    farm
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_the_server_loses_no_job_repeats_none_and_leaves_no_feed_off() {
-    let mut lab = Lab::wired(rack_of(8)).await;
+    let mut lab = Lab::wired(rack()).await;
     rounds(&mut lab, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_does_the_end_of_the_agent_or_of_both_or_of_their_line() {
-    let (mut lab, agent, line) = Lab::behind_an_agent(rack_of(8)).await;
+    let (mut lab, agent, line) = Lab::behind_an_agent(rack()).await;
     rounds(&mut lab, Some(&mut Far { agent, line })).await;
 }

@@ -112,6 +112,28 @@ async fn what_happened_while_the_server_was_away_is_told_once_in_order_and_with_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_nobody_reads_any_more_is_kept_with_its_age_and_not_trusted() {
+    let (lab, mut agent, _line) = lab(2).await;
+    let power = async |lab: &Lab| lab.get(&format!("/servers/{}/power", lab.id("srv-01"))).await.ok();
+    lab.wait_until("it is sure", async |lab: &Lab| power(lab).await["confidence"] == "high").await;
+    agent.kill();
+    let left = Utc::now();
+    lab.wait_until("it is doubted", async |lab: &Lab| power(lab).await["confidence"] == "low").await;
+    let seen = power(&lab).await;
+    assert_eq!(seen["value"], "on", "the last that was heard: {seen:#}");
+    // It is read every half minute, and doubted when three of those are missing.
+    let age = Utc::now() - time(&seen["checked_at"]);
+    assert!(age.to_std().unwrap() > MINUTE / 2 * 3 && time(&seen["checked_at"]) < left, "{seen:#}");
+    lab.wait_until("all are doubted", async |lab: &Lab| {
+        let rows = lab.get("/servers").await.ok()["items"].clone();
+        rows.as_array().unwrap().iter().all(|row| row["confidence"] == "low" && row["power"] == seen["value"])
+    })
+    .await;
+    agent.run();
+    lab.wait_until("it is sure again", async |lab: &Lab| power(lab).await["confidence"] == "high").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_restart_alone_nothing_is_asked_without_credentials_and_the_gap_is_marked() {
     let (mut lab, mut agent, _line) = lab(2).await;
     let secrets = ["rackhand-bmc", "write_community", "\"community\""];

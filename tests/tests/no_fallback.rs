@@ -55,7 +55,7 @@ async fn nothing_is_cut(lab: &Lab, code: &str) {
         let limit = TimeDelta::from_std(std::time::Duration::from_secs(3).mul_f64(SCALE)).unwrap() * 3;
         assert!(over - begun < limit, "{job:#}");
     }
-    assert_eq!(lab.feed_changes("srv-01"), 0);
+    assert_eq!(lab.pdu_writes(), 0);
     assert!(lab.machine("srv-01").is_on());
 }
 

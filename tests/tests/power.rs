@@ -5,9 +5,9 @@
 use chrono::{DateTime, FixedOffset};
 use futures::StreamExt;
 use rackhand_simulators::world::{EffectKind, Machine, ReplyKind, RestorePolicy, Which};
-use rackhand_tests::{Lab, SCALE, mute, state};
+use rackhand_tests::{Lab, SCALE, mute, rack_of, state};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn moment(text: &Value) -> DateTime<FixedOffset> {
     DateTime::parse_from_rfc3339(text.as_str().unwrap()).unwrap()
@@ -31,9 +31,13 @@ async fn the_controller_switches_and_success_is_what_is_read() {
     assert_eq!(state(&job), ("succeeded", "done"));
     assert_eq!(count(&machine, &EffectKind::PoweredOff), off + 1, "exactly one off");
     assert_eq!(count(&machine, &EffectKind::PoweredOn), on + 1, "exactly one on");
+    let effects = machine.effects();
+    let last = |kind: EffectKind| effects.iter().rfind(|effect| effect.what == kind).unwrap().at;
+    let held = last(EffectKind::PoweredOn) - last(EffectKind::PoweredOff);
+    assert!(held >= Duration::from_secs(5).mul_f64(SCALE), "on again after {held:?}");
     let job = lab.power("srv-01", json!({"action": "reset"})).await;
     assert_eq!((state(&job).0, count(&machine, &EffectKind::Reset)), ("succeeded", 1));
-    assert_eq!(lab.feed_changes("srv-01"), 0);
+    assert_eq!(lab.pdu_writes(), 0);
 }
 
 /// What P02 asks of an off through the outlets: the silence lasted 20 s, and both feeds are read off.
@@ -50,9 +54,9 @@ async fn is_off_by_both_feeds(lab: &Lab, job: &Value) {
     let gate = steps.iter().find(|step| step["phase"] == "Fallback").unwrap();
     let decided = moment(&gate["started_at"]) - moment(&steps[0]["started_at"]);
     let decided = decided.to_std().unwrap();
-    // Not before 20 s; by 25 s, and three times that on a busy machine.
-    let [soonest, latest] = [20, 25].map(|seconds| Duration::from_secs(seconds).mul_f64(SCALE));
-    assert!(decided >= soonest && decided < latest * 3, "decided after {decided:?}: {job:#}");
+    // Not before 20 s; within 5 s from then, and three times that on a busy machine.
+    let [soonest, room] = [20, 5].map(|seconds| Duration::from_secs(seconds).mul_f64(SCALE));
+    assert!(decided >= soonest && decided < soonest + room * 3, "decided after {decided:?}: {job:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +139,7 @@ async fn an_unreadable_pdu_means_that_nothing_is_cut() {
         let job = lab.power("srv-01", json!({"action": action})).await;
         assert_eq!(state(&job), ("failed", "outlet_not_ready"), "{job:#}");
     }
-    assert_eq!(lab.feed_changes("srv-01"), 0);
+    assert_eq!(lab.pdu_writes(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,16 +190,22 @@ async fn lost_answers_never_repeat_a_reset_and_never_lie() {
             }
         }
     }
-    assert_eq!(lab.feed_changes("srv-01"), 0);
+    assert_eq!(lab.pdu_writes(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_every_answer_is_lost_the_job_does_not_claim_that_nothing_happened() {
-    for (action, effect) in
-        [("off", EffectKind::PoweredOff), ("reset", EffectKind::Reset), ("cycle", EffectKind::PoweredOff)]
-    {
+    for (action, effect) in [
+        ("on", EffectKind::PoweredOn),
+        ("off", EffectKind::PoweredOff),
+        ("reset", EffectKind::Reset),
+        ("cycle", EffectKind::PoweredOff),
+    ] {
         let lab = Lab::start(2).await;
         let machine = lab.machine("srv-01");
+        if action == "on" {
+            lab.power("srv-01", json!({"action": "off"})).await;
+        }
         machine.change_bmc_faults(|faults| {
             faults.link.drop_next_replies(u32::MAX, Which::Only(ReplyKind::ChassisControl));
         });
@@ -205,7 +215,7 @@ async fn when_every_answer_is_lost_the_job_does_not_claim_that_nothing_happened(
         let job = lab.finish(job["id"].as_str().unwrap()).await;
         assert_eq!(state(&job).0, "indeterminate", "{action}: {job:#}");
         assert_eq!(count(&machine, &effect), 1, "{action} happened once");
-        assert_eq!(lab.feed_changes("srv-01"), 0, "a lost answer is no reason to cut a feed");
+        assert_eq!(lab.pdu_writes(), 0, "a lost answer is no reason to cut a feed");
     }
 }
 
@@ -214,10 +224,12 @@ async fn an_ignored_soft_shutdown_times_out_and_cuts_nothing() {
     let lab = Lab::start(1).await;
     let machine = lab.machine("srv-01");
     machine.change_bmc_faults(|faults| faults.ignore_soft = true);
-    let begun = Instant::now();
     let job = lab.power("srv-01", json!({"action": "shutdown", "deadline_s": 60})).await;
     assert_eq!(state(&job), ("failed", "soft_timeout"), "{job:#}");
-    assert!(begun.elapsed() >= Duration::from_secs(3), "60 s at 1/20");
+    let took = (moment(&job["finished_at"]) - moment(&job["started_at"])).to_std().unwrap();
+    // Within 2 s of the deadline, and three times that on a busy machine.
+    let [deadline, slack] = [60, 2].map(|seconds| Duration::from_secs(seconds).mul_f64(SCALE));
+    assert!(took + slack >= deadline && took < deadline + slack * 3, "{took:?} of {deadline:?}: {job:#}");
     assert!(machine.is_on());
     assert_eq!(count(&machine, &EffectKind::PoweredOff), 0);
     let job = lab.power("srv-01", json!({"action": "shutdown", "deadline_s": 30, "escalate": true})).await;
@@ -226,26 +238,28 @@ async fn an_ignored_soft_shutdown_times_out_and_cuts_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn identical_requests_join_and_others_are_refused() {
-    let lab = Lab::start(1).await;
+    // Shutting down takes longer than it takes to answer them all, and less than a second press waits.
+    let mut farm = rack_of(1);
+    farm.timings.os_soft_off = Duration::from_secs(45).mul_f64(SCALE);
+    let lab = Lab::wired(farm).await;
     let machine = lab.machine("srv-01");
-    machine.change_bmc_faults(|faults| faults.ignore_soft = true);
     let path = format!("/servers/{}/power", lab.id("srv-01"));
-    let first = lab.post(&path, &json!({"action": "shutdown"})).await.ok();
     let (same, other) = (json!({"action": "shutdown"}), json!({"action": "on"}));
-    let joined = futures::future::join_all((0..99).map(|_| lab.post(&path, &same)));
-    let refused = futures::future::join_all((0..20).map(|_| lab.post(&path, &other)));
-    let (joined, refused) = tokio::join!(joined, refused);
+    // No job is known when they are sent: one of them makes it, and 99 join.
+    let joined = futures::future::join_all((0..100).map(|_| lab.post(&path, &same))).await;
+    let refused = futures::future::join_all((0..20).map(|_| lab.post(&path, &other))).await;
+    let job = joined[0].body["id"].clone();
     for reply in joined {
-        assert_eq!((reply.status, &reply.body["id"]), (202, &first["id"]));
+        assert_eq!((reply.status, &reply.body["id"]), (202, &job), "{}", reply.body);
     }
     for reply in refused {
-        assert_eq!((reply.status, reply.code()), (409, "power_conflict"));
-        assert_eq!(reply.body["job_id"], first["id"]);
+        assert_eq!((reply.status, reply.code()), (409, "power_conflict"), "{}", reply.body);
+        assert_eq!(reply.body["job_id"], job);
     }
-    let id = first["id"].as_str().unwrap();
-    lab.post(&format!("/jobs/{id}/cancel"), &json!({})).await.ok();
-    assert_eq!(state(&lab.finish(id).await).0, "cancelled");
-    assert!(count(&machine, &EffectKind::SoftPressed) <= 1, "one execution for all of them");
+    let job = lab.finish(job.as_str().unwrap()).await;
+    assert_eq!(state(&job), ("succeeded", "done"), "{job:#}");
+    let effects = [EffectKind::SoftPressed, EffectKind::PoweredOff].map(|what| count(&machine, &what));
+    assert_eq!(effects, [1, 1], "one execution for all of them");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,27 +268,59 @@ async fn the_same_idempotency_key_is_one_job() {
     let path = format!("/servers/{}/power", lab.id("srv-01"));
     let key = [("idempotency-key", "one")];
     let body = json!({"action": "cycle"});
-    let first = lab.send("POST", &path, Some(&body), &key).await.ok();
-    lab.finish(first["id"].as_str().unwrap()).await;
-    let again = (0..1000).map(|_| lab.send("POST", &path, Some(&body), &key));
-    let replies = futures::stream::iter(again).buffer_unordered(50).collect::<Vec<_>>().await;
+    // None is known when they are sent: one of them makes the job, and as many race as open files let through.
+    let all = (0..1000).map(|_| lab.send("POST", &path, Some(&body), &key));
+    let replies = futures::stream::iter(all).buffer_unordered(400).collect::<Vec<_>>().await;
     assert_eq!(replies.len(), 1000);
-    for again in replies {
-        assert_eq!((again.status, &again.body["id"]), (202, &first["id"]));
+    let job = replies[0].body["id"].clone();
+    for reply in replies {
+        assert_eq!((reply.status, &reply.body["id"]), (202, &job), "{}", reply.body);
     }
+    lab.finish(job.as_str().unwrap()).await;
+    let again = lab.send("POST", &path, Some(&body), &key).await;
+    assert_eq!((again.status, &again.body["id"]), (202, &job), "also when it is over");
+    let jobs = lab.get("/jobs").await.ok();
+    let made = jobs["items"].as_array().unwrap().iter().filter(|job| job["kind"] == "power");
+    assert_eq!(made.count(), 1, "{jobs:#}");
     let other = lab.send("POST", &path, Some(&json!({"action": "off"})), &key).await;
     assert_eq!((other.status, other.code()), (422, "idempotency_key_reused"));
-    assert_eq!(count(&lab.machine("srv-01"), &EffectKind::PoweredOff), 1);
+    // It may have had to wait for too long in such a crowd.
+    assert!(count(&lab.machine("srv-01"), &EffectKind::PoweredOff) <= 1);
+}
+
+/// What is told of another BMC at a server's address, newest first.
+async fn told_of_another_bmc(lab: &Lab) -> Vec<Value> {
+    let query = format!("/events?q=server:{} kind:server.identity_mismatch", lab.id("srv-01"));
+    lab.get(&query).await.ok()["items"].as_array().unwrap().clone()
+}
+
+/// Every page of the server shows that another BMC is at its address.
+async fn another_bmc_is_shown(lab: &Lab) {
+    let path = format!("/servers/{}", lab.id("srv-01"));
+    let (view, power) = (lab.get(&path).await.ok(), lab.get(&format!("{path}/power")).await.ok());
+    let row = lab.get("/servers").await.ok()["items"][0].clone();
+    for flags in [&view["power"]["flags"], &power["flags"], &row["flags"]] {
+        assert!(flags.as_array().unwrap().contains(&json!("identity_mismatch")), "{flags} {power:#}");
+    }
+    let bmc = &power["paths"][0];
+    let fault = (&bmc["fault"]["code"], &bmc["fault"]["reason"]);
+    assert_eq!(fault, (&json!("config"), &json!("identity_mismatch")), "{bmc:#}");
+    assert!(bmc["state"].is_null(), "another machine's power is not this one's: {bmc:#}");
+    assert_eq!(lab.get("/servers/tally").await.ok()["attention"], 1);
+    let plan = lab.get(&format!("{path}/power/plan?action=off")).await.ok();
+    assert_eq!(plan["fallback_possible"], false, "{plan:#}");
+    assert!(plan["fallback"].as_str().unwrap().contains("Another BMC"), "{plan:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_bmc_at_the_address_gets_no_command() {
+async fn another_bmc_at_the_address_gets_no_command_and_raises_one_alarm() {
     let lab = Lab::start(1).await;
     let machine = lab.machine("srv-01");
     lab.wait_until("the right one is known", async |lab: &Lab| {
         lab.get("/endpoints?q=kind:ipmi").await.ok()["items"][0]["status"]["identity"]["unique"].is_string()
     })
     .await;
+    assert!(told_of_another_bmc(&lab).await.is_empty());
     machine.change_bmc_faults(|faults| faults.wrong_guid = true);
     machine.restart_bmc();
     lab.wait_until("the BMC is back", async |_: &Lab| machine.bmc_answers()).await;
@@ -284,6 +330,20 @@ async fn another_bmc_at_the_address_gets_no_command() {
     }
     assert!(machine.is_on());
     assert_eq!(count(&machine, &EffectKind::Reset) + lab.feed_changes("srv-01"), 0);
+
+    lab.wait_until("it was told", async |lab: &Lab| !told_of_another_bmc(lab).await.is_empty()).await;
+    another_bmc_is_shown(&lab).await;
+    // Neither three jobs nor another look tell it again.
+    let power = format!("/servers/{}/power", lab.id("srv-01"));
+    let looked_at = async |lab: &Lab| lab.get(&power).await.ok()["paths"][0]["checked_at"].clone();
+    let before = looked_at(&lab).await;
+    lab.post(&format!("{power}/refresh"), &json!({})).await.ok();
+    lab.wait_until("it was looked at", async |lab: &Lab| looked_at(lab).await != before).await;
+    another_bmc_is_shown(&lab).await;
+    let told = told_of_another_bmc(&lab).await;
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!((&told[0]["severity"], &told[0]["server_name"]), (&json!("alarm"), &json!("srv-01")));
+    assert!(told[0]["message"].as_str().unwrap().contains("another BMC at its address"), "{told:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,7 +359,7 @@ async fn without_the_answer_that_all_supplies_are_fed_nothing_is_cut() {
     let forced = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"});
     let refused = lab.post(&format!("{path}/power"), &forced).await;
     assert_eq!((refused.status, refused.code()), (409, "feeds_incomplete"));
-    assert_eq!(lab.feed_changes("srv-01"), 0);
+    assert_eq!(lab.pdu_writes(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,5 +377,5 @@ async fn when_most_of_a_subnet_is_silent_nothing_is_cut() {
     .await;
     let job = lab.power("srv-01", json!({"action": "off"})).await;
     assert_eq!(state(&job), ("failed", "subnet_breaker"), "{job:#}");
-    assert_eq!(lab.feed_changes("srv-01"), 0);
+    assert_eq!(lab.pdu_writes(), 0);
 }

@@ -6,7 +6,10 @@
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
 use rackhand_simulators::world::{EffectKind, Machine};
+use rackhand_store::{Db, nodes, sealed::Keyring};
 use rackhand_tests::{Backend, Lab, PASSWORD, Relay, agent::Agent, state};
+use rustix::process::{Pid, Signal, kill_process};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
@@ -218,6 +221,198 @@ async fn the_own_agents_of_two_servers_stand_in_for_one_another() {
         assert_eq!(state(&done), ("succeeded", "done"), "round {round}: {done:#}");
         assert_eq!(transitions(&machine), (before.0 + 1, before.1 + 1, before.2), "round {round}");
         other.start_again();
+    }
+}
+
+/// Stops a server in the middle of whatever it does, as a machine that swaps or is moved does.
+fn freeze(backend: &Backend) {
+    signal(backend, Signal::STOP);
+}
+
+/// Lets a frozen server go on; the others have given it up, and it must find that out and end by itself.
+fn thaw(backend: &mut Backend) {
+    signal(backend, Signal::CONT);
+    backend.wait_ended();
+    assert!(backend.log().contains("the others on its database gave it up"), "{}", backend.log());
+}
+
+fn signal(backend: &Backend, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(backend.pid()).unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+/// Says whether a job tells the truth of what the machine has felt meanwhile.
+fn is_true(job: &Value, felt: (usize, usize, usize), whole: (usize, usize, usize)) -> bool {
+    match state(job).0 {
+        "succeeded" => felt == whole,
+        "expired" | "failed" => felt == (0, 0, 0),
+        "indeterminate" => felt == whole || felt == (0, 0, 0),
+        _ => false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_freezes_with_a_job_and_its_own_agent_writes_nothing_when_it_goes_on() {
+    let mut lab = Lab::bare(1).await;
+    let mut other = lab.backend.beside("node2");
+    lab.wire(&json!({})).await;
+    let machine = lab.machine("srv-01");
+    for round in 0..8 {
+        let (action, whole) = [("reset", (0, 0, 1)), ("cycle", (1, 1, 0))][round % 2];
+        let what = format!("{action}, round {round}");
+        let before = transitions(&machine);
+        let since = |machine: &Machine| {
+            let (off, on, resets) = transitions(machine);
+            (off - before.0, on - before.1, resets - before.2)
+        };
+        let job = lab.start_power("srv-01", json!({"action": action})).await;
+        // A reset freezes at moments from before the order to after its end, a cycle while the machine is off.
+        if action == "reset" {
+            tokio::time::sleep(Duration::from_millis(u64::try_from(round).unwrap() * 8)).await;
+        } else {
+            lab.wait_until("it is off", async |_: &Lab| since(&machine).0 > 0).await;
+        }
+        freeze(&lab.backend);
+        std::mem::swap(&mut lab.backend, &mut other);
+        let begun = Instant::now();
+        let done = lab.finish(job["id"].as_str().unwrap()).await;
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}: {:?}", begun.elapsed());
+        let felt = since(&machine);
+        assert!(is_true(&done, felt, whole), "{what}: {felt:?}: {done:#}");
+        if action == "cycle" {
+            assert_eq!(state(&done), ("succeeded", "done"), "{what}: {done:#}");
+        }
+        thaw(&mut other);
+        assert_eq!(since(&machine), felt, "{what}: it did something more when it went on");
+        // It rejoins by a start of its own, and works as before.
+        other.start_again();
+        std::mem::swap(&mut lab.backend, &mut other);
+        lab.wait_until("the BMC is up", async |_: &Lab| machine.bmc_answers()).await;
+        let shown = lab.get(&format!("/jobs/{}", job["id"].as_str().unwrap())).await.ok();
+        assert_eq!(state(&shown), state(&done), "{what}: both tell the same of it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_freezes_with_a_job_of_an_agent_elsewhere_writes_nothing_when_it_goes_on() {
+    let mut pair = Pair::new(1).await;
+    let machine = pair.lab.machine("srv-01");
+    for round in 0..3 {
+        let before = transitions(&machine);
+        let job = pair.lab.start_power("srv-01", json!({"action": "cycle"})).await;
+        pair.felt("srv-01", |machine| transitions(machine).0 > before.0).await;
+        freeze(&pair.lab.backend);
+        pair.change_sides();
+        let begun = Instant::now();
+        let done = pair.lab.finish(job["id"].as_str().unwrap()).await;
+        assert_eq!(state(&done), ("succeeded", "done"), "round {round}: {done:#}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+        let whole = (before.0 + 1, before.1 + 1, before.2);
+        assert_eq!(transitions(&machine), whole, "round {round}");
+        thaw(&mut pair.other);
+        assert_eq!(transitions(&machine), whole, "round {round}: when it went on");
+        pair.other.start_again();
+        pair.change_sides();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lease_of_an_agent_whose_server_freezes_ends_and_another_agent_goes_on() {
+    let mut lab = Lab::bare(1).await;
+    let mut other = lab.backend.beside("node2");
+    let line = Relay::start(address(&other), Duration::ZERO).await;
+    let body = |name: &str| json!({"name": name, "group": "pair"});
+    let mut first = Agent::of(&lab, &body("one"), line.port).await;
+    let mut second = Agent::of(&lab, &body("two"), lab.backend.port()).await;
+    for agent in [&mut first, &mut second] {
+        agent.run();
+        agent.online(&lab).await;
+    }
+    lab.wire(&json!({"agent_group": "pair"})).await;
+    let machine = lab.machine("srv-01");
+    assert!(lab.holder_is(&first.id).await, "the first of the group has its devices");
+    let before = transitions(&machine);
+    let job = lab.start_power("srv-01", json!({"action": "cycle"})).await;
+    lab.wait_until("it is off", async |_: &Lab| transitions(&machine).0 > before.0).await;
+    freeze(&other);
+    let begun = Instant::now();
+    let done = lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!(state(&done), ("succeeded", "done"), "{done:#}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(lab.holder_is(&second.id).await, "nobody else could do it");
+    let whole = (before.0 + 1, before.1 + 1, before.2);
+    assert_eq!(transitions(&machine), whole);
+    // The job may be over before the server is given up: its agent's lease ends sooner.
+    lab.wait_until("it is given up", async |lab: &Lab| lab.backend.log().contains("another server has died"))
+        .await;
+    thaw(&mut other);
+    assert_eq!(transitions(&machine), whole, "when it went on");
+    other.start_again();
+    first.online(&lab).await;
+    let again = lab.power("srv-01", json!({"action": "reset"})).await;
+    assert_eq!(state(&again).0, "succeeded", "{again:#}");
+    assert_eq!(transitions(&machine), (whole.0, whole.1, whole.2 + 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_that_its_server_did_not_survive_is_not_sent_by_the_agent_of_another_one() {
+    let mut lab = Lab::bare(1).await;
+    let mut other = lab.backend.beside("node2");
+    lab.wire(&json!({})).await;
+    let machine = lab.machine("srv-01");
+    // The order must still be young when the other server takes the job up, as it is at full scale.
+    let slow = ("RACKHAND_TIME_SCALE", "0.25");
+    other.kill();
+    lab.backend.restart_with(&[slow, ("RACKHAND_FAILPOINT", "agent-performed:1")]);
+    let own = lab.get("/agents").await.ok();
+    let own = own["items"].as_array().unwrap().iter().find(|agent| agent["name"] == "local-node1").unwrap();
+    let own = own["id"].as_str().unwrap().to_owned();
+    let refresh = format!("/servers/{}/power/refresh", lab.id("srv-01"));
+    // The BMC and both PDUs: what the other server's agent had goes to this one once its lease has ended.
+    lab.wait_until("its own agent has every device", async |lab: &Lab| {
+        lab.post(&refresh, &Value::Null).await.ok();
+        lab.get(&format!("/agents/{own}")).await.ok()["holds"] == 3
+    })
+    .await;
+    other.restart_with(&[slow]);
+    let job = lab.start_power("srv-01", json!({"action": "reset"})).await;
+    lab.backend.wait_ended();
+    assert_eq!(transitions(&machine), (0, 0, 1), "it died after the machine was reset");
+    std::mem::swap(&mut lab.backend, &mut other);
+    let done = lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!(transitions(&machine), (0, 0, 1), "it was reset once more: {done:#}");
+    assert!(["succeeded", "indeterminate"].contains(&state(&done).0), "{done:#}");
+}
+
+/// Counts the transactions that wait for the one under way.
+async fn waiting(db: &Db) -> i64 {
+    let ask = "SELECT count(*) AS waiting FROM pg_locks JOIN pg_database ON pg_database.oid = database \
+               WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()";
+    let row = db.reader().query_one_raw(Statement::from_string(DbBackend::Postgres, ask)).await;
+    row.unwrap().unwrap().try_get("", "waiting").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_writers_all_wait_says_that_it_lives() {
+    let lab = Lab::bare(1).await;
+    let db = Db::open(&lab.backend.database(), Keyring::new([0; 32])).await.unwrap();
+    let beats = async || nodes::beats(db.reader()).await.unwrap()[0].1;
+    let under_way = db.begin().await.unwrap();
+    let bodies: Vec<Value> =
+        (0..12).map(|n| json!({"name": format!("site {n}"), "time_zone": "UTC"})).collect();
+    let changes = futures::future::join_all(bodies.iter().map(|body| lab.post("/sites", body)));
+    let watched = async {
+        lab.wait_until("every writer waits", async |_: &Lab| waiting(&db).await >= 4).await;
+        let before = beats().await;
+        let lives = lab.wait_until("it lives", async |_: &Lab| beats().await >= before + 3);
+        // Before the database ends a transaction in which nothing happens.
+        let said = tokio::time::timeout(Duration::from_secs(4), lives).await;
+        under_way.commit().await.unwrap();
+        assert!(said.is_ok(), "its sign of life waits behind them");
+    };
+    let (replies, ()) = futures::join!(changes, watched);
+    for reply in replies {
+        reply.ok();
     }
 }
 

@@ -5,10 +5,19 @@ use rackhand_simulators::world::EffectKind;
 use rackhand_tests::{Lab, rack_of, state};
 use serde_json::json;
 
+/// A process takes no less time to start at 1/20. At this scale what waits for one does not expire meanwhile, as it does
+/// not in production.
+const SLOW: [(&str, &str); 1] = [("RACKHAND_TIME_SCALE", "0.25")];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_in_the_middle_of_many_jobs_loses_none_and_repeats_none() {
     let servers: u16 = std::env::var("RACKHAND_ROLLING").map_or(20, |count| count.parse().unwrap());
-    let (mut lab, agent, _line) = Lab::behind_an_agent(rack_of(servers)).await;
+    let (mut lab, mut agent, _line) = Lab::behind_an_agent(rack_of(servers)).await;
+    agent.kill();
+    lab.backend.restart_with(&SLOW);
+    agent.move_to(vec!["env".into(), SLOW.map(|(name, value)| format!("{name}={value}")).concat()]);
+    agent.run();
+    agent.online(&lab).await;
     let names: Vec<String> =
         lab.farm.world().machines().iter().map(|machine| machine.name().to_owned()).collect();
     // Off, on, resets so far of each.
@@ -30,7 +39,7 @@ async fn a_restart_in_the_middle_of_many_jobs_loses_none_and_repeats_none() {
             agent.log().matches("the backend stops or moves").count() > gone
         })
         .await;
-        lab.backend.start_again();
+        lab.backend.start_again_with(&SLOW);
         expected = match action {
             "cycle" => [expected[0] + 1, expected[1] + 1, expected[2]],
             _ => [expected[0], expected[1], expected[2] + 1],

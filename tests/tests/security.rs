@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a broken bench stops the test")]
 
 use rackhand_store::{Db, idempotency, sealed::Keyring};
-use rackhand_tests::{Backend, Lab, PASSWORD, USER, bmc_body};
+use rackhand_tests::{Backend, Lab, PASSWORD, USER, bmc_body, joined, state};
 use rackhand_wire::id::TenantId;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
@@ -249,6 +249,50 @@ async fn ones_own_password_is_changed_by_who_knows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn force_by_the_outlets_asks_for_name_and_password() {
+    let lab = Lab::start(1).await;
+    let browser = Browser::sign_in(&lab.backend, USER, PASSWORD).await;
+    let server = format!("/servers/{}", lab.id("srv-01"));
+    let power = format!("{server}/power");
+    let before = lab.machine("srv-01").effects();
+    let nothing_was_begun = async || {
+        assert_eq!(lab.get("/jobs?q=kind:power").await.ok()["items"], json!([]));
+        assert_eq!(lab.pdu_writes(), 0);
+        assert_eq!(lab.machine("srv-01").effects(), before);
+    };
+    let forced = json!({"action": "off", "via": "outlets"});
+    for (typed, wrong) in [
+        (json!({"password": PASSWORD}), ("confirm_name", "not_confirmed")),
+        (json!({"confirm_name": "", "password": PASSWORD}), ("confirm_name", "not_confirmed")),
+        (json!({"confirm_name": "srv-02", "password": PASSWORD}), ("confirm_name", "not_confirmed")),
+        (json!({"confirm_name": "srv-01"}), ("password", "required")),
+        (json!({"confirm_name": "srv-01", "password": ""}), ("password", "required")),
+        (json!({"confirm_name": "srv-01", "password": "a guess"}), ("password", "wrong")),
+    ] {
+        let (status, problem) = browser.send("POST", &power, &joined(forced.clone(), &typed)).await;
+        let error = ["field", "code"].map(|key| problem["errors"][0][key].as_str().unwrap_or_default());
+        assert_eq!((status, error), (422, [wrong.0, wrong.1]), "{typed}: {problem}");
+    }
+    nothing_was_begun().await;
+
+    // Someone works on it: then name and password open nothing either.
+    let right = joined(forced, &json!({"confirm_name": "srv-01", "password": PASSWORD}));
+    lab.patch(&server, &json!({"maintenance": true})).await.ok();
+    let by_itself = ["on", "off", "cycle", "reset"].map(|action| json!({"action": action}));
+    for body in by_itself.iter().chain([&right]) {
+        let (status, problem) = browser.send("POST", &power, body).await;
+        assert_eq!((status, problem["code"].as_str()), (409, Some("maintenance")), "{body}: {problem}");
+    }
+    nothing_was_begun().await;
+
+    lab.patch(&server, &json!({"maintenance": false})).await.ok();
+    let (status, job) = browser.send("POST", &power, &right).await;
+    assert_eq!(status, 202, "{job}");
+    let job = lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "{job:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn failures_to_sign_in_are_counted_and_successes_are_not() {
     let lab = Lab::bare(1).await;
     for _ in 0..12 {
@@ -305,19 +349,29 @@ async fn the_first_user_is_made_with_its_record_or_not_at_all() {
     let backend = Backend::without_users();
     let link = backend.setup_link();
     let token = link.split_once("token=").unwrap().1;
-    let body = json!({"token": token, "name": USER, "password": PASSWORD});
     let url = format!("{}/setup", api(&backend));
-    let set_up =
-        async || rackhand_tests::client().post(&url).json(&body).send().await.unwrap().status().as_u16();
+    let set_up = async |name: &str| {
+        let body = json!({"token": token, "name": name, "password": PASSWORD});
+        let reply = rackhand_tests::client().post(&url).json(&body).send().await.unwrap();
+        (reply.status().as_u16(), reply.json().await.unwrap_or(Value::Null))
+    };
 
     sql(&backend, "ALTER TABLE audit RENAME TO audit_away", vec![]).await;
-    assert!(set_up().await >= 500, "a deed without its record");
+    assert!(set_up(USER).await.0 >= 500, "a deed without its record");
     let state: Value = rackhand_tests::client().get(&url).send().await.unwrap().json().await.unwrap();
     assert_eq!(state, json!({"needed": true}));
 
     sql(&backend, "ALTER TABLE audit_away RENAME TO audit", vec![]).await;
-    assert_eq!(set_up().await, 200);
-    Browser::sign_in(&backend, USER, PASSWORD).await;
+    assert_eq!(set_up(USER).await.0, 200);
+    for name in [USER, "eve"] {
+        let (status, problem) = set_up(name).await;
+        assert_eq!((status, problem["code"].as_str()), (409, Some("set_up")), "{name}: {problem}");
+    }
+    let browser = Browser::sign_in(&backend, USER, PASSWORD).await;
+    let users = browser.send("GET", "/users", &Value::Null).await.1;
+    let names: Vec<Value> =
+        users["items"].as_array().unwrap().iter().map(|user| user["name"].clone()).collect();
+    assert_eq!(names, [USER], "the link works once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,4 +386,136 @@ async fn a_test_that_is_asked_for_again_with_its_key_is_the_same_job() {
     let first = ask("one").await;
     assert_eq!(ask("one").await, first);
     assert_ne!(ask("two").await, first);
+}
+
+/// What a page sends with a request that changes something: its token and its origin. Refused with a code, or done.
+struct Sent<'a> {
+    csrf: Option<&'a str>,
+    origin: Option<&'a str>,
+    refused: Option<&'static str>,
+}
+
+impl Browser {
+    /// Sends a change as a page of some origin would, with the cookie that a browser adds by itself.
+    async fn change(&self, (method, path, body): (&str, &str, &Value), sent: &Sent<'_>) -> reqwest::Response {
+        let url = format!("{}{path}", self.url);
+        let mut request = rackhand_tests::client().request(method.parse().unwrap(), url).json(body);
+        request = request.header("cookie", &self.cookie);
+        for (name, value) in [("x-csrf-token", sent.csrf), ("origin", sent.origin)] {
+            request = value.into_iter().fold(request, |request, value| request.header(name, value));
+        }
+        request.send().await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_changes_nothing() {
+    let lab = Lab::bare(1).await;
+    let server = lab.post("/servers", &json!({"name": "srv-01"})).await.ok();
+    let server = format!("/servers/{}", server["id"].as_str().unwrap());
+    let browser = Browser::sign_in(&lab.backend, USER, PASSWORD).await;
+    let other = Browser::sign_in(&lab.backend, USER, PASSWORD).await;
+    let port = lab.backend.port();
+    let [ours, by_number] = ["localhost", "127.0.0.1"].map(|host| format!("http://{host}:{port}"));
+    let [secure, longer, neighbour] =
+        [format!("https://localhost:{port}"), format!("{ours}0"), format!("{ours}.example")];
+    let own = Some(browser.csrf.as_str());
+    let row = |csrf, origin, refused| Sent { csrf, origin, refused };
+    for sent in [
+        row(None, Some(ours.as_str()), Some("csrf")),
+        row(None, None, Some("csrf")),
+        row(Some(""), Some(&ours), Some("csrf")),
+        row(Some("a guess"), Some(&ours), Some("csrf")),
+        row(Some(&other.csrf), Some(&ours), Some("csrf")),
+        row(own, Some("https://evil.example"), Some("foreign_origin")),
+        row(own, Some("null"), Some("foreign_origin")),
+        row(own, Some(&secure), Some("foreign_origin")),
+        row(own, Some(&longer), Some("foreign_origin")),
+        row(own, Some(&neighbour), Some("foreign_origin")),
+        row(own, Some(&ours), None),
+        row(own, Some(&by_number), None),
+        row(own, None, None),
+    ] {
+        let before = lab.get(&server).await.ok();
+        let said = (sent.csrf, sent.origin);
+        let notes = json!({"notes": format!("{said:?}")});
+        let reply = browser.change(("PATCH", &server, &notes), &sent).await;
+        assert!(!reply.headers().contains_key("access-control-allow-origin"), "{said:?}");
+        let (status, body) = (reply.status().as_u16(), reply.json::<Value>().await.unwrap());
+        let Some(code) = sent.refused else {
+            assert_eq!((status, &body["notes"]), (200, &notes["notes"]), "{said:?}: {body}");
+            continue;
+        };
+        assert_eq!((status, body["code"].as_str()), (403, Some(code)), "{said:?}: {body}");
+        for (method, path) in [("POST", "/servers"), ("DELETE", server.as_str()), ("DELETE", "/session")] {
+            let reply = browser.change((method, path, &json!({"name": "srv-02"})), &sent).await;
+            assert_eq!(reply.status().as_u16(), 403, "{method} {path} {said:?}");
+        }
+        assert_eq!(lab.get(&server).await.ok(), before, "{said:?}");
+        assert_eq!(lab.get("/servers").await.ok()["items"].as_array().unwrap().len(), 1, "{said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_signs_nobody_in() {
+    let backend = Backend::start();
+    let body = json!({"name": USER, "password": PASSWORD});
+    for (origin, expected) in [("https://evil.example".to_owned(), 403), (backend.url(), 200)] {
+        let request = rackhand_tests::client().post(format!("{}/session", api(&backend))).json(&body);
+        let reply = request.header("origin", &origin).send().await.unwrap();
+        assert_eq!(reply.status().as_u16(), expected, "{origin}");
+        assert_eq!(reply.headers().contains_key("set-cookie"), expected == 200, "{origin}");
+    }
+}
+
+/// Name, value and attributes of the cookie that an answer sets.
+fn set_cookie(reply: &reqwest::Response) -> (String, String, Vec<String>) {
+    let text = reply.headers()["set-cookie"].to_str().unwrap();
+    let mut parts = text.split("; ").map(str::to_owned);
+    let (name, value) =
+        parts.next().and_then(|pair| pair.split_once('=').map(|(n, v)| (n.into(), v.into()))).unwrap();
+    let mut attributes: Vec<String> = parts.filter(|part| !part.starts_with("Max-Age=")).collect();
+    attributes.sort();
+    (name, value, attributes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cookie_is_for_this_host_alone_and_hidden_from_scripts() {
+    let strict = ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"];
+    for (file, name, expected) in [
+        // Browsers take localhost for secure, so it is as strict there.
+        ("", "__Host-rackhand", &strict[..]),
+        ("public_url = \"https://panel.example.com\"\n", "__Host-rackhand", &strict),
+        // Over plain HTTP a browser would drop what is marked secure: it is as strict as it can be.
+        ("public_url = \"http://panel.example.com\"\n", "rackhand", &strict[..3]),
+    ] {
+        let backend = Backend::configured(file);
+        let reply = try_sign_in(&backend, USER, PASSWORD).await;
+        let (kept, value, attributes) = set_cookie(&reply);
+        assert_eq!(
+            (kept.as_str(), attributes),
+            (name, expected.iter().map(|it| (*it).to_owned()).collect()),
+            "{file}"
+        );
+        let session: Value = reply.json().await.unwrap();
+        let csrf = session["csrf_token"].as_str().unwrap();
+        let ask = async |method: &str, name: &str| {
+            let url = format!("{}/session", api(&backend));
+            let request = rackhand_tests::client().request(method.parse().unwrap(), url);
+            request
+                .header("cookie", format!("{name}={value}"))
+                .header("x-csrf-token", csrf)
+                .send()
+                .await
+                .unwrap()
+        };
+        let other = if name == "rackhand" { "__Host-rackhand" } else { "rackhand" };
+        assert_eq!(ask("GET", other).await.status().as_u16(), 401, "{other} is not its name");
+        assert_eq!(ask("GET", name).await.status().as_u16(), 200);
+        let out = ask("DELETE", name).await;
+        let (gone, empty, attributes) = set_cookie(&out);
+        assert_eq!((gone.as_str(), empty.as_str(), attributes.len()), (name, "", expected.len()));
+        assert!(out.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+        assert_eq!(ask("GET", name).await.status().as_u16(), 401, "the value is worth nothing any more");
+    }
 }

@@ -1,7 +1,12 @@
 //! An agent as a person meets it: added in the page, enrolled with the command that the page shows, looked
 //! at, tried, shut out.
 
-use rackhand_tests::{Lab, agent, rack_of};
+use rackhand_tests::{
+    Lab,
+    agent::{self, Agent},
+    rack_of,
+};
+use serde_json::json;
 
 use super::fields::signed_in;
 
@@ -94,5 +99,58 @@ async fn the_page_of_an_agent_tells_what_it_serves_and_whether_it_reaches_it() {
     page.show("only-agent").await;
     page.press("site-a").await;
     page.see_heading("site-a").await;
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_offered_where_an_agent_is_chosen_and_says_how_it_shares() {
+    let lab = Lab::start(1).await;
+    let mut members = Vec::new();
+    for name in ["one", "two", "three"] {
+        let group = if name == "three" { "alone" } else { "pair" };
+        let body = json!({"name": name, "group": group});
+        let mut agent = Agent::of(&lab, &body, lab.backend.port()).await;
+        agent.run();
+        agent.online(&lab).await;
+        members.push(agent);
+    }
+    let page = signed_in(&lab, "group").await;
+    page.open("/devices").await;
+    page.press("Actions for pdu-a").await;
+    page.press("Change").await;
+    page.choose("Agent", "Group pair: one, two").await;
+    page.show("choose").await;
+    page.press("Save").await;
+    page.see("any of pair").await;
+    let pdu = lab.get("/endpoints?q=pdu-a").await.ok()["items"][0].clone();
+    assert_eq!((&pdu["agent_group"], &pdu["agent_id"]), (&json!("pair"), &json!(null)));
+
+    let server = lab.id("srv-01");
+    page.open(&format!("/servers/{server}/configuration")).await;
+    page.press("Actions for BMC of srv-01").await;
+    page.press("Change").await;
+    page.choose("Agent", "three").await;
+    page.press("Save").await;
+    lab.wait_until("the connection names its agent", async |lab: &Lab| {
+        let ties = lab.get(&format!("/servers/{server}/connections")).await.ok();
+        ties["items"][0]["agent_id"] == members[2].id.as_str()
+    })
+    .await;
+
+    let kept = async |lab: &Lab| {
+        let groups = lab.get("/agent-groups").await.ok();
+        groups["items"].as_array().unwrap().iter().find(|group| group["name"] == "pair").unwrap().clone()
+    };
+    page.open("/agents").await;
+    page.see("stand in for one another").await;
+    page.show("groups").await;
+    page.press("Each takes a share").await;
+    lab.wait_until("it is spread", async |lab: &Lab| kept(lab).await["policy"] == "spread").await;
+    page.press("Put two earlier").await;
+    let turned = json!([members[1].id, members[0].id]);
+    lab.wait_until("two comes first", async |lab: &Lab| kept(lab).await["members"] == turned).await;
+    page.press("Put one earlier").await;
+    let as_before = json!([members[0].id, members[1].id]);
+    lab.wait_until("one comes first again", async |lab: &Lab| kept(lab).await["members"] == as_before).await;
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
 }

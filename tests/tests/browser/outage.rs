@@ -1,9 +1,24 @@
 //! The line between page and server is cut: no page claims to be live, and nothing is done twice.
 
 use rackhand_tests::Lab;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::fields::signed_in;
+use super::{fields::signed_in, page::Page};
+
+/// Goes to another page as a link does: nothing of the page itself is loaded again.
+const GO: &str = "
+    history.pushState(null, '', arguments[0]);
+    dispatchEvent(new PopStateEvent('popstate'));";
+
+/// The shape of what comes.
+pub const LOADING: &str = ".//*[@role='status' and @aria-label='Loading']";
+
+/// What is said to be absent.
+const ABSENT: &str = "
+    return document.body.innerText.split('\\n').filter(line => /^(No|None|Nothing) /.test(line));";
+
+const CONTROL: &str = "\u{e009}";
 
 /// The next answer to a request that changes something is lost on its way back.
 const LOSE_AN_ANSWER: &str = "
@@ -14,6 +29,16 @@ const LOSE_AN_ANSWER: &str = "
         window.fetch = real;
         throw new TypeError('the line was cut');
     };";
+
+/// Answers from this path are held back.
+const HOLD: &str = "
+    const [path] = arguments;
+    const real = window.fetch;
+    const hold = (_, lose) => (window.held ??= []).push(lose);
+    window.fetch = request => request.url.includes(path) ? new Promise(hold) : real(request);";
+
+/// Those that are held back are lost.
+const LOSE: &str = "window.held.forEach(lose => lose(new TypeError('the line was cut')));";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_again_because_no_answer_came_is_done_once() {
@@ -50,6 +75,111 @@ async fn every_tab_knows_that_the_stream_is_cut() {
     page.take("cut").await;
     lab.backend.kill_and_restart();
     page.see(", live").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_says_that_it_waits_and_that_no_answer_came_and_claims_nothing_meanwhile() {
+    let mut lab = Lab::start(1).await;
+    let job = lab.power("srv-01", json!({"action": "reset"})).await;
+    let id = |value: &serde_json::Value| value["id"].as_str().unwrap().to_owned();
+    let pdu = id(&lab.get("/endpoints?q=kind:snmp_pdu").await.ok()["items"][0]);
+    let agent = id(&lab.get("/agents").await.ok()["items"][0]);
+    let server = format!("/servers/{}", lab.id("srv-01"));
+    let places = [
+        "/servers".to_owned(),
+        server.clone(),
+        format!("{server}/configuration"),
+        format!("{server}/activity"),
+        "/devices".to_owned(),
+        format!("/devices/{pdu}"),
+        "/agents".to_owned(),
+        format!("/agents/{agent}"),
+        "/activity".to_owned(),
+        "/activity/jobs".to_owned(),
+        "/activity/audit".to_owned(),
+        format!("/jobs/{}", id(&job)),
+        "/settings".to_owned(),
+        "/settings/sites".to_owned(),
+        "/settings/users".to_owned(),
+        "/settings/tokens".to_owned(),
+    ];
+    let page = signed_in(&lab, "faces").await;
+    page.see("srv-01").await;
+    page.press("Settings").await;
+    page.see("Read each server every").await;
+    let silent = Pid::from_raw(i32::try_from(lab.backend.pid()).unwrap()).unwrap();
+    kill_process(silent, Signal::STOP).unwrap();
+    for place in &places {
+        page.chrome.run(GO, json!([place])).await;
+        see_waiting(&page, place).await;
+    }
+    page.show("waiting").await;
+    lab.backend.kill();
+    for place in &places {
+        page.chrome.run(GO, json!([place])).await;
+        page.see("Rackhand does not answer.").await;
+        assert_eq!(page.chrome.run(ABSENT, json!([])).await, json!([]), "at {place}");
+    }
+    page.show("failed").await;
+    page.chrome.run(GO, json!(["/servers"])).await;
+    page.see("Try again").await;
+    lab.backend.start_again();
+    page.see("srv-01").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tab_of_a_server_that_is_there_says_that_it_waits_and_that_no_answer_came() {
+    let lab = Lab::start(1).await;
+    let page = signed_in(&lab, "tab-faces").await;
+    for (tab, list) in [("configuration", "/connections?"), ("activity", "/events?")] {
+        page.open("/servers").await;
+        page.see("srv-01").await;
+        page.chrome.run(HOLD, json!([list])).await;
+        let place = format!("/servers/{}/{tab}", lab.id("srv-01"));
+        page.chrome.run(GO, json!([place])).await;
+        page.see_heading("srv-01").await;
+        see_waiting(&page, &place).await;
+        page.show(&format!("{tab}-waiting")).await;
+        page.chrome.run(LOSE, json!([])).await;
+        page.see("Rackhand does not answer.").await;
+        page.see("Try again").await;
+        assert_eq!(page.chrome.run(ABSENT, json!([])).await, json!([]), "at {place}");
+        page.show(&format!("{tab}-failed")).await;
+    }
+}
+
+/// Waits until the page shows the shape of what comes, and nothing that it does not know yet.
+async fn see_waiting(page: &Page, place: &str) {
+    page.until(&format!("see {place} wait"), async || page.only(LOADING).await.map(|_| ())).await;
+    assert_eq!(page.chrome.run(ABSENT, json!([])).await, json!([]), "at {place}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_palette_says_that_it_searches_and_that_no_answer_came() {
+    let mut lab = Lab::start(1).await;
+    let page = signed_in(&lab, "palette-faces").await;
+    page.see("srv-01").await;
+    let silent = Pid::from_raw(i32::try_from(lab.backend.pid()).unwrap()).unwrap();
+    kill_process(silent, Signal::STOP).unwrap();
+    page.keys(&[CONTROL, "k"]).await;
+    page.fill("Search", "srv-01").await;
+    page.see("Searching …").await;
+    assert!(!page.words_in_front().await.contains("Nothing found"));
+    page.show("waiting").await;
+    lab.backend.kill();
+    page.see("Rackhand does not answer.").await;
+    let words = page.words_in_front().await;
+    assert!(words.contains("Try again") && !words.contains("Nothing found"), "{words}");
+    page.show("failed").await;
+    lab.backend.start_again();
+    page.press("Try again").await;
+    page.until("see the server found", async || {
+        let words = page.words_in_front().await;
+        if words.contains("Servers srv-01") { Ok(()) } else { Err(words) }
+    })
+    .await;
+    page.fill("Search", "name-of-none").await;
+    page.see("Nothing found").await;
 }
 
 async fn servers(lab: &Lab) -> usize {

@@ -52,16 +52,47 @@ impl Page {
         path.as_str().unwrap().to_owned()
     }
 
+    /// A value of the address bar's query; empty when absent.
+    pub async fn query(&self, name: &str) -> String {
+        let script = "return new URLSearchParams(location.search).get(arguments[0]) ?? ''";
+        let value = self.chrome.run(script, json!([name])).await;
+        value.as_str().unwrap().to_owned()
+    }
+
     /// Presses a button, link or verb of that name as soon as it can be used.
     pub async fn press(&self, name: &str) {
         let path = format!(".//{PRESSABLE}[{}]", named(name));
         self.click(&path, &format!("press “{name}”")).await;
     }
 
+    /// Rests the pointer on a button, link or verb of that name.
+    pub async fn hover(&self, name: &str) {
+        let path = format!(".//{PRESSABLE}[{}]", named(name));
+        self.until(&format!("point at “{name}”"), async || {
+            let element = self.only(&path).await?;
+            self.chrome.hover(&element).await.map_err(|refusal| refusal.0)
+        })
+        .await;
+    }
+
     /// Presses what is called by words that begin so.
     pub async fn press_beginning(&self, start: &str) {
         let path = format!(".//{PRESSABLE}[starts-with(normalize-space(.), {})]", quoted(start));
         self.click(&path, &format!("press “{start}…”")).await;
+    }
+
+    /// Waits until what is called by words that begin so is refused for a reason that holds `words`.
+    pub async fn see_barred(&self, start: &str, words: &str) {
+        let path = format!(
+            ".//{PRESSABLE}[starts-with(normalize-space(.), {}) and @aria-disabled='true' and contains(@title, {})]",
+            quoted(start.trim()),
+            quoted(words)
+        );
+        self.until(&format!("see “{start}” refused: {words}"), async || {
+            let found = self.chrome.elements(FIND, json!([path])).await;
+            if found.is_empty() { Err("it is not".to_owned()) } else { Ok(()) }
+        })
+        .await;
     }
 
     /// Presses the button of that name that stands nearest to some words.
@@ -74,7 +105,8 @@ impl Page {
 
     /// Ticks a box or picks a choice by its caption.
     pub async fn tick(&self, caption: &str) {
-        let path = format!(".//label[{}]//input", named(caption));
+        let (named, spoken) = (named(caption), quoted(caption));
+        let path = format!(".//input[ancestor::label[{named}] or @aria-label={spoken}]");
         self.click(&path, &format!("tick “{caption}”")).await;
     }
 
@@ -93,6 +125,17 @@ impl Page {
                 Ok(())
             };
             typed.await.map_err(|refusal| refusal.0)
+        })
+        .await;
+    }
+
+    /// Waits until the field of that caption holds this.
+    pub async fn see_filled(&self, caption: &str, text: &str) {
+        let script = format!("const [field] = (() => {{ {FIND} }})(); return field?.value ?? null;");
+        let path = field(caption);
+        self.until(&format!("see “{text}” in the field “{caption}”"), async || {
+            let value = self.chrome.run(&script, json!([path])).await;
+            if value == text { Ok(()) } else { Err(format!("it holds {value}")) }
         })
         .await;
     }
@@ -120,6 +163,15 @@ impl Page {
     /// Waits until words are in sight anywhere on the page.
     pub async fn see(&self, words: &str) {
         self.until(&format!("see “{words}”"), async || self.says(words).await).await;
+    }
+
+    /// Waits until words are in sight no more.
+    pub async fn see_gone(&self, words: &str) {
+        self.until(&format!("see “{words}” go"), async || match self.says(words).await {
+            Ok(()) => Err("it is still in sight".to_owned()),
+            Err(_) => Ok(()),
+        })
+        .await;
     }
 
     /// Waits until the page's own heading is this.
@@ -153,6 +205,13 @@ impl Page {
         text.as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
+    /// All the words of the window in front; none when no window is open.
+    pub async fn words_in_front(&self) -> String {
+        let script = "return [...document.querySelectorAll('dialog[open]')].at(-1)?.innerText ?? ''";
+        let text = self.chrome.run(script, json!([])).await;
+        text.as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     async fn says(&self, words: &str) -> Result<(), String> {
         let text = self.words().await;
         if text.contains(words) { Ok(()) } else { Err("it is not in sight".to_owned()) }
@@ -167,7 +226,7 @@ impl Page {
     }
 
     /// The first element in sight that may be used.
-    async fn only(&self, path: &str) -> Result<Element, String> {
+    pub(super) async fn only(&self, path: &str) -> Result<Element, String> {
         let usable = format!("{path}[not(@aria-disabled='true') and not(@disabled)]");
         let found = self.chrome.elements(FIND, json!([usable])).await.into_iter().next();
         match found {
@@ -180,7 +239,7 @@ impl Page {
     }
 
     /// Waits until something works; says what was in sight when it never does.
-    async fn until(&self, what: &str, works: impl AsyncFn() -> Result<(), String>) {
+    pub(super) async fn until(&self, what: &str, works: impl AsyncFn() -> Result<(), String>) {
         let begun = Instant::now();
         loop {
             let Err(why) = works().await else { return };

@@ -1,11 +1,12 @@
-//! Every page, with a rack behind it: it shows what it is for, fits both screens, and the browser has
-//! nothing to complain of.
+//! Every page, with a rack behind it or nothing at all: it shows what it is for, fits both screens, and the
+//! browser has nothing to complain of.
 
-use rackhand_tests::{Lab, PASSWORD, USER};
+use rackhand_tests::{Backend, Lab, PASSWORD, USER};
+use rackhand_wire::Fault;
 use serde_json::json;
 use std::time::Instant;
 
-use super::{fields::signed_in, page::Page};
+use super::{fields::signed_in, outage::LOADING, page::Page, walk::set_up};
 
 const CONTROL: &str = "\u{e009}";
 
@@ -56,6 +57,76 @@ async fn every_page_shows_what_it_is_for_and_fits_both_screens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_page_says_that_nothing_is_there_yet() {
+    // A lab has a token already.
+    let backend = Backend::without_users();
+    let page = Page::start(backend.url(), "empty").await;
+    set_up(&page, &backend).await;
+    page.press("Add server").await;
+    page.fill("Name", "srv-01").await;
+    page.press("Add server").await;
+    page.see_heading("srv-01").await;
+    let server = page.path().await.replace("/configuration", "");
+    // Agents and users are never empty: one of each keeps the installation going.
+    let faces: [(&str, String, &[&str]); 9] = [
+        ("devices", "/devices".into(), &["No devices yet"]),
+        ("activity-events", "/activity".into(), &["Nothing happened yet"]),
+        ("activity-jobs", "/activity/jobs".into(), &["No job has run yet"]),
+        // The audit begins with whoever made the first user.
+        ("activity-audit", "/activity/audit".into(), &["installation.set_up"]),
+        ("settings-sites", "/settings/sites".into(), &["No sites yet"]),
+        ("settings-tokens", "/settings/tokens".into(), &["No tokens yet"]),
+        (
+            "server-overview",
+            server.clone(),
+            &["Nothing controls this server yet", "No path to its power", "No job yet", "None yet."],
+        ),
+        ("server-configuration", format!("{server}/configuration"), &["No connection yet"]),
+        ("server-activity", format!("{server}/activity"), &["Nothing happened to this server yet"]),
+    ];
+    for (name, path, said) in faces {
+        page.open(&path).await;
+        for words in said {
+            page.see(words).await;
+        }
+        see_settled(&page).await;
+        page.show(name).await;
+    }
+    // Its audit is never empty either: somebody has added it.
+    page.press("Jobs").await;
+    page.see("No job has run on this server yet").await;
+    see_settled(&page).await;
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+/// Waits until nothing more is to come; nothing has failed then.
+async fn see_settled(page: &Page) {
+    page.until("see that nothing more is to come", async || match page.only(LOADING).await {
+        Ok(_) => Err("something is".to_owned()),
+        Err(_) => Ok(()),
+    })
+    .await;
+    let words = page.words().await;
+    assert!(page.only(".//*[@role='alert']").await.is_err(), "something has failed: {words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_of_a_server_tells_who_changed_it_and_nothing_of_others() {
+    let lab = Lab::bare(1).await;
+    let added = lab.post("/servers", &json!({"name": "srv-01"})).await.ok();
+    lab.post("/servers", &json!({"name": "srv-02"})).await.ok();
+    let page = signed_in(&lab, "server-audit").await;
+    page.open(&format!("/servers/{}/activity", added["id"].as_str().unwrap())).await;
+    page.press("Audit").await;
+    page.see("server.add").await;
+    let words = page.words().await;
+    assert_eq!(words.matches("server.add").count(), 1, "{words}");
+    assert!(words.contains(&format!("{USER} (token")), "{words}");
+    page.show("audit").await;
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn anything_is_found_and_opened_by_keyboard_and_changes_arrive_by_themselves() {
     let lab = Lab::start(2).await;
     let page = Page::start(lab.backend.url(), "keys").await;
@@ -85,6 +156,33 @@ async fn anything_is_found_and_opened_by_keyboard_and_changes_arrive_by_themselv
     page.press("Sign out").await;
     page.see_heading("Sign in").await;
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_fails_tells_its_exact_error_to_the_pointer_and_to_the_keyboard() {
+    let lab = Lab::start(1).await;
+    let pdu = lab.farm.world().pdus().pop().unwrap();
+    pdu.change_faults(|faults| faults.link.mute = true);
+    let status = async |lab: &Lab| {
+        let pdus = lab.get("/endpoints?q=kind:snmp_pdu").await.ok();
+        let all = pdus["items"].as_array().unwrap().iter();
+        all.map(|device| device["status"].clone()).find(|status| status["state"] == "failing")
+    };
+    lab.wait_until("its silence was noticed", async |lab| status(lab).await.is_some()).await;
+    let fault: Fault = serde_json::from_value(status(&lab).await.unwrap()["fault"].clone()).unwrap();
+    let error = fault.to_string();
+    let page = signed_in(&lab, "device-error").await;
+    page.open("/devices").await;
+    page.see("Unreachable").await;
+    assert!(!page.words().await.contains(&error), "one word until somebody asks");
+    page.hover("Unreachable").await;
+    page.see(&error).await;
+    page.take("hover").await;
+    page.hover("Add device").await;
+    page.see_gone(&error).await;
+    page.tab_to("Unreachable").await;
+    page.see(&error).await;
+    page.take("focus").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

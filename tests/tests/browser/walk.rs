@@ -3,12 +3,12 @@
 use rackhand_simulators::{
     farm::{Farm, FarmConfig, PduEntry, ServerEntry},
     pdu::PduModel,
-    world::{EffectKind, Machine, OutletFault},
+    world::{EffectKind, Machine, OutletFault, OutletId},
 };
-use rackhand_tests::{Backend, PASSWORD, USER, farm, rack_of};
+use rackhand_tests::{Backend, Lab, PASSWORD, USER, farm, rack_of};
 use std::net::SocketAddr;
 
-use super::page::Page;
+use super::{fields::signed_in, page::Page};
 
 const SERVER: &str = "srv-01";
 
@@ -40,11 +40,59 @@ async fn a_person_brings_a_server_under_control_and_powers_it_whatever_breaks() 
     cycle_through_the_bmc(&page, &home, &machine, server).await;
     cycle_through_the_outlets(&page, &home, &machine).await;
     lose_a_feed(&page, &home, &farm, &machine).await;
+    bring_the_feed_back(&page, &home, &farm, &machine).await;
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pasted_address_begins_the_connection() {
+    let lab = Lab::bare(2).await;
+    let [first, second] = lab.farm.inventory().servers.as_slice() else { panic!("there are two servers") };
+    let page = signed_in(&lab, "paste").await;
+    add_server(&page, first).await;
+    page.press("Add connection").await;
+    page.fill("Paste the BMC address", "www.example.net").await;
+    page.press("Recognise").await;
+    page.see("Nothing known fits this text.").await;
+    page.fill("Paste the BMC address", &format!("ipmi://{}/", first.bmc.addr)).await;
+    page.press("Recognise").await;
+    take_recognised(&page, first.bmc.addr).await;
+    add_bmc(&page, first).await;
+    see_reached(&lab, first).await;
+
+    // Given with the server, it is recognised without being asked for.
+    page.press("Servers").await;
+    page.press("Add server").await;
+    page.fill("Name", &second.name).await;
+    page.fill("BMC address", &second.bmc.addr.to_string()).await;
+    page.press("Add server").await;
+    page.see_filled("Paste the BMC address", &second.bmc.addr.to_string()).await;
+    take_recognised(&page, second.bmc.addr).await;
+    add_bmc(&page, second).await;
+    see_reached(&lab, second).await;
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+/// Takes the suggestion, which fills in address and port.
+async fn take_recognised(page: &Page, address: SocketAddr) {
+    page.press(&format!("IPMI at {address}")).await;
+    page.see_filled("BMC address", &address.ip().to_string()).await;
+    page.press("More settings").await;
+    page.see_filled("Port", &address.port().to_string()).await;
+}
+
+/// Waits until the BMC is known at its own address.
+async fn see_reached(lab: &Lab, server: &ServerEntry) {
+    let address = server.bmc.addr.to_string();
+    lab.wait_until(&format!("a BMC is connected at {address}"), async |lab: &Lab| {
+        let bmcs = lab.get("/endpoints?q=kind:ipmi").await.ok();
+        bmcs["items"].as_array().unwrap().iter().any(|bmc| bmc["address"] == address.as_str())
+    })
+    .await;
+}
+
 /// The printed link makes the first user, once.
-async fn set_up(page: &Page, backend: &Backend) {
+pub async fn set_up(page: &Page, backend: &Backend) {
     page.open(&backend.setup_link()).await;
     page.see_heading("Set up Rackhand").await;
     page.show("set-up").await;
@@ -96,26 +144,23 @@ async fn connect_bmc(page: &Page, server: &ServerEntry) {
     page.press_beside("Agent", "Change").await;
     page.choose("Agent", "local-node1").await;
     address(page, "BMC address", server.bmc.addr).await;
+    add_bmc(page, server).await;
+}
+
+/// What no address tells, the test, and the connection.
+async fn add_bmc(page: &Page, server: &ServerEntry) {
     page.fill("User", &server.bmc.user).await;
     page.fill("Password", &server.bmc.password).await;
     page.press("Test").await;
     page.see("It answers: on").await;
-    // The features that it may be used for are ticked; one less is one tick.
-    page.tick("Identify light").await;
     page.show("add-connection-ipmi").await;
     page.press("Add connection").await;
     page.see("Connected:").await;
 }
 
-/// Both outlets in one go, each on its own PDU, and the answer on which falling back rests.
+/// Both outlets in one go, and the answer on which falling back rests.
 async fn connect_outlets(page: &Page, server: &ServerEntry) {
-    page.press("Add connection").await;
-    page.press("PDU (SNMP)").await;
-    for outlet in &server.outlets {
-        page.choose("Device", &outlet.pdu).await;
-        page.tick(&outlet.outlet.to_string()).await;
-        page.see(&format!("Outlet {} on {}", outlet.outlet, outlet.pdu)).await;
-    }
+    pick_outlets(page, server).await;
     page.press("Test").await;
     page.see("It answers").await;
     page.see("Do these outlets feed all power supplies?").await;
@@ -124,6 +169,17 @@ async fn connect_outlets(page: &Page, server: &ServerEntry) {
     page.press(&format!("Add {} connections", server.outlets.len())).await;
     page.see("Connected:").await;
     page.show("configuration").await;
+}
+
+/// Picks what feeds the server, each outlet on its own PDU.
+pub async fn pick_outlets(page: &Page, server: &ServerEntry) {
+    page.press("Add connection").await;
+    page.press("PDU (SNMP)").await;
+    for outlet in &server.outlets {
+        page.choose("Device", &outlet.pdu).await;
+        page.tick(&outlet.outlet.to_string()).await;
+        page.see(&format!("Outlet {} on {}", outlet.outlet, outlet.pdu)).await;
+    }
 }
 
 async fn test_device(page: &Page, pdu: &PduEntry) {
@@ -214,15 +270,38 @@ async fn lose_a_feed(page: &Page, home: &str, farm: &Farm, machine: &Machine) {
     page.show("overview-degraded").await;
     let now = Counts::of(machine);
     assert_eq!(now.since(&before), Counts { off: 1, on: 1, cut: 2, fed: 1 });
-    let feeds = machine.feeds();
-    let live = feeds.iter().filter(|feed| {
-        let pdu = farm.world().pdu(feed.pdu());
-        pdu.and_then(|pdu| pdu.outlet(feed.number())).is_some_and(|outlet| outlet.is_on)
-    });
-    assert_eq!(live.count(), 1);
+    assert_eq!(live(farm, machine), 1);
     page.press("Servers").await;
     page.see("On, degraded").await;
     page.show("servers-degraded").await;
+}
+
+/// The machine is on already, but not whole: On mends that and leaves the machine alone.
+async fn bring_the_feed_back(page: &Page, home: &str, farm: &Farm, machine: &Machine) {
+    let stuck = machine.feeds().pop().unwrap();
+    farm.world().pdu(stuck.pdu()).unwrap().set_outlet_fault(stuck.number(), None).unwrap();
+    let before = Counts::of(machine);
+    page.open(home).await;
+    page.see("On, degraded").await;
+    page.press("On").await;
+    page.press("On now").await;
+    page.press("Open job").await;
+    page.see("Succeeded").await;
+    assert_eq!(live(farm, machine), 2);
+    assert_eq!(Counts::of(machine).since(&before), Counts { off: 0, on: 0, cut: 0, fed: 1 });
+    page.open(home).await;
+    page.see("Confirmed, 3 of 3 paths answer").await;
+    page.see_barred("On", "It is on already.").await;
+}
+
+/// How many feeds of the machine are on.
+fn live(farm: &Farm, machine: &Machine) -> usize {
+    let feeds = machine.feeds();
+    let is_live = |feed: &&OutletId| {
+        let pdu = farm.world().pdu(feed.pdu());
+        pdu.and_then(|pdu| pdu.outlet(feed.number())).is_some_and(|outlet| outlet.is_on)
+    };
+    feeds.iter().filter(is_live).count()
 }
 
 /// How often what happened.

@@ -1,5 +1,6 @@
 //! Our driver against `OpenIPMI`'s `ipmi_sim`, a BMC that is not ours.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rackhand_driver::Endpoint;
@@ -9,6 +10,7 @@ use rackhand_wire::{Fault, FaultCode, Reason};
 use serde_json::json;
 
 use crate::driver::{Entry, command, identify, old_version, open, read, timings};
+use crate::line;
 
 /// A running BMC; it ends with the test.
 fn start() -> IpmiSim {
@@ -77,14 +79,18 @@ async fn an_operator_signs_in_and_switches() {
 }
 
 #[tokio::test]
-async fn wrong_user_password_and_suite_have_their_own_names_and_switch_nothing() {
+async fn wrong_user_password_suite_and_level_have_their_own_names_and_switch_nothing() {
     let sim = start();
+    let mut as_administrator = old_version();
+    as_administrator["privilege"] = "administrator".into();
     let cases = [
         (json!({}), "nobody", "labpass", FaultCode::Auth, Reason::WrongUser),
         (json!({}), "admin", "guess", FaultCode::Auth, Reason::WrongPassword),
         (json!({ "cipher": "17" }), "admin", "labpass", FaultCode::Config, Reason::NoMatchingCipher),
         (old_version(), "nobody", "labpass", FaultCode::Auth, Reason::WrongUser),
         (old_version(), "admin", "guess", FaultCode::Auth, Reason::WrongPassword),
+        // In IPMI 2.0 this BMC grants everybody any level.
+        (as_administrator, "oper", "operpass", FaultCode::Config, Reason::InsufficientPrivilege),
     ];
     for (params, user, password, code, reason) in cases {
         let bmc = open(sim.at(), Entry { params: params.clone(), user, password, ..Entry::default() }).await;
@@ -94,6 +100,27 @@ async fn wrong_user_password_and_suite_have_their_own_names_and_switch_nothing()
         assert!(began.elapsed() < Duration::from_secs(3), "{params} {user} {password}");
     }
     assert_eq!(sim.told(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_command_whose_answer_is_lost_is_told_so_and_a_reset_is_not_sent_again() {
+    for params in dialects() {
+        for (native, done) in [(Native::Reset, "reset 1"), (Native::Off, "power 0")] {
+            let sim = Arc::new(start());
+            let at = line::losing_answers(&sim).await;
+            let bmc = open(at, Entry { params: params.clone(), ..Entry::default() }).await;
+            assert_eq!(read(&*bmc).await.unwrap().power, Switch::On, "{params}");
+            let fault = command(&*bmc, native).await.unwrap_err();
+            assert_eq!(
+                (fault.code, fault.reason),
+                (FaultCode::Lost, Reason::AnswerLost),
+                "{params}: {fault}"
+            );
+            let told = sim.told();
+            assert!(told.iter().all(|one| one == done) && !told.is_empty(), "{params}: {told:?}");
+            assert!(told.len() == 1 || native == Native::Off, "{params}: {told:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -128,17 +155,18 @@ async fn a_silent_bmc_is_unreachable_in_time_and_welcome_when_it_speaks_again() 
 }
 
 #[tokio::test]
-async fn a_command_that_left_before_the_silence_is_lost_rather_than_undelivered() {
+async fn a_command_does_not_leave_for_a_bmc_that_fell_silent_a_moment_ago() {
     let sim = start();
     let bmc = open(sim.at(), Entry::default()).await;
     read(&*bmc).await.unwrap();
     signal(&sim, "-STOP");
-    // The session was heard a moment ago, so the command leaves at once; a stopped BMC finds it on waking.
-    let (fault, _) = timed(&*bmc).await;
-    assert_eq!((fault.code, fault.reason), (FaultCode::Lost, Reason::AnswerLost), "{fault}");
+    // A stopped BMC would find it on waking, long after the outlets were cut in its place.
+    let (fault, took) = timed(&*bmc).await;
+    assert_eq!((fault.code, fault.reason), (FaultCode::Unreach, Reason::NoAnswer), "{fault}");
+    assert_in_time(took);
     signal(&sim, "-CONT");
-    assert_eq!(read(&*bmc).await.unwrap().power, Switch::Off);
-    assert_eq!(sim.told(), ["power 0"]);
+    assert_eq!(read(&*bmc).await.unwrap().power, Switch::On);
+    assert_eq!(sim.told(), [""; 0]);
 }
 
 #[tokio::test]

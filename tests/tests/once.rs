@@ -1,0 +1,72 @@
+//! An action that is asked for again with its `Idempotency-Key` has one effect and one answer.
+
+#![expect(clippy::unwrap_used, reason = "a broken bench stops the test")]
+#![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
+
+use rackhand_tests::{Lab, Reply, state};
+use serde_json::{Value, json};
+
+const KEY: [(&str, &str); 1] = [("idempotency-key", "one")];
+
+async fn again(lab: &Lab, path: &str) -> Reply {
+    lab.send("POST", path, None, &KEY).await
+}
+
+async fn records(lab: &Lab, action: &str) -> usize {
+    lab.get(&format!("/audit?q=action:{action}")).await.ok()["items"].as_array().unwrap().len()
+}
+
+fn is_reused(reply: &Reply) -> bool {
+    (reply.status, reply.code()) == (422, "idempotency_key_reused")
+}
+
+/// A job that is under way until somebody stops it.
+async fn held(lab: &Lab, server: &str) -> Value {
+    lab.machine(server).change_bmc_faults(|faults| faults.ignore_soft = true);
+    lab.start_power(server, json!({"action": "shutdown", "deadline_s": 600})).await["id"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_stopped_once_although_it_is_over_by_then() {
+    let lab = Lab::start(2).await;
+    let job = held(&lab, "srv-01").await;
+    let cancel = format!("/jobs/{}/cancel", job.as_str().unwrap());
+    let first = again(&lab, &cancel).await;
+    assert_eq!(first.status, 202, "{}", first.body);
+    assert_eq!(state(&lab.finish(job.as_str().unwrap()).await).0, "cancelled");
+    let second = again(&lab, &cancel).await;
+    assert_eq!((second.status, &second.body), (202, &first.body));
+    let anew = lab.post(&cancel, &json!({})).await;
+    assert_eq!((anew.status, anew.code()), (409, "job_is_over"), "without the key it is another request");
+    assert_eq!(records(&lab, "job.cancel").await, 1);
+
+    let other = held(&lab, "srv-02").await;
+    let other = format!("/jobs/{}", other.as_str().unwrap());
+    let reply = again(&lab, &format!("{other}/cancel")).await;
+    assert!(is_reused(&reply), "{}", reply.body);
+    assert_eq!(lab.get(&other).await.ok()["cancel_requested"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_revoked_once() {
+    let lab = Lab::bare(1).await;
+    let add = async |name: &str| {
+        let added = lab.post("/agents", &json!({"name": name})).await.ok();
+        format!("/agents/{}", added["agent"]["id"].as_str().unwrap())
+    };
+    let (agent, other) = (add("site-a").await, add("site-b").await);
+    assert!(lab.get(&agent).await.ok()["token_until"].is_string(), "a token waits for it");
+    let first = again(&lab, &format!("{agent}/revoke")).await.ok();
+    assert_eq!((&first["state"], &first["token_until"]), (&json!("revoked"), &Value::Null));
+    assert_eq!(lab.get(&agent).await.ok(), first, "the answer is how it stands");
+
+    // A second revocation would end the token of the agent that comes back.
+    lab.post(&format!("{agent}/replace"), &json!({})).await.ok();
+    assert_eq!(again(&lab, &format!("{agent}/revoke")).await.ok(), first);
+    assert!(lab.get(&agent).await.ok()["token_until"].is_string());
+    assert_eq!(records(&lab, "agent.revoke").await, 1);
+
+    let reply = again(&lab, &format!("{other}/revoke")).await;
+    assert!(is_reused(&reply), "{}", reply.body);
+    assert_eq!(lab.get(&other).await.ok()["state"], "waiting");
+}
