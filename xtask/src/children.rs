@@ -23,7 +23,7 @@ pub fn cargo(root: &Path) -> Command {
 pub fn build_programs(root: &Path) -> Result<(), Problem> {
     let packages = ["rackhand-server", "rackhand-agent", "rackhand-simulators"];
     let names = packages.iter().flat_map(|package| ["--package", package]);
-    let status = cargo(root).args(["build", "--quiet"]).args(names).status()?;
+    let status = cargo(root).arg("build").args(names).status()?;
     if status.success() { Ok(()) } else { Err("the build failed".into()) }
 }
 

@@ -4,6 +4,7 @@
 //! is made through the public API, as a person's script would.
 
 mod agent;
+mod place;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -44,7 +45,7 @@ pub struct Options {
     servers: u16,
 }
 
-/// Runs until Ctrl-C.
+/// Runs until Ctrl-C, which may come at any time.
 pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -52,43 +53,53 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
+    let result = demonstrate(root, options, &stop);
+    if stop.load(Ordering::Relaxed) {
+        // Ctrl-C reaches the compiler and the programs too: that they end is no failure.
+        step("Stopped.");
+        return Ok(());
+    }
+    result
+}
+
+fn demonstrate(root: &Path, options: &Options, stop: &AtomicBool) -> Result<(), Problem> {
     step("Building the web interface (some minutes the first time) …");
     ui::build(root)?;
-    step("Building the server, the agent and the simulators …");
+    if stop.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    step("Building the server, the agent and the simulators (some minutes the first time) …");
     build_programs(root)?;
     if stop.load(Ordering::Relaxed) {
         return Ok(());
     }
     let binaries = binaries(root)?;
-    let folder = root.join("target/demo");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(&folder)?;
+    let place = place::Place::take(&root.join("target"))?;
+    let folder = place.folder.as_path();
     step(&format!("Starting {} simulated servers …", options.servers));
     let control = SocketAddr::from(([127, 0, 0, 1], free_port(CONTROL)?));
-    let (simulators, inventory) = simulators(&binaries, &folder, options.servers, control)?;
+    let (simulators, inventory) = simulators(&binaries, folder, options.servers, control)?;
     let port = free_port(options.port)?;
     let url = format!("http://localhost:{port}");
     step("Starting Rackhand …");
-    add_user(&binaries, &folder)?;
-    let token = add_token(&binaries, &folder)?;
+    add_user(&binaries, folder)?;
+    let token = add_token(&binaries, folder)?;
     let log = fs::File::create(folder.join("rackhand.log"))?;
     let child = Command::new(binaries.join("rackhand"))
         .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--public-url", &url])
         .args(["--allow", "127.0.0.0/8", "--data-dir"])
-        .arg(&folder)
+        .arg(folder)
         .stderr(log)
         .spawn()?;
     let mut server = Kept(child);
     let api = Api { base: format!("http://127.0.0.1:{port}"), token };
-    api.wait_ready(&folder)?;
+    api.wait_ready(folder)?;
     step(&format!("Starting the agent “{}” …", agent::NAME));
-    let (agent, its_id) = agent::start(&api, &binaries, &folder)?;
+    let (agent, its_id) = agent::start(&api, &binaries, folder)?;
     let far = Far { rack: second_rack(&inventory), agent: its_id };
-    seed(&api, &inventory, Some(&far), &stop)?;
+    seed(&api, &inventory, Some(&far), stop)?;
     if !stop.load(Ordering::Relaxed) {
-        welcome(&url, &binaries, &folder, control);
+        welcome(&url, &binaries, folder, control);
     }
     while !stop.load(Ordering::Relaxed) {
         if let Some(status) = server.0.try_wait()? {

@@ -1,6 +1,7 @@
 //! Builds and runs the project: `cargo xtask demo`, `cargo xtask verify`, `cargo xtask bench`,
 //! `cargo xtask fuzz`, `cargo xtask package`, `cargo xtask ui`.
 
+mod alike;
 mod bench;
 mod children;
 mod demo;

@@ -14,6 +14,8 @@ use std::{
 use sha2::{Digest, Sha256};
 use wasm_bindgen_cli_support::{Bindgen, Output};
 
+use crate::alike;
+
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "wasm-release";
 const STAMP: &str = ".inputs";
@@ -47,6 +49,7 @@ pub fn build(root: &Path) -> Result<Outcome> {
     }
     ensure_target()?;
     let wasm = compile(root)?;
+    eprintln!("Packing the web interface …");
     let brotli = assemble(root, &dist, &wasm)?;
     if brotli > LIMIT {
         return Err(format!(
@@ -71,6 +74,7 @@ fn inputs(root: &Path) -> Result<String> {
         "Cargo.toml",
         "Cargo.lock",
         "xtask/src/ui.rs",
+        "xtask/src/alike.rs",
     ] {
         files.push(root.join(file));
     }
@@ -169,7 +173,7 @@ fn assemble(root: &Path, dist: &Path, wasm: &Path) -> Result<usize> {
         Ok(name)
     };
     let glue = shortened(&mut output);
-    let wasm = put("app", "wasm", &output.wasm_mut().emit_wasm())?;
+    let wasm = put("app", "wasm", &alike::side_by_side(&output.wasm_mut().emit_wasm())?)?;
     let start = format!("\n__wbg_init({{ module_or_path: new URL(\"{wasm}\", import.meta.url) }});\n");
     let app = put("app", "js", (glue + &start).as_bytes())?;
     let sheet = put("style", "css", styles(root)?.as_bytes())?;

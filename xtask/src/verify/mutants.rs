@@ -46,8 +46,8 @@ const MUTANTS: [Mutant; 6] = [
     Mutant {
         name: "all outlets off is not confirmed together",
         file: "feeds.rs",
-        right: "self.at = At::Confirm { at: 0 };",
-        wrong: "self.at = At::Confirm { at: self.count.saturating_sub(1) };",
+        right: "return self.confirm(at + 1);",
+        wrong: "return self.confirm(self.count - 1);",
     },
     Mutant {
         name: "a feed that stays dead is not told",

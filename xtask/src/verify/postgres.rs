@@ -20,7 +20,18 @@ struct Cluster {
 }
 
 /// What depends on how rows are read and written.
-const TESTS: [&str; 8] = ["power", "feeds", "cancel", "kills", "no_fallback", "agents", "groups", "tls"];
+const TESTS: [&str; 10] = [
+    "power",
+    "feeds",
+    "cancel",
+    "kills",
+    "no_fallback",
+    "agents",
+    "agent_copies",
+    "enrolment",
+    "groups",
+    "tls",
+];
 
 /// Runs the tests that only need a database against a fresh cluster.
 pub fn run(root: &Path) -> Result<String, Problem> {
