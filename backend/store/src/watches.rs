@@ -293,6 +293,18 @@ pub async fn set_stored(db: &impl ConnectionTrait, id: AgentId, spool: Uuid, thr
     Ok(())
 }
 
+/// Lists the servers whose firmware was last said to be written before then.
+///
+/// # Errors
+/// When the database fails.
+pub async fn updating(db: &Db, since: DateTime<Utc>) -> Result<Vec<ServerId>> {
+    use server::Column;
+    let ids = server::Entity::find().select_only().column(Column::Id);
+    let ids = ids.filter(Column::UpdatingAt.lt(millis(since)));
+    let ids: Vec<Uuid> = ids.into_tuple().all(db.reader()).await?;
+    Ok(ids.into_iter().map(ServerId).collect())
+}
+
 /// Makes unsure the states of servers of which nothing was told since then; gives the servers.
 ///
 /// # Errors
@@ -308,4 +320,29 @@ pub async fn doubt(db: &Db, since: DateTime<Utc>) -> Result<Vec<ServerId>> {
         server::Entity::update_many().set(model).filter(old).exec(db.writer()).await?;
     }
     Ok(ids.into_iter().map(ServerId).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use rackhand_wire::id::TenantId;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{bench::database, now, servers};
+
+    #[tokio::test]
+    async fn only_updates_that_are_long_over_are_listed() {
+        let (db, _folder) = database().await;
+        let mut ids = Vec::new();
+        for (name, minutes) in [("over", Some(61)), ("goes on", Some(59)), ("none", None)] {
+            let server = serde_json::from_value(json!({"name": name})).unwrap();
+            let id = servers::add(db.writer(), TenantId::PROVIDER, server).await.unwrap().id;
+            let at = minutes.map(|minutes| millis(now() - TimeDelta::minutes(minutes)));
+            let model = server::ActiveModel { id: Set(id.0), updating_at: Set(at), ..Default::default() };
+            server::Entity::update(model).exec(db.writer()).await.unwrap();
+            ids.push(id);
+        }
+        assert_eq!(updating(&db, now() - TimeDelta::minutes(60)).await.unwrap(), [ids[0]]);
+    }
 }

@@ -10,7 +10,7 @@ use super::{
     plan::{Cuts, Path, Plan, Refusal},
     verdict,
 };
-use starting::Warm;
+use starting::{Warm, WarmUp};
 
 mod starting;
 
@@ -26,7 +26,7 @@ enum State {
     /// Outlets are switched.
     Feeding { feeds: Feeds, purpose: Purpose },
     /// Outlets fed it again; the controller is awaited.
-    WarmingUp { since: u64, dead: Vec<usize>, at: Warm },
+    WarmingUp(WarmUp),
     /// Nothing more to do.
     Over,
 }
@@ -112,9 +112,9 @@ impl Run {
     /// The controller that it waits for to start after its feeds returned, and for how many milliseconds yet.
     #[must_use]
     pub fn starting(&self, now: u64) -> Option<(&Path, u64)> {
-        let State::WarmingUp { since, at: Warm::Pausing, .. } = &self.state else { return None };
-        let left = self.plan.rhythm.warm_up.saturating_sub(now.saturating_sub(*since));
-        self.plan.controllers.first().map(|path| (path, left))
+        let State::WarmingUp(warm @ WarmUp { at: Warm::Pausing, .. }) = &self.state else { return None };
+        let left = self.plan.rhythm.warm_up.saturating_sub(now.saturating_sub(warm.since));
+        self.plan.controllers.get(warm.controller).map(|path| (path, left))
     }
 
     /// Asks to stop. Honoured between steps: before the first write at once; after an outlet was cut
@@ -136,7 +136,7 @@ impl Run {
             State::Controlling(_)
             | State::Holding { .. }
             | State::Gating { .. }
-            | State::WarmingUp { .. } => true,
+            | State::WarmingUp(_) => true,
         }
     }
 
@@ -229,7 +229,7 @@ impl Run {
                     feeds::Next::End(end) => self.fed(end, &purpose, now),
                 })
             }
-            State::WarmingUp { since, dead, at } => self.warmed(since, dead, at, signal, now),
+            State::WarmingUp(warm) => self.warmed(warm, signal, now),
             State::Over => None,
         }
     }

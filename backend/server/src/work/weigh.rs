@@ -30,8 +30,13 @@ pub async fn watch(app: Arc<App>) {
     }
 }
 
-/// One statement for all of them: that what is stale is unsure needs no weighing.
+/// One statement for all of them: that what is stale is unsure needs no weighing. A firmware update that is long over
+/// is let go of by weighing.
 async fn doubt(app: &App) -> Result<()> {
+    if let Some(since) = now().checked_sub_signed(firmware_update(app)) {
+        let over = watches::updating(&app.db, since).await?;
+        servers(app, over.into_iter().map(|server| (server, now())).collect()).await?;
+    }
     let Some(since) = now().checked_sub_signed(stale_after(app)) else { return Ok(()) };
     for server in watches::doubt(&app.db, since).await? {
         app.live.tell(Object::Server, server);
@@ -39,10 +44,9 @@ async fn doubt(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Lets go of a firmware update that is long over: where nobody looks at a server, nobody weighs it either.
+/// Lets go of a firmware update that is over since the last sweep.
 pub fn let_go(app: &App, power: &mut ServerPower) {
-    let longest = TimeDelta::from_std(app.timings().firmware_update).unwrap_or(TimeDelta::MAX);
-    if power.updating_at.is_none_or(|at| now() - at > longest) {
+    if power.updating_at.is_none_or(|at| now() - at > firmware_update(app)) {
         power.flags.retain(|flag| *flag != PowerFlag::FirmwareUpdate);
     }
 }
@@ -95,9 +99,14 @@ fn context(app: &App, server: &Weighed, at: DateTime<Utc>) -> Context {
         fallback_enabled: server.fallback_enabled && app.settings().fallback_enabled,
         mismatch_seen: server.mismatch_seen,
         stale_after: stale_after(app),
-        firmware_update: delta(timings.firmware_update),
+        firmware_update: firmware_update(app),
         hold_up: delta(timings.discharge),
     }
+}
+
+/// A BMC that fell silent while its firmware was written is taken to be writing for so long.
+fn firmware_update(app: &App) -> TimeDelta {
+    TimeDelta::from_std(app.timings().firmware_update).unwrap_or(TimeDelta::MAX)
 }
 
 /// Evidence older than this counts for less: several looks in a row are missing.

@@ -146,7 +146,7 @@ impl ControllerPower for Server<'_> {
             Native::Cycle => (Control::Cycle, "power cycle"),
         };
         let response = self.bmc.session.answer(chassis::control(control), doing, Some(gate)).await?;
-        let refused = |refusal| fault::of_refused_control(control, refusal, doing);
+        let refused = |refusal| fault::of_refused_control(refusal, doing);
         response.accepted().map(|_| ()).map_err(refused)
     }
 }

@@ -1,6 +1,6 @@
 //! Turns what the session reports into what a caller may do next.
 
-use rackhand_protocols::ipmi::{Refusal, client::Failure, command::chassis::Control};
+use rackhand_protocols::ipmi::{Refusal, client::Failure};
 use rackhand_wire::{Fault, FaultCode, Reason};
 
 use super::guid;
@@ -51,14 +51,12 @@ pub(super) fn of_refusal(refusal: Refusal, doing: &str) -> Fault {
     }
 }
 
-/// The fault of a refused chassis control. A BMC whose time ran out over one may have carried it out or may
-/// yet: what must not happen twice is then as good as unanswered.
-pub(super) fn of_refused_control(control: Control, refusal: Refusal, doing: &str) -> Fault {
-    match (control, refusal) {
-        (Control::Cycle | Control::Reset | Control::Diag | Control::Soft, Refusal::Busy(TIMED_OUT)) => {
-            Fault::lost(format!("{doing}: {refusal}"))
-        }
-        (_, _) => of_refusal(refusal, doing),
+/// The fault of a refused chassis control. A BMC whose time ran out over one may have carried it out or may yet: that
+/// is as good as no answer.
+pub(super) fn of_refused_control(refusal: Refusal, doing: &str) -> Fault {
+    match refusal {
+        Refusal::Busy(TIMED_OUT) => Fault::lost(format!("{doing}: {refusal}")),
+        refusal => of_refusal(refusal, doing),
     }
 }
 

@@ -10,6 +10,18 @@ use crate::power::{
 };
 use rackhand_wire::Fault;
 
+/// A controller is awaited that starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct WarmUp {
+    pub since: u64,
+    /// Outlets that stayed dead.
+    dead: Vec<usize>,
+    /// Whom the next question goes to: of several, each in turn.
+    #[serde(default)]
+    pub controller: usize,
+    pub at: Warm,
+}
+
 /// What is done while it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Warm {
@@ -19,77 +31,72 @@ pub(super) enum Warm {
 
 impl Run {
     pub(super) fn warm_up(&mut self, dead: Vec<usize>, now: u64) -> Step {
-        self.await_start(now, dead, "the controller lost its standby power and starts again")
+        let warm = WarmUp { since: now, dead, controller: 0, at: Warm::Pausing };
+        self.await_start(warm, "the controller lost its standby power and starts again")
     }
 
-    fn await_start(&mut self, since: u64, dead: Vec<usize>, why: &str) -> Step {
-        self.state = State::WarmingUp { since, dead, at: Warm::Pausing };
+    fn await_start(&mut self, warm: WarmUp, why: &str) -> Step {
+        self.state = State::WarmingUp(WarmUp { at: Warm::Pausing, ..warm });
         let effect = Effect::Wait { ms: self.plan.rhythm.warm_up_poll };
         Step { phase: Phase::Verify, reason: why.into(), effect }
     }
 
-    pub(super) fn warmed(
-        &mut self,
-        since: u64,
-        dead: Vec<usize>,
-        at: Warm,
-        signal: &Signal,
-        now: u64,
-    ) -> Option<Step> {
-        match (at, signal) {
+    pub(super) fn warmed(&mut self, mut warm: WarmUp, signal: &Signal, now: u64) -> Option<Step> {
+        match (&mut warm.at, signal) {
             (Warm::Pausing, Signal::Waited) => {
                 if self.cancelled {
-                    return Some(self.finish(self.left_starting(&dead)));
+                    return Some(self.finish(self.left_starting(&warm.dead)));
                 }
-                let label = self.plan.controllers.first().map_or("", |path| path.label.as_str());
+                let label = self.plan.controllers.get(warm.controller).map_or("", |path| path.label.as_str());
                 let why = "the controller may be up by now";
-                let (control, step) = Control::start(0, label, controller::Goal::On, now, why);
-                self.state = State::WarmingUp { since, dead, at: Warm::Controlling(control) };
+                let (control, step) = Control::start(warm.controller, label, controller::Goal::On, now, why);
+                self.state = State::WarmingUp(WarmUp { at: Warm::Controlling(control), ..warm });
                 Some(step)
             }
-            (Warm::Controlling(mut control), signal) => {
+            (Warm::Controlling(control), signal) => {
                 let rhythm = self.plan.rhythm;
                 match control.step(signal, now, &rhythm) {
                     None => {
-                        self.state = State::WarmingUp { since, dead, at: Warm::Controlling(control) };
+                        self.state = State::WarmingUp(warm);
                         None
                     }
                     Some(controller::Next::Do(step))
                         if self.cancelled && matches!(step.effect, Effect::Command { .. }) =>
                     {
-                        Some(self.finish(self.left_starting(&dead)))
+                        Some(self.finish(self.left_starting(&warm.dead)))
                     }
                     Some(controller::Next::Do(step)) => {
-                        self.state = State::WarmingUp { since, dead, at: Warm::Controlling(control) };
+                        self.state = State::WarmingUp(warm);
                         Some(step)
                     }
-                    Some(controller::Next::End(end)) => Some(self.warm_ended(since, dead, &end, now)),
+                    Some(controller::Next::End(end)) => Some(self.warm_ended(warm, &end, now)),
                 }
             }
             (Warm::Pausing, _) => {
-                self.state = State::WarmingUp { since, dead, at: Warm::Pausing };
+                self.state = State::WarmingUp(warm);
                 None
             }
         }
     }
 
-    fn warm_ended(&mut self, since: u64, dead: Vec<usize>, end: &controller::End, now: u64) -> Step {
+    fn warm_ended(&mut self, mut warm: WarmUp, end: &controller::End, now: u64) -> Step {
         match end {
-            controller::End::Reached => self.finish(verdict::fed_and_on(&self.plan, self.action, &dead)),
-            _ if self.cancelled => self.finish(self.left_starting(&dead)),
-            _ if now.saturating_sub(since) < self.plan.rhythm.warm_up => {
-                self.await_start(since, dead, "the controller is not up yet")
+            controller::End::Reached => self.finish(verdict::fed_and_on(&self.plan, self.action, &warm.dead)),
+            _ if self.cancelled => self.finish(self.left_starting(&warm.dead)),
+            _ if now.saturating_sub(warm.since) < self.plan.rhythm.warm_up => {
+                warm.controller = (warm.controller + 1) % self.plan.controllers.len().max(1);
+                self.await_start(warm, "the controller is not up yet")
             }
             controller::End::NoEffect | controller::End::IsOff => {
-                self.finish(verdict::fed_and_off(&self.plan, self.action, &dead))
+                self.finish(verdict::fed_and_off(&self.plan, self.action, &warm.dead))
             }
-            controller::End::Unreachable(_) => self.finish(self.fed_alone(&dead, None)),
+            controller::End::Unreachable(_) => self.finish(self.fed_alone(&warm.dead, None)),
             controller::End::Unsupported(fault)
             | controller::End::Failed(fault)
-            | controller::End::Unclear(fault) => self.finish(self.fed_alone(&dead, Some(fault))),
+            | controller::End::Unclear(fault) => self.finish(self.fed_alone(&warm.dead, Some(fault))),
             // A machine is brought on here, nothing else.
             controller::End::Acknowledged | controller::End::SoftTimeout => {
-                self.finish(self.fed_alone(&dead, None))
+                self.finish(self.fed_alone(&warm.dead, None))
             }
         }
     }
