@@ -133,10 +133,9 @@ impl Run {
         match &self.state {
             State::Feeding { feeds, .. } => !feeds.has_written(),
             State::Over => false,
-            State::Controlling(_)
-            | State::Holding { .. }
-            | State::Gating { .. }
-            | State::WarmingUp(_) => true,
+            State::Controlling(_) | State::Holding { .. } | State::Gating { .. } | State::WarmingUp(_) => {
+                true
+            }
         }
     }
 
