@@ -260,6 +260,54 @@ fn every_migration_has_a_dated_name_and_is_listed_in_order() {
     assert_eq!(steps, called, "each migration needs its place in Migrator::migrations, oldest first");
 }
 
+#[test]
+fn every_crate_of_the_workspace_is_named_by_a_member() {
+    let sections = ["[dependencies]", "[dev-dependencies]", "[build-dependencies]"];
+    let named: Vec<String> = ARROWS
+        .iter()
+        .flat_map(|(folder, _)| sections.map(|section| dependencies(folder, section)))
+        .flatten()
+        .collect();
+    let offered = dependencies("", "[workspace.dependencies]");
+    assert!(!offered.is_empty(), "no dependency was found; this check looks in the wrong place");
+    let unused: Vec<String> = offered
+        .iter()
+        .filter(|name| !named.contains(name))
+        .map(|name| format!("Cargo.toml offers {name}, which no member names. Remove its line"))
+        .collect();
+    none(&unused);
+}
+
+#[test]
+fn every_part_is_a_folder_and_a_mod_line() {
+    let source = root().join("frontend/src/part");
+    let mut modules: Vec<String> = read(&source.join("mod.rs")).lines().filter_map(module).collect();
+    modules.sort();
+    let folders = names(&source, Path::is_dir);
+    let list = "frontend/src/part/mod.rs";
+    assert!(!folders.is_empty(), "no part was found; this check looks in the wrong place");
+    assert_eq!(folders, modules, "each folder needs its `pub mod` line in {list}, and each line its folder");
+}
+
+#[test]
+fn every_icon_is_drawn() {
+    let sheet = read(&root().join("frontend/style/icons.svg"));
+    let icons: Vec<&str> = sheet.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(!icons.is_empty(), "no icon was found; this check looks in the wrong place");
+    let homes = ["frontend/src/", "integrations/", "wire/src/"];
+    let sources: Vec<String> = files("rs")
+        .iter()
+        .filter(|path| homes.iter().any(|home| shown(path).starts_with(home)))
+        .map(|path| read(path))
+        .collect();
+    let unused: Vec<String> = icons
+        .iter()
+        .filter(|icon| !sources.iter().any(|text| text.contains(&format!("\"{icon}\""))))
+        .map(|icon| format!("nothing draws the icon {icon}. Remove its line from frontend/style/icons.svg"))
+        .collect();
+    none(&unused);
+}
+
 /// Stops with all that is wrong, one per line.
 fn none(wrong: &[String]) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));

@@ -265,15 +265,6 @@ pub async fn known(db: &impl ConnectionTrait, scope: &Scope, ids: &[ServerId]) -
     Ok(found.into_tuple().all(db).await?.into_iter().map(ServerId).collect())
 }
 
-/// Lists the ids of every server, for the poller.
-///
-/// # Errors
-/// When the database fails.
-pub async fn all_ids(db: &impl ConnectionTrait) -> Result<Vec<ServerId>> {
-    let ids: Vec<uuid::Uuid> = Entity::find().select_only().column(Column::Id).into_tuple().all(db).await?;
-    Ok(ids.into_iter().map(ServerId).collect())
-}
-
 /// Counts the servers of a rack.
 ///
 /// # Errors

@@ -18,6 +18,7 @@ pub mod facts;
 pub mod feature_list;
 pub mod field;
 pub mod filter_bar;
+pub mod gate;
 pub mod icon;
 pub mod icon_button;
 pub mod job_steps;

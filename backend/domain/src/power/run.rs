@@ -146,12 +146,6 @@ impl Run {
         }
     }
 
-    /// Says whether cancelling would still change anything.
-    #[must_use]
-    pub fn is_cancellable(&self) -> bool {
-        !self.cancelled && !matches!(self.state, State::Over)
-    }
-
     /// Takes the outcome of the pending step; `now` is milliseconds since the run began. A signal
     /// that does not answer the pending step is ignored.
     pub fn step(&mut self, signal: &Signal, now: u64) -> &Step {

@@ -2,25 +2,3 @@
 
 pub mod set_up;
 pub mod sign_in;
-
-use leptos::prelude::*;
-
-use crate::part::shell::Logo;
-
-/// The frame that both share.
-#[component]
-pub fn Gate(#[prop(into)] title: String, children: Children) -> impl IntoView {
-    if let Some(page) = web_sys::window().and_then(|window| window.document()) {
-        page.set_title(&format!("{title} · Rackhand"));
-    }
-    view! {
-        <div class="gate">
-            <main id="main">
-                <div class="brand"><Logo/> "Rackhand"</div>
-                <h1>{title}</h1>
-                {children()}
-            </main>
-            <footer class="row meta">"Servers through their own controllers, with the outlets behind them"</footer>
-        </div>
-    }
-}

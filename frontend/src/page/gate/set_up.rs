@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 use rackhand_wire::api::session::{Session, Setup};
 
-use super::Gate;
 use crate::{
     draw::live,
     form::Submit,
@@ -11,6 +10,7 @@ use crate::{
         button::{Button, Kind, Size},
         callout::{Callout, ProblemNote},
         field::{self, SecretField, TextField},
+        gate::Gate,
     },
     route, session,
 };

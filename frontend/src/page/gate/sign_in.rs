@@ -3,13 +3,13 @@
 use leptos::prelude::*;
 use rackhand_wire::api::session::{Session, SignIn};
 
-use super::Gate;
 use crate::{
     form::Submit,
     part::{
         button::{Button, Kind, Size},
         callout::ProblemNote,
         field::{SecretField, TextField},
+        gate::Gate,
     },
     session,
 };

@@ -26,7 +26,7 @@ pub struct Shown {
 /// Tone, shape and word of a state.
 pub fn look(shown: &Shown) -> (Tone, &'static str, &'static str) {
     let has = |flag| shown.flags.contains(&flag);
-    if shown.in_job || has(PowerFlag::Transition) {
+    if shown.in_job {
         return (Tone::Transition, "state-transition", "In a job");
     }
     if has(PowerFlag::WiringMismatch) {

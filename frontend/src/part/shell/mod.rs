@@ -1,8 +1,10 @@
 //! The frame around every page: navigation at the side, the bar at the top.
 
 use crate::draw::live;
-use leptos::prelude::*;
+use leptos::{ev::FocusEvent, prelude::*};
 use std::time::Duration;
+use wasm_bindgen::JsCast;
+use web_sys::{EventTarget, Node};
 
 use crate::{focus, route};
 
@@ -95,14 +97,32 @@ pub fn Shell(
 fn SideBar(around: Around, open: RwSignal<bool>, on_sign_out: Callback<()>) -> impl IntoView {
     let servers = move || around.servers.get().map(|count| view! { <span class="count">{count}</span> });
     let none = || ();
+    // On a narrow screen it is a sheet: the keyboard goes into it, and back to what opened it.
+    Effect::new(move |_| {
+        if open.get() {
+            set_timeout(|| focus::lead_to("#nav .nav a"), DRAWN);
+        }
+    });
+    let close = move || {
+        if open.get_untracked() {
+            open.set(false);
+            focus::lead_to(".top > .only-narrow");
+        }
+    };
     view! {
-        <aside class="side" id="nav" data-open=move || open.get().then_some("")>
+        <aside
+            class="side"
+            id="nav"
+            data-open=move || open.get().then_some("")
+            on:keydown=move |event| if event.key() == "Escape" { close() }
+            on:focusout=move |event| if leaves(&event) { open.set(false) }
+        >
             <div class="brand">
                 <a href="/servers" class="brand">
                     <Logo/>
                     "Rackhand"
                 </a>
-                <IconButton label="Close navigation".to_owned() icon="x" class="only-narrow push" on_click=move || open.set(false)/>
+                <IconButton label="Close navigation".to_owned() icon="x" class="only-narrow push" on_click=close/>
             </div>
             <nav class="nav" aria-label="Fleet">
                 <p class="nav-title">"Fleet"</p>
@@ -126,7 +146,7 @@ fn SideBar(around: Around, open: RwSignal<bool>, on_sign_out: Callback<()>) -> i
                 <IconButton label="Sign out".to_owned() icon="logout" small="sm" on_click=move || on_sign_out.run(())/>
             </div>
         </aside>
-        {live(move || open.get().then(|| view! { <div class="side-scrim" on:click=move |_| open.set(false)></div> }))}
+        {live(move || open.get().then(|| view! { <div class="side-scrim" on:click=move |_| close()></div> }))}
     }
 }
 
@@ -139,6 +159,13 @@ fn link<V: IntoView + 'static>(place: Place, count: impl Fn() -> V + Send + 'sta
             {live(count)}
         </a>
     }
+}
+
+/// Says whether the keyboard goes on outside.
+fn leaves(event: &FocusEvent) -> bool {
+    let node = |target: Option<EventTarget>| target.and_then(|target| target.dyn_into::<Node>().ok());
+    let side = node(event.current_target());
+    node(event.related_target()).is_some_and(|to| side.is_some_and(|side| !side.contains(Some(&to))))
 }
 
 fn focus_page() {

@@ -80,11 +80,6 @@ impl Machine {
         })
     }
 
-    /// Gives the machine another GUID.
-    pub fn set_guid(&self, guid: [u8; 16]) {
-        self.with(|state, _| state.guid = guid);
-    }
-
     /// Tells whether the BMC has standby power and has finished booting.
     #[must_use]
     pub fn bmc_answers(&self) -> bool {

@@ -23,12 +23,6 @@ pub fn system_guid() -> Request {
     Request::repeatable(NetFn::App, SYSTEM_GUID, Vec::new())
 }
 
-/// Asks for the BMC's own GUID.
-#[must_use]
-pub fn device_guid() -> Request {
-    Request::repeatable(NetFn::App, DEVICE_GUID, Vec::new())
-}
-
 /// Reads a GUID, `None` when it tells nothing: too short, all zeros or all ones.
 #[must_use]
 pub fn parse_guid(data: &[u8]) -> Option<[u8; 16]> {
