@@ -1,9 +1,11 @@
 //! What is shown, weighed from what the paths say.
 //!
-//! The published table (BMC × outlets) with four refinements: outlets that are on while nothing tells
-//! of the machine show `fed`, never `on`; unless they are metered and the machine draws what it never
-//! draws while it is off; and a BMC that answers after its outlets were read off proves a wrong mapping:
-//! from then on the outlets prove nothing. Outlets that were read off long ago are unknown to a BMC that
+//! The published table (BMC × outlets): eight of its nine cases hold, one is refined. A BMC that answers
+//! after its outlets were read off proves a wrong mapping: from then on the outlets prove nothing.
+//!
+//! Outlets that are on while nothing tells of the machine show `fed`, the table's "unknown" with what was
+//! read besides; never `on`, unless they are metered, which the table knows nothing of, and the machine
+//! draws what it never draws while it is off. Outlets that were read off long ago are unknown to a BMC that
 //! answers now: they may be on since.
 //!
 //! The state is as old as what it rests on: a path that answers lends nothing to the word of another one.

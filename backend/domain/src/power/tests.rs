@@ -536,13 +536,14 @@ fn the_published_table_holds() {
             evidence(Role::Feed, feed, now),
         ];
         let power = weigh(paths, &context, &ServerPower::default());
-        // DESIGN §3 refines one case of the table: outlets that are on show "fed" where the BMC is silent.
-        let (is_fed, is_refined) = (power.value == PowerValue::Fed, feed == feed_on && bmc.is_none());
-        assert_eq!(is_fed, is_refined, "{feed:?} {bmc:?}");
+        // `fed` is the table's unknown with what was read besides: outlets are on, and the BMC is silent.
+        let (is_fed, only_feeds_tell) = (power.value == PowerValue::Fed, feed == feed_on && bmc.is_none());
+        assert_eq!(is_fed, only_feeds_tell, "{feed:?} {bmc:?}");
         let shown = if is_fed { PowerValue::Unknown } else { power.value };
         assert_eq!(shown, published, "{feed:?} {bmc:?}");
         assert!(!power.flags.contains(&PowerFlag::WiringMismatch));
     }
+    // The one case that is refined: outlets off, and a BMC that answers too late to live from what they left it.
     let dark = ServerPower {
         value: PowerValue::Off,
         dark_since: Some(now - TimeDelta::seconds(60)),
