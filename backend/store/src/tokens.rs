@@ -47,6 +47,16 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, user: UserId) -> Res
     Ok(found.iter().map(token).collect())
 }
 
+/// Finds a token of a user.
+///
+/// # Errors
+/// When there is none, or the database fails.
+pub async fn get(db: &impl ConnectionTrait, scope: &Scope, user: UserId, id: TokenId) -> Result<Token> {
+    let of = scoped(scope, Column::TenantId).add(Column::UserId.eq(user.0));
+    let found = Entity::find_by_id(id.0).filter(of).one(db).await?;
+    Ok(token(&found.ok_or(Error::NotFound)?))
+}
+
 /// Adds a token.
 ///
 /// # Errors
@@ -101,10 +111,9 @@ pub async fn touch(db: &impl ConnectionTrait, id: TokenId) -> Result<()> {
 /// # Errors
 /// [`Error::NotFound`] when it is not theirs.
 pub async fn remove(db: &impl ConnectionTrait, scope: &Scope, user: UserId, id: TokenId) -> Result<Token> {
-    let of = scoped(scope, Column::TenantId).add(Column::UserId.eq(user.0));
-    let found = Entity::find_by_id(id.0).filter(of).one(db).await?.ok_or(Error::NotFound)?;
+    let token = get(db, scope, user, id).await?;
     Entity::delete_by_id(id.0).exec(db).await?;
-    Ok(token(&found))
+    Ok(token)
 }
 
 /// Removes every token of a user.

@@ -16,7 +16,7 @@ use crate::{app::App, audit};
 /// Lists the groups that agents are in.
 #[utoipa::path(tag = "agents", params(ListQuery), responses((status = 200, body = Page<AgentGroup>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[get("/agent-groups")]
-pub async fn list(
+pub async fn list_groups(
     app: web::Data<App>,
     caller: Caller,
     query: Query<ListQuery>,
@@ -31,7 +31,7 @@ pub async fn list(
 #[utoipa::path(tag = "agents", params(("name" = String, Path)), request_body = AgentGroup, responses((status = 200, body = AgentGroup),
     (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[put("/agent-groups/{name}")]
-pub async fn describe(
+pub async fn describe_group(
     app: web::Data<App>,
     caller: Caller,
     name: web::Path<String>,

@@ -48,6 +48,22 @@ pub async fn list(
     Ok(web::Json(page_by(all, &query.0, "role", key, |connection| connection.label.to_lowercase())?))
 }
 
+/// Shows one connection of a server.
+#[utoipa::path(tag = "connections", params(("id" = ServerId, Path), ("connection" = ConnectionId, Path)),
+    responses((status = 200, body = Connection), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/servers/{id}/connections/{connection}")]
+pub async fn view(
+    app: web::Data<App>,
+    caller: Caller,
+    ids: web::Path<(ServerId, ConnectionId)>,
+) -> Result<web::Json<Connection>, Refused> {
+    let (server, id) = ids.into_inner();
+    let mut found = [titled(connections::get(app.db.reader(), &caller.scope, server, id).await?)];
+    away::of_connections(&app, &mut found).await?;
+    let [connection] = found;
+    Ok(web::Json(connection))
+}
+
 fn titled(mut connection: Connection) -> Connection {
     if let Some(integration) = catalogue::find(&connection.kind) {
         connection.kind_title.clone_from(&integration.descriptor().title);

@@ -32,14 +32,14 @@ use super::{
     components(schemas(api::endpoint::TestResult, api::live::Change)),
     paths(
         session::view, session::sign_in, session::sign_out, session::setup_state, session::setup,
-        people::list_users, people::add_user, people::change_user, people::remove_user,
-        people::list_tokens, people::add_token, people::remove_token,
+        people::list_users, people::add_user, people::view_user, people::change_user, people::remove_user,
+        people::list_tokens, people::add_token, people::view_token, people::remove_token,
         places::list_sites, places::view_site, places::add_site, places::change_site, places::remove_site,
-        agent_groups::list, agent_groups::describe, agents::list, agents::view, agents::add, agents::change, agents::replace, agents::revoke, agents::remove,
+        agent_groups::list_groups, agent_groups::describe_group, agents::list, agents::view, agents::add, agents::change, agents::replace, agents::revoke, agents::remove,
         agents::log, agents::assignments, agents::probe, agents::firewall,
         kinds::list, kinds::suggest,
         servers::list, servers::tally, servers::view, servers::add, servers::change, servers::remove,
-        connections::list, connections::add, connections::change, connections::remove,
+        connections::list, connections::add, connections::view, connections::change, connections::remove,
         power::view, power::plan, power::refresh, power::start,
         endpoints::list, endpoints::view, endpoints::add, endpoints::change, endpoints::remove,
         endpoints::outlets, endpoints::test,
@@ -101,6 +101,7 @@ impl Modify for Shared {
                 post.parameters.get_or_insert_default().push(key().into());
             }
             for operation in operations(item) {
+                named(operation);
                 if operation.request_body.is_some() {
                     refuses(operation, "413", "The body is larger than 256 KiB.");
                 }
@@ -112,6 +113,14 @@ impl Modify for Shared {
                 }
             }
         }
+    }
+}
+
+/// Functions of several modules share a name; what is made from the description wants each once.
+fn named(operation: &mut Operation) {
+    let tag = operation.tags.iter().flatten().next();
+    if let (Some(tag), Some(name)) = (tag, &operation.operation_id) {
+        operation.operation_id = Some(format!("{tag}_{name}"));
     }
 }
 

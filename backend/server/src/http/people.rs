@@ -53,6 +53,17 @@ pub async fn add_user(
     once.commit(tx, &caller, &new, (201, location, user)).await
 }
 
+/// Shows one user.
+#[utoipa::path(tag = "users", params(("id" = UserId, Path)), responses((status = 200, body = User), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/users/{id}")]
+pub async fn view_user(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<UserId>,
+) -> Result<web::Json<User>, Refused> {
+    Ok(web::Json(users::get(app.db.reader(), &caller.scope, id.into_inner()).await?.user))
+}
+
 /// Changes a user. A new password or disabling ends the user's sessions; disabling ends tokens too.
 #[utoipa::path(tag = "users", params(("id" = UserId, Path)), request_body = ChangeUser, responses((status = 200, body = User),
     (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
@@ -158,6 +169,18 @@ pub async fn list_tokens(
 ) -> Result<web::Json<Page<Token>>, Refused> {
     let all = tokens::list(app.db.reader(), &caller.scope, caller.user.id).await?;
     Ok(web::Json(page_of(all, &query.0, |token| (&token.name, token.id.0))?))
+}
+
+/// Shows one of one's own tokens, without its value.
+#[utoipa::path(tag = "tokens", params(("id" = TokenId, Path)), responses((status = 200, body = Token), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/tokens/{id}")]
+pub async fn view_token(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<TokenId>,
+) -> Result<web::Json<Token>, Refused> {
+    let token = tokens::get(app.db.reader(), &caller.scope, caller.user.id, id.into_inner()).await?;
+    Ok(web::Json(token))
 }
 
 /// Makes a token for oneself; its value is shown this once.
