@@ -53,6 +53,15 @@ fn the_description_in_docs_is_current() {
     assert!(ours == kept(), "docs/openapi.json is stale; run: cargo xtask openapi");
 }
 
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let mut names = BTreeSet::new();
+    for (method, path, route) in routes() {
+        let name = route["operationId"].as_str().unwrap().to_owned();
+        assert!(names.insert(name.clone()), "{method} {path}: another one is named {name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_taken_where_the_description_says_so() {
     let lab = Lab::bare(1).await;
@@ -152,6 +161,8 @@ async fn what_is_made_is_where_its_location_says() {
         last = ids.into_iter().find_map(Value::as_str).unwrap().to_owned();
         let location = location.unwrap_or_default();
         assert!(location.starts_with("/api/v1/") && location.ends_with(&last), "{path}: “{location}”");
+        let there = send(&lab, "GET", location.trim_start_matches("/api/v1"), &[], String::new()).await;
+        assert_eq!(there.status(), 200, "{path}: nothing is at {location}");
         made.insert(route.to_owned());
     }
     assert_eq!(made, described, "add the route to makers()");

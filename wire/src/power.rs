@@ -215,8 +215,6 @@ pub enum PowerFlag {
     /// Its BMC said that its firmware is being written, and has not said otherwise since: no power action
     /// is sent, and the outlets are not cut. After an hour of silence the BMC counts as broken instead.
     FirmwareUpdate,
-    /// A power job is under way.
-    Transition,
     /// The restore policy keeps the server off after its feeds return.
     StaysOffAfterFeed,
 }

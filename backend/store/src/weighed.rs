@@ -64,7 +64,7 @@ pub async fn store(tx: &Tx, before: &Weighed, power: &ServerPower) -> Result<boo
     let mismatch = power.flags.contains(&PowerFlag::WiringMismatch);
     // A path that says nothing, or refuses, wants a person as much as a lost feed does.
     let fault = power.paths.iter().any(|path| path.fault.is_some());
-    let attention = fault || power.flags.iter().any(|flag| *flag != PowerFlag::Transition);
+    let attention = fault || !power.flags.is_empty();
     let changed = (was.value, was.confidence, &was.flags) != (power.value, power.confidence, &power.flags)
         || before.attention != attention;
     let mut model = ActiveModel {

@@ -5,7 +5,7 @@ use rackhand_tests::{Lab, PASSWORD, USER};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-use super::{fields::signed_in, page::Page};
+use super::{fields::signed_in, page::Page, view::Width};
 
 /// Takes the last letter, or the last token before an empty box, away.
 pub const BACKSPACE: &str = "\u{e003}";
@@ -241,11 +241,35 @@ async fn the_palette_finds_a_server_opens_it_and_gives_the_focus_back() {
     page.see_focus("srv-01").await;
     page.keys(&[CONTROL, "k"]).await;
     page.see_focus("Search").await;
+    page.write("sites").await;
+    see_marked(&page, "Sites").await;
+    page.keys(&[BACKSPACE; 5]).await;
     page.write("srv-02").await;
     see_marked(&page, "srv-02").await;
     page.keys(&[ENTER]).await;
     page.see_heading("srv-02").await;
     assert_eq!(page.words_in_front().await, "", "the palette has closed");
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_phone_the_navigation_opens_and_closes_by_keys() {
+    let lab = Lab::bare(1).await;
+    let page = signed_in(&lab, "sheet").await;
+    page.size(Width::Phone).await;
+    page.tab_to("Open navigation").await;
+    page.keys(&[ENTER]).await;
+    page.see_focus("Servers").await;
+    page.take("navigation-390").await;
+    page.keys(&[ESCAPE]).await;
+    page.see_focus("Open navigation").await;
+    page.keys(&[ENTER]).await;
+    page.see_focus("Servers").await;
+    page.tab_to("Settings").await;
+    page.keys(&[ENTER]).await;
+    page.see_heading("Settings").await;
+    let is_open = "return document.querySelector('#nav').hasAttribute('data-open')";
+    assert_eq!(page.chrome.run(is_open, json!([])).await, false);
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
 }
 

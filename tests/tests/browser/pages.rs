@@ -159,6 +159,24 @@ async fn anything_is_found_and_opened_by_keyboard_and_changes_arrive_by_themselv
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_others_do_arrives_in_the_record_and_among_people_and_tokens() {
+    let lab = Lab::bare(1).await;
+    let page = signed_in(&lab, "others").await;
+    for (place, path, body, words) in [
+        ("/activity/audit", "/sites", json!({"name": "FRA2"}), "site.add"),
+        ("/settings/users", "/users", json!({"name": "bob", "password": "a password of bob"}), "bob"),
+        ("/settings/tokens", "/tokens", json!({"name": "nightly"}), "nightly"),
+    ] {
+        page.open(place).await;
+        see_settled(&page).await;
+        page.see_gone(words).await;
+        lab.post(path, &body).await.ok();
+        page.see(words).await;
+    }
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_fails_tells_its_exact_error_to_the_pointer_and_to_the_keyboard() {
     let lab = Lab::start(1).await;
     let pdu = lab.farm.world().pdus().pop().unwrap();

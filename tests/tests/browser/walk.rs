@@ -6,6 +6,7 @@ use rackhand_simulators::{
     world::{EffectKind, Machine, OutletFault, OutletId},
 };
 use rackhand_tests::{Backend, Lab, PASSWORD, USER, farm, rack_of};
+use serde_json::json;
 use std::net::SocketAddr;
 
 use super::{fields::signed_in, page::Page};
@@ -67,9 +68,38 @@ async fn a_pasted_address_begins_the_connection() {
     page.fill("BMC address", &second.bmc.addr.to_string()).await;
     page.press("Add server").await;
     page.see_filled("Paste the BMC address", &second.bmc.addr.to_string()).await;
+    assert_eq!(page.query("paste").await, "", "loading the page again would add it again");
     take_recognised(&page, second.bmc.addr).await;
     add_bmc(&page, second).await;
     see_reached(&lab, second).await;
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_device_of_very_many_is_found() {
+    let lab = Lab::bare(1).await;
+    // An agent that is away: nobody asks these devices.
+    let far = lab.post("/agents", &json!({"name": "far"})).await.ok();
+    for number in 0..=500 {
+        let body = json!({
+            "kind": "snmp_pdu", "name": format!("pdu-{number:03}"), "agent_id": far["agent"]["id"],
+            "params": {"host": format!("10.0.{}.{}", number / 250, number % 250 + 1), "version": "v2c"},
+            "secrets": {"community": "public"},
+        });
+        lab.post("/endpoints", &body).await.ok();
+    }
+    let server = lab.post("/servers", &json!({"name": "srv-01"})).await.ok();
+    let page = signed_in(&lab, "many-devices").await;
+    page.open(&format!("/servers/{}/configuration", server["id"].as_str().unwrap())).await;
+    page.press("Add connection").await;
+    page.press("PDU (SNMP)").await;
+    page.see("There are more than the list below can show.").await;
+    page.fill("Find the device", "pdu-500").await;
+    page.choose("Device", "pdu-500, 10.0.2.1").await;
+    page.fill("Outlet number", "7").await;
+    page.press("Take this outlet").await;
+    page.see("Outlet 7 on pdu-500").await;
+    page.show("found").await;
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
 }
 

@@ -35,4 +35,6 @@ pub enum Object {
     Settings,
     /// The session ended: sign in again.
     Session,
+    /// Something was done that is in the audit record, to a user or a token among others.
+    Record,
 }

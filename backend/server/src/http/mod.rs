@@ -37,6 +37,9 @@ use actix_web::{
     web,
 };
 use problem::{REQUEST_ID, Refused};
+use rackhand_wire::api::live::Object;
+
+use crate::app::App;
 
 pub use agents::agent_key;
 pub use openapi::document;
@@ -72,18 +75,20 @@ fn api(config: &mut web::ServiceConfig) {
         .service(session::setup)
         .service(people::list_users)
         .service(people::add_user)
+        .service(people::view_user)
         .service(people::change_user)
         .service(people::remove_user)
         .service(people::list_tokens)
         .service(people::add_token)
+        .service(people::view_token)
         .service(people::remove_token)
         .service(places::list_sites)
         .service(places::view_site)
         .service(places::add_site)
         .service(places::change_site)
         .service(places::remove_site)
-        .service(agent_groups::list)
-        .service(agent_groups::describe)
+        .service(agent_groups::list_groups)
+        .service(agent_groups::describe_group)
         .service(agents::list)
         .service(agents::view)
         .service(agents::add)
@@ -104,6 +109,7 @@ fn api(config: &mut web::ServiceConfig) {
         .service(servers::change)
         .service(servers::remove)
         .service(connections::list)
+        .service(connections::view)
         .service(connections::add)
         .service(connections::change)
         .service(connections::remove)
@@ -129,7 +135,8 @@ fn api(config: &mut web::ServiceConfig) {
         .service(live::live);
 }
 
-/// Gives every request an id, logs how it went, and keeps answers of the API out of caches.
+/// Gives every request an id, logs how it went, keeps answers of the API out of caches, and tells pages that show who
+/// did what of every deed.
 ///
 /// # Errors
 /// Those of the request.
@@ -141,6 +148,7 @@ pub async fn observed(
     let (method, path) = (request.method().clone(), request.path().to_owned());
     let begun = std::time::Instant::now();
     let header = HeaderValue::from_str(&id).ok();
+    let app = request.app_data::<web::Data<App>>().cloned();
     let mut response = REQUEST_ID.scope(id.clone(), next.call(request)).await?;
     if let Some(header) = header {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), header);
@@ -148,6 +156,9 @@ pub async fn observed(
     if path.starts_with("/api/") && !response.headers().contains_key("cache-control") {
         let value = HeaderValue::from_static("no-store");
         response.headers_mut().insert(HeaderName::from_static("cache-control"), value);
+    }
+    if let Some(app) = app.filter(|_| !method.is_safe() && response.status().is_success()) {
+        app.live.tell(Object::Record, &id);
     }
     let status = response.status().as_u16();
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -152,7 +152,6 @@ fn news(
             PowerFlag::StaysOffAfterFeed => {
                 ("server.stays_off", Severity::Warning, "stays off when its feeds return (restore policy)")
             }
-            PowerFlag::Transition => continue,
         };
         news.push((word, severity, format!("{name} {sentence}.")));
     }

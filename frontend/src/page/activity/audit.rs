@@ -26,7 +26,7 @@ pub fn Audit() -> impl IntoView {
             cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();
         Some(format!("audit?limit=50{cursor}"))
     };
-    let list = load::<Page<AuditRecord>>(path, |change| change.object == Object::Event);
+    let list = load::<Page<AuditRecord>>(path, |change| change.object == Object::Record);
     let draw = move |list: Held<Page<AuditRecord>>| {
         let none = move || {
             list.with(|list| list.items.is_empty())

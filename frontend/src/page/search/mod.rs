@@ -17,14 +17,17 @@ use crate::{
 /// Waits for a pause in typing.
 const PAUSE_MS: u32 = 120;
 
-const PAGES: [(&str, &str, &str); 8] = [
+const PAGES: [(&str, &str, &str); 11] = [
     ("Servers", "server", "/servers"),
     ("Servers that need attention", "warning", "/servers?q=flag:attention"),
     ("Network devices", "network", "/devices"),
     ("Agents", "agent", "/agents"),
     ("Activity", "clock", "/activity"),
+    ("Jobs", "clock", "/activity/jobs"),
     ("Audit", "shield", "/activity/audit"),
     ("Settings", "settings", "/settings"),
+    ("Sites", "settings", "/settings/sites"),
+    ("Users", "settings", "/settings/users"),
     ("API tokens", "key", "/settings/tokens"),
 ];
 

@@ -85,7 +85,7 @@ fn jobs(server: ServerId) -> AnyView {
 fn audit(server: ServerId) -> AnyView {
     let cursor = Cursor::new();
     let list =
-        load::<Page<AuditRecord>>(path("audit", server, cursor), |change| change.object == Object::Event);
+        load::<Page<AuditRecord>>(path("audit", server, cursor), |change| change.object == Object::Record);
     faces(list, shape, move |list| {
         let rows = follow(
             move || list.get().items,

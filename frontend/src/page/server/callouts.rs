@@ -38,14 +38,7 @@ pub fn Callouts(scene: Scene) -> impl IntoView {
 }
 
 fn matters(server: &Server) -> Vec<Matter> {
-    let mut found: Vec<_> = server
-        .power
-        .flags
-        .iter()
-        .copied()
-        .filter(|flag| *flag != PowerFlag::Transition)
-        .map(Matter::Flag)
-        .collect();
+    let mut found: Vec<_> = server.power.flags.iter().copied().map(Matter::Flag).collect();
     if server.maintenance {
         found.push(Matter::Maintenance);
     }
@@ -112,7 +105,6 @@ fn draw(matter: Matter, scene: Scene) -> AnyView {
         }
         .into_any(),
         Matter::Flag(PowerFlag::FirmwareUpdate) => updating(),
-        Matter::Flag(PowerFlag::Transition) => ().into_any(),
         Matter::Maintenance => view! {
             <Callout title="Under maintenance" text="Someone works on this server: power actions are refused.">
                 {change("End maintenance", || ChangeServer { maintenance: Some(false), ..nothing() })}

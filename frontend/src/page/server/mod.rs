@@ -37,6 +37,14 @@ pub fn ServerPage(id: String) -> impl IntoView {
     let tab = route::tab(&base);
     // "Add server" hands over the address of its BMC.
     let pasted = RwSignal::new(route::query(&base, "paste").get_untracked());
+    let adding = RwSignal::new(pasted.with_untracked(|pasted| !pasted.is_empty()));
+    let plain = format!("{base}/configuration");
+    Effect::new(move |_| {
+        // A page that is loaded again does not add it again.
+        if adding.get_untracked() {
+            route::replace(&plain);
+        }
+    });
     let concerns = |id: &str| {
         let id = id.to_owned();
         move |change: &rackhand_wire::api::live::Change| {
@@ -54,7 +62,6 @@ pub fn ServerPage(id: String) -> impl IntoView {
         server.again.run(());
         connections.again.run(());
     });
-    let adding = RwSignal::new(pasted.with_untracked(|pasted| !pasted.is_empty()));
     let shape = || view! { <Skeleton lines=3/> <Skeleton/> }.into_any();
     faces(server, shape, move |server| {
         let scene = Scene { server, connections, again, adding, pasted };

@@ -33,6 +33,7 @@ use crate::{
         empty::Empty,
         evidence::{EvidenceTable, metered},
         facts::fact,
+        feature_list::usable,
         icon::Icon,
         icon_button::IconButton,
         skeleton::Skeleton,
@@ -250,8 +251,12 @@ fn line(connection: &Connection) -> impl IntoView + use<> {
         Role::Controller => "cpu",
         Role::Feed => "plug",
     };
-    let features: Vec<_> =
-        connection.features.iter().map(|feature| feature.title().to_ascii_lowercase()).collect();
+    let features: Vec<_> = connection
+        .features
+        .iter()
+        .filter(|feature| usable(**feature))
+        .map(|feature| feature.title().to_ascii_lowercase())
+        .collect();
     let label = connection.label.clone();
     let badge = status_badge(&connection.status);
     view! {

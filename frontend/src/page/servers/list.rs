@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use rackhand_wire::{
     api::{
+        live::{Change, Object},
         page::Page,
         server::{PathBrief, ServerRow, Tally},
     },
@@ -241,7 +242,9 @@ fn State(id: ServerId, row: Held<ServerRow>) -> impl IntoView {
 
 #[component]
 fn Paths(id: ServerId) -> impl IntoView {
-    let power = load::<ServerPower>(move || Some(format!("servers/{id}/power")), |_| false);
+    let own = id.to_string();
+    let concerns = move |change: &Change| change.object == Object::Server && change.id == own;
+    let power = load::<ServerPower>(move || Some(format!("servers/{id}/power")), concerns);
     let draw = |power: Held<ServerPower>| {
         let none = move || {
             power

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use rackhand_wire::api::{
+    live::Object,
     page::Page,
     token::{AddToken, NewToken, Token},
 };
@@ -33,7 +34,8 @@ use crate::{
 /// The tab.
 #[component]
 pub fn Tokens() -> impl IntoView {
-    let list = load::<Page<Token>>(|| Some("tokens?limit=500".to_owned()), |_| false);
+    let list =
+        load::<Page<Token>>(|| Some("tokens?limit=500".to_owned()), |change| change.object == Object::Record);
     let again = list.again;
     let open = RwSignal::new(false);
     let removal = RwSignal::new(None::<Deed>);

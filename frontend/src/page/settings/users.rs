@@ -3,6 +3,7 @@
 use leptos::{prelude::*, task::spawn_local};
 use rackhand_wire::{
     api::{
+        live::Object,
         page::Page,
         user::{AddUser, ChangeUser, User},
     },
@@ -44,7 +45,8 @@ enum Edited {
 /// The tab.
 #[component]
 pub fn Users() -> impl IntoView {
-    let list = load::<Page<User>>(|| Some("users?limit=500".to_owned()), |_| false);
+    let list =
+        load::<Page<User>>(|| Some("users?limit=500".to_owned()), |change| change.object == Object::Record);
     let again = list.again;
     let edited = RwSignal::new(Edited::New);
     let open = RwSignal::new(false);

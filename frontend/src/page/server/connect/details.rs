@@ -59,18 +59,25 @@ pub fn Details(making: Making) -> impl IntoView {
 #[component]
 fn ChooseSaved(making: Making) -> impl IntoView {
     let kind = making.kind.with_value(|kind| kind.descriptor.kind.clone());
+    let find = RwSignal::new(String::new());
     let known = load::<Page<Endpoint>>(
-        move || Some(format!("endpoints?limit=500&q={}", api::encode(&format!("kind:{kind}")))),
+        move || {
+            let q = format!("kind:{kind} {}", find.get());
+            Some(format!("endpoints?limit=500&q={}", api::encode(q.trim())))
+        },
         |_| false,
     );
+    let more = |page: Option<&Page<Endpoint>>| page.is_some_and(|page| page.next.is_some());
+    let many = Memo::new(move |before: Option<&bool>| before == Some(&true) || known.value.with(more));
     // The first known device is the likeliest; a new one is a choice beside it.
     Effect::new(move |_| {
-        let first =
-            known.value.with(|page| page.as_ref().and_then(|page| page.items.first().map(|first| first.id)));
-        if let Some(first) = first
-            && making.saved.with_untracked(String::is_empty)
+        let ids = known.value.with(|page| {
+            page.iter().flat_map(|page| &page.items).map(|known| known.id.to_string()).collect::<Vec<_>>()
+        });
+        if let Some(first) = ids.first()
+            && making.saved.with_untracked(|saved| !ids.contains(saved))
         {
-            making.saved.set(first.to_string());
+            making.saved.set(first.clone());
         }
     });
     let options = Signal::derive(move || {
@@ -83,7 +90,21 @@ fn ChooseSaved(making: Making) -> impl IntoView {
         });
         named.chain([(String::new(), "Another device, added now".to_owned())]).collect::<Vec<_>>()
     });
-    view! { <SelectField label="Device" name="endpoint_id" value=making.saved options/> }
+    let search =
+        move || {
+            many.get().then(|| view! {
+            <TextField
+                label="Find the device"
+                name="find"
+                value=find
+                help="There are more than the list below can show. Type a part of its name or address."
+            />
+        })
+        };
+    view! {
+        {live(search)}
+        <SelectField label="Device" name="endpoint_id" value=making.saved options/>
+    }
 }
 
 /// Lists the outlets of the device in hand, and those picked so far, also on other devices.
@@ -118,11 +139,13 @@ fn Outlets(making: Making) -> impl IntoView {
         }
     };
     let error = making.submit.at("target.outlet");
+    // Where it is typed, it stands at the field.
+    let refused = move || some.get().then(|| error.get()).flatten();
     view! {
         <div class="field" data-wide="">
             <span class="field-label">"Outlets that feed this server"</span>
             {live(body)}
-            {live(move || error.get().map(|message| view! { <span class="error" role="alert">{message}</span> }))}
+            {live(move || refused().map(|message| view! { <span class="error" role="alert">{message}</span> }))}
         </div>
         <Picked making/>
     }
@@ -177,6 +200,7 @@ fn TypedOutlet(making: Making) -> impl IntoView {
             label="Outlet number"
             name="target.outlet"
             value=typed
+            error=making.submit.at("target.outlet")
             kind=Kind::Exact
             placeholder="7"
             help="Test the device to choose from its outlets, or type the number."
