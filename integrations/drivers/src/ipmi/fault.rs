@@ -54,10 +54,10 @@ pub(super) fn of_refusal(refusal: Refusal, doing: &str) -> Fault {
 /// The fault of a refused chassis control. A BMC whose time ran out over one may have carried it out or may yet: that
 /// is as good as no answer.
 pub(super) fn of_refused_control(refusal: Refusal, doing: &str) -> Fault {
-    match refusal {
-        Refusal::Busy(TIMED_OUT) => Fault::lost(format!("{doing}: {refusal}")),
-        refusal => of_refusal(refusal, doing),
+    if refusal == Refusal::Busy(TIMED_OUT) {
+        return Fault::lost(format!("{doing}: {refusal}"));
     }
+    of_refusal(refusal, doing)
 }
 
 /// The fault of an answer that makes no sense.
