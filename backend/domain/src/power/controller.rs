@@ -247,7 +247,7 @@ impl Control {
             self.begun_at = self.begun_at.max(self.sent_at.saturating_sub(rhythm.soft_poll));
         }
         let Err(fault) = answer else {
-            self.lost = None;
+            (self.lost, self.busy_since) = (None, None);
             if self.goal == Goal::Nmi {
                 return Next::End(End::Acknowledged);
             }
@@ -273,7 +273,8 @@ impl Control {
             }
             FaultCode::Dup if self.goal == Goal::Nmi => Next::End(End::Acknowledged),
             FaultCode::Dup => {
-                self.lost = None;
+                // A copy arrived, which says nothing of what it did: a state shows that, a reset leaves other traces.
+                self.lost = (!self.goal.native().is_idempotent()).then(|| fault.clone());
                 self.begin_read_back(now, rhythm)
             }
             FaultCode::State => self.refused_by_state(fault, now, rhythm),

@@ -22,8 +22,10 @@ pub enum Goal {
     Off,
     /// All off, a pause, all on.
     Cycle,
-    /// As it is: only read.
+    /// As it is: only read, and what is off stays off.
     Look,
+    /// As it is: only read.
+    Glance,
 }
 
 /// How it ended.
@@ -216,12 +218,12 @@ impl Feeds {
     }
 
     fn looked(&mut self, at: usize, answer: &Result<OutletSeen, Fault>, now: u64, rhythm: &Rhythm) -> Next {
-        if self.stop && self.goal != Goal::Look {
+        if self.stop && !matches!(self.goal, Goal::Look | Goal::Glance) {
             return Next::End(End::Stopped);
         }
         match (answer, self.goal) {
             (Ok(seen), _) => self.seen.push(Some(seen.clone())),
-            (Err(fault), Goal::On | Goal::Look) => {
+            (Err(fault), Goal::On | Goal::Look | Goal::Glance) => {
                 self.away += usize::from(fault.never_begun());
                 self.seen.push(None);
             }
@@ -239,11 +241,10 @@ impl Feeds {
             return Next::Do(step(Phase::CheckFeeds, "every outlet is read before any is switched", effect));
         }
         match self.goal {
-            Goal::Look => {
-                if !(0..self.count).all(|outlet| self.is(outlet, OutletState::Off)) {
-                    return Next::End(End::Looked { dark: false });
-                }
-                self.keep()
+            Goal::Look | Goal::Glance => {
+                let dark = (0..self.count).all(|outlet| self.is(outlet, OutletState::Off));
+                let keep = dark && self.goal == Goal::Look;
+                if keep { self.keep() } else { Next::End(End::Looked { dark }) }
             }
             Goal::On => {
                 if let (Err(fault), true) = (answer, self.away == self.count) {
@@ -364,7 +365,7 @@ impl Feeds {
             Goal::Off if self.empty => Next::End(End::Dark),
             Goal::Off if self.stop => self.undo(None, "stopped by a person", true, now),
             Goal::Off => self.keep(),
-            Goal::Cycle | Goal::On | Goal::Look => self.discharge(rhythm),
+            Goal::Cycle | Goal::On | Goal::Look | Goal::Glance => self.discharge(rhythm),
         }
     }
 

@@ -72,11 +72,9 @@ pub(super) fn advance(
 fn sent(attempt: &mut Attempt, outlet: usize, answer: &Result<(), Fault>) -> Outcome {
     if let Err(fault) = answer {
         let untouched = match fault.code {
-            FaultCode::Auth
-            | FaultCode::Config
-            | FaultCode::State
-            | FaultCode::Unsupported
-            | FaultCode::Updating => true,
+            FaultCode::Auth | FaultCode::Config | FaultCode::Unsupported | FaultCode::Updating => true,
+            // Refused in its state it may be there already; what was known before the order left says no more.
+            FaultCode::State => matches!(fault.reason, Reason::Locked | Reason::Undone),
             FaultCode::Exec if fault.never_begun() => true,
             // An answer that never came may still have switched it: only a read can tell.
             FaultCode::Busy

@@ -170,7 +170,10 @@ impl Run {
         let refusal = self.plan.outlet_refusal(Cuts::Yes);
         let asks = Cuts::from(self.action) == Cuts::Yes || self.plan.action.is_on_when_off();
         if asks && self.plan.feeds_dark && refusal.is_none() {
-            return self.feed(feeds::Goal::Look, Purpose::Look, "all outlets were off at the last look");
+            // Whoever was to restore them still is, where they are wanted on.
+            let is_off = self.action == PowerAction::Off;
+            let goal = if is_off { feeds::Goal::Look } else { feeds::Goal::Glance };
+            return self.feed(goal, Purpose::Look, "all outlets were off at the last look");
         }
         self.control(0, "the controller knows the machine", now)
     }
@@ -342,8 +345,8 @@ impl Run {
         if self.cancelled {
             return self.stopped(Some(control));
         }
-        if self.off_proven && self.lost == Some(controller::Goal::On) {
-            // It may be starting: nobody cuts it a second time for that.
+        if self.action == PowerAction::Cycle && self.lost == Some(controller::Goal::On) {
+            // It may be starting: nobody cuts it for that.
             return self.finish(verdict::unclear(label, controller::Goal::On, fault));
         }
         if self.plan.outlets.is_empty() {

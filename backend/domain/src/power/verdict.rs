@@ -2,7 +2,10 @@
 
 use rackhand_wire::{
     Fault, PowerAction, PowerValue,
-    api::job::{JobState, Proof},
+    api::{
+        job::{JobState, Proof},
+        power::Via,
+    },
     power::RestorePolicy,
 };
 
@@ -204,10 +207,14 @@ pub(super) fn cut_refused(refusal: &Refusal) -> Verdict {
 }
 
 pub(super) fn already_fed(plan: &Plan) -> Verdict {
-    let summary = if plan.controllers.is_empty() {
-        "Every outlet is on already."
-    } else {
-        "Every outlet is on already, and the controller does not answer. A power cycle would restart both."
+    let summary = match (plan.controllers.is_empty(), plan.action.via) {
+        (true, _) => "Every outlet is on already.",
+        (false, Via::Outlets) => {
+            "Every outlet is on already: nothing was switched, and the controller was not asked."
+        }
+        (false, Via::Auto) => {
+            "Every outlet is on already, and the controller does not answer. A power cycle would restart both."
+        }
     };
     let state = if plan.controllers.is_empty() { JobState::Succeeded } else { JobState::Failed };
     let verdict = Verdict::new(state, "feeds_already_on", summary);
@@ -349,9 +356,9 @@ pub(super) fn dark(count: usize) -> Verdict {
 }
 
 pub(super) fn nothing_feeds(goal: feeds::Goal) -> Verdict {
-    let summary = "Not one outlet could be switched on; as far as they tell, the server has no power.";
+    let summary = "Not one outlet could be read on: they do not tell that the server has power.";
     let state = match goal {
-        feeds::Goal::On | feeds::Goal::Look => JobState::Failed,
+        feeds::Goal::On | feeds::Goal::Look | feeds::Goal::Glance => JobState::Failed,
         feeds::Goal::Off | feeds::Goal::Cycle => JobState::FailedPartial,
     };
     Verdict::new(state, "nothing_feeds", summary).alarm()

@@ -8,7 +8,7 @@ use crate::power::{
     effect::{Effect, Phase, Signal, Step, Verdict},
     verdict::{self, Was},
 };
-use rackhand_wire::Fault;
+use rackhand_wire::{Fault, FaultCode};
 
 /// A controller is awaited that starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub(super) struct WarmUp {
     /// Whom the next question goes to: of several, each in turn.
     #[serde(default)]
     pub controller: usize,
+    /// Controllers that refuse the credentials: asked again and again they would lock the account.
+    #[serde(default)]
+    shut: Vec<usize>,
     pub at: Warm,
 }
 
@@ -31,7 +34,7 @@ pub(super) enum Warm {
 
 impl Run {
     pub(super) fn warm_up(&mut self, dead: Vec<usize>, now: u64) -> Step {
-        let warm = WarmUp { since: now, dead, controller: 0, at: Warm::Pausing };
+        let warm = WarmUp { since: now, dead, controller: 0, shut: Vec::new(), at: Warm::Pausing };
         self.await_start(warm, "the controller lost its standby power and starts again")
     }
 
@@ -83,8 +86,21 @@ impl Run {
         match end {
             controller::End::Reached => self.finish(verdict::fed_and_on(&self.plan, self.action, &warm.dead)),
             _ if self.cancelled => self.finish(self.left_starting(&warm.dead)),
+            controller::End::Failed(fault) if fault.code == FaultCode::Auth => {
+                warm.shut.push(warm.controller);
+                match self.next_to_start(&warm) {
+                    Some(next) => {
+                        warm.controller = next;
+                        self.await_start(
+                            warm,
+                            "the controller refuses the credentials, another may take them",
+                        )
+                    }
+                    None => self.finish(self.fed_alone(&warm.dead, Some(fault))),
+                }
+            }
             _ if now.saturating_sub(warm.since) < self.plan.rhythm.warm_up => {
-                warm.controller = (warm.controller + 1) % self.plan.controllers.len().max(1);
+                warm.controller = self.next_to_start(&warm).unwrap_or(warm.controller);
                 self.await_start(warm, "the controller is not up yet")
             }
             controller::End::NoEffect | controller::End::IsOff => {
@@ -99,6 +115,13 @@ impl Run {
                 self.finish(self.fed_alone(&warm.dead, None))
             }
         }
+    }
+
+    /// Of several, each is asked in turn.
+    fn next_to_start(&self, warm: &WarmUp) -> Option<usize> {
+        let count = self.plan.controllers.len();
+        let after = (warm.controller + 1..count).chain(0..=warm.controller);
+        after.filter(|next| *next < count).find(|next| !warm.shut.contains(next))
     }
 
     fn fed_alone(&self, dead: &[usize], fault: Option<&Fault>) -> Verdict {

@@ -168,6 +168,61 @@ fn a_server_that_may_be_starting_is_not_cut_again() {
     let told = verdict(&run);
     assert_eq!(told.state, JobState::Indeterminate, "{told:?}");
     assert!(told.summary.contains("Off was proven; whether on followed is not known"), "{told:?}");
+
+    // Nor one that was off before: its feeds are not cut while it may come on.
+    let mut run = Run::start(with(PowerAction::Cycle, 1), 0);
+    let now = until_command(&mut run, Switch::Off, 0);
+    lose(&mut run, Switch::Off, now);
+    let told = verdict(&run);
+    assert_eq!(told.state, JobState::Indeterminate, "{told:?}");
+}
+
+#[test]
+fn a_reset_of_which_a_copy_arrived_is_proven_by_what_it_leaves_behind_alone() {
+    for (cause, state) in [(None, JobState::Indeterminate), (Some("chassis control"), JobState::Succeeded)] {
+        let mut run = Run::start(with(PowerAction::Reset, 1), 0);
+        run.step(&reading(Switch::On, Some("power button")), 10);
+        run.step(&refused(FaultCode::Dup), 20);
+        run.step(&Signal::Waited, 1020);
+        run.step(&reading(Switch::On, cause), 1030);
+        assert_eq!(verdict(&run).state, state, "{cause:?}");
+    }
+}
+
+#[test]
+fn a_controller_that_refuses_the_password_after_the_feeds_returned_is_asked_once() {
+    let mut forced = with(PowerAction::On, 2);
+    forced.action.via = Via::Outlets;
+    let mut run = Run::start(forced, 0);
+    let (mut now, mut fed, mut asked) = (0, false, [0; 2]);
+    while !matches!(run.pending().effect, Effect::Finish(_)) {
+        now += 10;
+        let signal = match run.pending().effect.clone() {
+            Effect::ReadOutlet { .. } => {
+                let state = if fed { OutletState::On } else { OutletState::Off };
+                Signal::Outlet(Ok(OutletSeen { state, locked: None }))
+            }
+            Effect::SwitchOutlet { .. } => {
+                fed = true;
+                Signal::Switched(Ok(()))
+            }
+            Effect::Wait { ms } => {
+                now += ms;
+                Signal::Waited
+            }
+            Effect::Read { controller } => {
+                asked[controller] += 1;
+                let away = Fault::unreachable("");
+                let wrong = Fault::auth(Reason::WrongPassword, "");
+                Signal::Read(Err(if controller == 0 { wrong } else { away }))
+            }
+            other @ (Effect::Command { .. } | Effect::KeepOff | Effect::CheckGates | Effect::Finish(_)) => {
+                panic!("{other:?}")
+            }
+        };
+        run.step(&signal, now);
+    }
+    assert!(asked[0] == 1 && asked[1] > 2, "the account would be locked: {asked:?}");
 }
 
 #[test]

@@ -355,6 +355,24 @@ fn the_time_that_a_controller_has_to_start_runs_out_over_all_its_waits() {
     assert!(asked.starts_with(&[0, 1, 0]) && asked.windows(2).all(|two| two[0] != two[1]), "{asked:?}");
 }
 
+#[test]
+fn an_outlet_that_refuses_in_its_state_is_read_before_it_counts_as_dead() {
+    for (reason, dead) in [(Reason::WrongState, false), (Reason::Locked, true)] {
+        let mut forced = plan(PowerAction::On, 2);
+        forced.action.via = Via::Outlets;
+        forced.controllers.clear();
+        let mut run = Run::start(forced, 0);
+        run.step(&outlet(OutletState::Off), 10);
+        run.step(&outlet(OutletState::On), 20);
+        run.step(&Signal::Switched(Err(Fault::new(FaultCode::State, reason, ""))), 30);
+        if !dead {
+            run.step(&outlet(OutletState::On), 40);
+        }
+        let state = if dead { JobState::SucceededDegraded } else { JobState::Succeeded };
+        assert_eq!(verdict(&run).state, state, "{reason:?}: {:?}", run.pending());
+    }
+}
+
 fn away() -> Fault {
     Fault::new(FaultCode::Exec, Reason::AgentOffline, "")
 }
