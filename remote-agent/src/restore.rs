@@ -61,7 +61,17 @@ async fn task(shared: &Shared, secrets: &Arc<dyn SecretSource>, command: Command
     let kept = shared.kept().get(&endpoint).cloned();
     let secrets = match kept {
         Some(kept) => kept,
-        None => secrets.find(endpoint).await?,
+        None => {
+            let found = secrets.find(endpoint).await?;
+            // Who lends them says in the same session which cuts stay: that word is waited for, in case it comes at all.
+            let asked = Instant::now();
+            while !shared.may_restore.load(Ordering::Relaxed)
+                && asked.elapsed() < shared.timings.reconnect_longest / 3
+            {
+                tokio::time::sleep(shared.timings.outlet_poll / 10).await;
+            }
+            found
+        }
     };
     Some(Task { command, secrets, received: Instant::now(), purpose: Purpose::Restore })
 }

@@ -234,6 +234,10 @@ async fn restore(shared: &Shared, opened: &mut Option<Opened>, task: &Task) {
     let cut = task.command.id;
     let result = match open(shared, opened, task).await {
         Err(fault) => Err(fault),
+        Ok(endpoint) if is_untouched(shared, cut) && reads_on(endpoint.as_ref(), &task.command).await => {
+            // The cut was refused, or somebody else switched it on: nothing is undone, and nothing to be told.
+            return settle(shared, cut);
+        }
         Ok(_) if !begin_restore(shared, cut) => return,
         Ok(endpoint) => switch_on(endpoint.as_ref(), &task.command).await,
     };
@@ -242,6 +246,22 @@ async fn restore(shared: &Shared, opened: &mut Option<Opened>, task: &Task) {
     if news {
         shared.outbox.put(ToBackend::Restored { cut, result });
     }
+}
+
+fn is_untouched(shared: &Shared, cut: CommandId) -> bool {
+    shared.journal().is_untouched(cut)
+}
+
+async fn reads_on(endpoint: &dyn Endpoint, cut: &Command) -> bool {
+    let read = perform(endpoint, &cut.target, &Operation::ReadOutlet).await;
+    matches!(read, Ok(Answer::Outlet(reading)) if reading.state == OutletState::On)
+}
+
+fn settle(shared: &Shared, cut: CommandId) {
+    if let Err(error) = shared.journal().restored(cut, Moment::now()) {
+        tracing::warn!(%error, command = %cut, "that an outlet is on could not be journaled");
+    }
+    shared.rested.notify_waiters();
 }
 
 fn begin_restore(shared: &Shared, cut: CommandId) -> bool {

@@ -163,6 +163,12 @@ impl Journal {
         self.facts.cuts.get(&id).is_some_and(Held::is_pending)
     }
 
+    /// Says whether the agent has not tried yet to undo a cut that is to be restored.
+    #[must_use]
+    pub fn is_untouched(&self, id: CommandId) -> bool {
+        self.facts.cuts.get(&id).is_some_and(|held| held.fate == Fate::Dark && held.failure.is_none())
+    }
+
     /// Notes that a command has come. Not synced: it says that nothing was begun, which is true of what is lost too.
     pub fn receive(&mut self, id: CommandId, now: Moment) {
         if self.facts.known.contains_key(&id) {

@@ -2,7 +2,7 @@
 
 use rackhand_simulators::{
     pdu::{PduAccess, PduAgent, PduModel},
-    world::{OutletFault, OutletId, Pdu, PduEffectKind, World, WorldTimings},
+    world::{OutletCommand, OutletFault, OutletId, Pdu, PduEffectKind, World, WorldTimings},
 };
 use rackhand_wire::{
     Command, Fault, FaultCode, Operation, Reason, Secrets, Timings,
@@ -125,6 +125,25 @@ async fn until(condition: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(SOON, met).await.expect("it never comes to pass");
+}
+
+#[tokio::test]
+async fn what_is_on_when_its_time_is_up_is_neither_switched_nor_told_of() {
+    let mut bench = Bench::new().await;
+    bench.cut(1, 7, Duration::from_millis(700)).await;
+    bench.pdu.switch(7, OutletCommand::On(Duration::ZERO)).unwrap();
+    until(|| bench.is_on(7)).await;
+    let commanded =
+        |pdu: &Pdu| pdu.effects().iter().filter(|effect| effect.what == PduEffectKind::Commanded).count();
+    let before = commanded(&bench.pdu);
+    let told = async { bench.hear(|frame| restored(frame, 1)).await };
+    let told = tokio::time::timeout(Duration::from_secs(2), told).await;
+    assert!(told.is_err(), "nobody was in the dark: {told:?}");
+    assert_eq!(commanded(&bench.pdu), before);
+    // It is over: switched off once more by somebody, it stays so.
+    bench.pdu.switch(7, OutletCommand::Off(Duration::ZERO)).unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!bench.is_on(7));
 }
 
 #[tokio::test]
