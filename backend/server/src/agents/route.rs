@@ -106,7 +106,15 @@ pub async fn holder(db: &Db, roster: &Roster, route: &Route, patience: Duration)
     };
     let (begun, leases) = (Instant::now(), roster.leases());
     loop {
-        let held = agent_groups::lease(db.reader(), endpoint).await.map_err(|error| failed(&error))?;
+        let held = match agent_groups::lease(db.reader(), endpoint).await {
+            Ok(held) => held,
+            // It is waited for like an agent that is away: nothing was sent yet.
+            Err(_) if begun.elapsed() < patience => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+            Err(error) => return Err(failed(&error)),
+        };
         let (mut pause, mut is_free, mut is_out) = (Duration::from_millis(50), true, false);
         if let Some(held) = held {
             let (is_shared, is_member) = (members.len() > 1, members.contains(&held.agent));
@@ -130,11 +138,13 @@ pub async fn holder(db: &Db, roster: &Roster, route: &Route, patience: Duration)
         }
         if is_free && let Some(next) = next(roster, members).await {
             // Another command may have given it away since; whoever has it now is asked.
-            let seen = (held, is_out);
-            if let Some(taken) =
-                take(db, leases, endpoint, next, seen).await.map_err(|error| failed(&error))?
-            {
-                tracing::info!(%endpoint, agent = %taken.agent, epoch = taken.epoch, "an agent took a device over");
+            match take(db, leases, endpoint, next, (held, is_out)).await {
+                Ok(Some(Lease { agent, epoch, .. })) => {
+                    tracing::info!(%endpoint, %agent, epoch, "an agent took a device over");
+                }
+                Ok(None) => {}
+                Err(_) if begun.elapsed() < patience => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(error) => return Err(failed(&error)),
             }
             continue;
         }

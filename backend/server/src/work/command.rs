@@ -8,7 +8,7 @@ use rackhand_wire::{
     power::Switch,
 };
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::{
@@ -68,11 +68,19 @@ impl Order {
 
 /// Has an operation executed; `stage` tells how far it has come.
 pub async fn send(app: &App, order: Order, to: &Destination, stage: &watch::Sender<Stage>) -> Done {
-    let (reach, route) = match reached(app, to).await {
-        Ok(reached) => reached,
-        Err(fault) => return Done { by: None, result: Err(fault) },
+    let begun = Instant::now();
+    let (reach, route) = loop {
+        match reached(app, to).await {
+            Ok(reached) => break reached,
+            // A database that is away for a while is waited for like an agent: nothing was sent yet.
+            Err(fault) if fault.reason == Reason::Internal && begun.elapsed() < patience(app, &order) => {
+                tokio::time::sleep(app.timings().outlet_poll / 4).await;
+            }
+            Err(fault) => return Done { by: None, result: Err(fault) },
+        }
     };
-    let expiry = order.expiry.map(|expiry| u64::try_from(expiry.as_millis()).unwrap_or(u64::MAX));
+    let expiry = order.expiry.map(|expiry| expiry.saturating_sub(begun.elapsed()));
+    let expiry = expiry.map(|expiry| u64::try_from(expiry.as_millis()).unwrap_or(u64::MAX));
     let command = Command {
         id: order.id,
         endpoint: EndpointSpec {
@@ -90,6 +98,15 @@ pub async fn send(app: &App, order: Order, to: &Destination, stage: &watch::Send
         urgency: order.urgency,
     };
     app.roster.execute(&route, command, reach.secrets, order.earlier, stage).await
+}
+
+/// How long a database that does not answer is waited for.
+fn patience(app: &App, order: &Order) -> Duration {
+    let longest = app.timings().busy_budget;
+    match order.urgency {
+        Urgency::Awaited => order.expiry.unwrap_or(longest).min(longest),
+        Urgency::Background => Duration::ZERO,
+    }
 }
 
 /// Finds who has a device now: if this server ends, that one alone may have got what is sent to it.

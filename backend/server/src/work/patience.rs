@@ -79,6 +79,8 @@ impl Wait<'_> {
                 is_told = false;
             }
             tokio::select! {
+                // What was handed over this very moment is not left for a stop that came just before.
+                biased;
                 // The sender lives as long as the step is performed.
                 changed = stage.changed() => { changed.ok(); }
                 () = stopped(&mut cancel), if may_leave && is_told => return left(now),

@@ -1,7 +1,7 @@
 //! Jobs that wait behind another one of their server: what ends them before their turn comes.
 
 use rackhand_domain::power::{self, Verdict};
-use rackhand_store::{Tx, events, jobs, queue};
+use rackhand_store::{Tx, events, jobs, locks, queue};
 use rackhand_wire::{
     api::{event::Severity, job::JobState, live::Object, power::StartPower},
     id::JobId,
@@ -117,6 +117,7 @@ pub async fn end_without_server(app: &Arc<App>, job: JobId) -> rackhand_store::R
         alarm: false,
     };
     let tx = app.db.begin().await?;
+    locks::release(&tx, job).await?;
     let next = jobs::end(&tx, job, app.peers.id(), ending).await?;
     tx.commit().await.map_err(rackhand_store::Error::from)?;
     if let Some(next) = next {
