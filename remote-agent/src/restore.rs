@@ -59,21 +59,23 @@ pub async fn watch(agent: Weak<Shared>, secrets: Arc<dyn SecretSource>, due: mps
 async fn task(shared: &Shared, secrets: &Arc<dyn SecretSource>, command: Command) -> Option<Task> {
     let endpoint = command.endpoint.id?;
     let kept = shared.kept().get(&endpoint).cloned();
-    let secrets = match kept {
-        Some(kept) => kept,
-        None => {
-            let found = secrets.find(endpoint).await?;
-            // Who lends them says in the same session which cuts stay: that word is waited for, in case it comes at all.
-            let asked = Instant::now();
-            while !shared.may_restore.load(Ordering::Relaxed)
-                && asked.elapsed() < shared.timings.reconnect_longest / 3
-            {
-                tokio::time::sleep(shared.timings.outlet_poll / 10).await;
-            }
-            found
-        }
+    let secrets = if let Some(kept) = kept {
+        kept
+    } else {
+        let lent = secrets.find(endpoint).await?;
+        told_what_stays(shared).await;
+        lent
     };
     Some(Task { command, secrets, received: Instant::now(), purpose: Purpose::Restore })
+}
+
+/// Who lends credentials says in the same session which cuts stay: that word is waited for, in case it comes at all.
+async fn told_what_stays(shared: &Shared) {
+    let begun = Instant::now();
+    let patience = shared.timings.reconnect_longest / 3;
+    while !shared.may_restore.load(Ordering::Relaxed) && begun.elapsed() < patience {
+        tokio::time::sleep(shared.timings.outlet_poll / 10).await;
+    }
 }
 
 /// Lets outlets stay off and answers whether they do. A restore under way ends first.
