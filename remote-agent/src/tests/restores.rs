@@ -1,5 +1,6 @@
 //! The agent and the outlets of a simulated PDU that it cut with a time limit.
 
+use async_trait::async_trait;
 use rackhand_simulators::{
     pdu::{PduAccess, PduAgent, PduModel},
     world::{OutletCommand, OutletFault, OutletId, Pdu, PduEffectKind, World, WorldTimings},
@@ -12,9 +13,10 @@ use rackhand_wire::{
     power::Switch,
 };
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
 
 use super::{Nobody, SOON, id};
-use crate::{Agent, Config, Delivery, Link, poller::Limits};
+use crate::{Agent, Config, Delivery, Link, SecretSource, poller::Limits};
 
 fn secrets() -> Secrets {
     [("community", "public"), ("write_community", "private")].into_iter().collect()
@@ -25,7 +27,7 @@ struct Bench {
     pdu: Pdu,
     snmp: PduAgent,
     _world: World,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Bench {
@@ -37,18 +39,8 @@ impl Bench {
         let snmp =
             PduAgent::start(pdu.clone(), PduModel::ApcRpdu2, addr, &PduAccess::default()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let link = Agent::start(Config {
-            id: AgentId(id(1)),
-            journal: folder.path().join("journal"),
-            spool: folder.path().join("spool"),
-            keep: Limits::default(),
-            timings: Timings::default().scaled(0.02),
-            guard: rackhand_driver::conformance::guard(),
-            secrets: Arc::new(Nobody),
-        })
-        .unwrap()
-        .attach();
-        Self { link, pdu, snmp, _world: world, _folder: folder }
+        let link = start(&folder, 0.02, Arc::new(Nobody));
+        Self { link, pdu, snmp, _world: world, folder }
     }
 
     /// Cuts an outlet for a while; gives the command.
@@ -101,6 +93,32 @@ impl Bench {
 
     fn is_on(&self, outlet: u16) -> bool {
         self.pdu.outlet(outlet).unwrap().is_on
+    }
+}
+
+fn start(folder: &tempfile::TempDir, scale: f64, secrets: Arc<dyn SecretSource>) -> Link {
+    Agent::start(Config {
+        id: AgentId(id(1)),
+        journal: folder.path().join("journal"),
+        spool: folder.path().join("spool"),
+        keep: Limits::default(),
+        timings: Timings::default().scaled(scale),
+        guard: rackhand_driver::conformance::guard(),
+        secrets,
+    })
+    .unwrap()
+    .attach()
+}
+
+/// Lends credentials to whoever asks, and says that somebody did.
+#[derive(Default)]
+struct Lender(Notify);
+
+#[async_trait]
+impl SecretSource for Lender {
+    async fn find(&self, _: EndpointId) -> Option<Secrets> {
+        self.0.notify_one();
+        Some(secrets())
     }
 }
 
@@ -173,6 +191,23 @@ async fn outlets_that_stay_off_are_not_restored_although_another_job_cut_them() 
     bench.cut(3, 8, limit).await;
     assert_eq!(bench.hear(|frame| restored(frame, 3)).await, Ok(()), "cut later, with the same limit");
     assert!(bench.is_on(8) && !bench.is_on(7));
+}
+
+#[tokio::test]
+async fn lent_credentials_are_not_used_before_it_is_said_which_cuts_stay() {
+    let mut bench = Bench::new().await;
+    bench.cut(1, 7, Duration::from_millis(500)).await;
+    // It starts anew, and the time of the cut is up before anybody is reached.
+    let lender = Arc::new(Lender::default());
+    bench.link = start(&bench.folder, 0.1, Arc::clone(&lender) as Arc<dyn SecretSource>);
+    tokio::time::timeout(SOON, lender.0.notified()).await.expect("it asks nobody");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!bench.is_on(7), "that word comes a moment after them");
+    bench.keep_off(2, &[1], &[7]).await;
+    bench.tell(ToAgent::Noted { cuts: vec![CommandId(id(1))] }).await;
+    assert_eq!(bench.hear(|frame| finished(frame, 2)).await, Ok(()));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!bench.is_on(7));
 }
 
 #[tokio::test]
