@@ -18,6 +18,8 @@ pub struct Agent {
     pub id: String,
     folder: TempDir,
     child: Option<Child>,
+    /// How often it had connected before its present process began.
+    connected: usize,
     /// What runs its process elsewhere: the words before its own.
     within: Vec<String>,
 }
@@ -40,7 +42,8 @@ impl Agent {
     pub async fn of(lab: &Lab, body: &Value, port: u16) -> Self {
         let added = lab.post("/agents", body).await.ok();
         let id = added["agent"]["id"].as_str().unwrap().to_owned();
-        let agent = Self { id, folder: TempDir::new().unwrap(), child: None, within: Vec::new() };
+        let agent =
+            Self { id, folder: TempDir::new().unwrap(), child: None, connected: 0, within: Vec::new() };
         let done = enroll(agent.folder(), port, &["--token", added["token"].as_str().unwrap()]);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         agent
@@ -57,12 +60,12 @@ impl Agent {
                 fs::copy(path, folder.path().join(name)).unwrap();
             }
         }
-        Self { id: self.id.clone(), folder, child: None, within: self.within.clone() }
+        Self { id: self.id.clone(), folder, child: None, connected: 0, within: self.within.clone() }
     }
 
     /// Starts the process.
     pub fn run(&mut self) {
-        self.child = Some(command(self.folder(), &self.within).spawn().unwrap());
+        self.begin(&mut command(self.folder(), &self.within));
     }
 
     /// Runs its process elsewhere from its next start on, by these words before its own.
@@ -72,8 +75,12 @@ impl Agent {
 
     /// Starts the process so that it kills itself at a place.
     pub fn run_until(&mut self, failpoint: &str) {
-        self.child =
-            Some(command(self.folder(), &self.within).env("RACKHAND_FAILPOINT", failpoint).spawn().unwrap());
+        self.begin(command(self.folder(), &self.within).env("RACKHAND_FAILPOINT", failpoint));
+    }
+
+    fn begin(&mut self, command: &mut Command) {
+        self.connected = self.connections();
+        self.child = Some(command.spawn().unwrap());
     }
 
     /// Says whether the process runs.
@@ -139,8 +146,10 @@ impl Agent {
         lab.wait_until("the configuration was read", async |_: &Lab| done(&self.log()) > before).await;
     }
 
-    /// Waits until the server sees it.
+    /// Waits until the server sees it, in a session of its present process.
     pub async fn online(&self, lab: &Lab) {
+        // The session of the process before may be shown for a while.
+        lab.wait_until("it connects", async |_: &Lab| self.connections() > self.connected).await;
         self.seen(lab, "online").await;
     }
 
@@ -161,6 +170,12 @@ impl Agent {
     /// What the server tells of it.
     pub async fn view(&self, lab: &Lab) -> Value {
         lab.get(&format!("/agents/{}", self.id)).await.ok()
+    }
+
+    /// How often it has connected so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.log().matches("\"connected\"").count()
     }
 
     /// Its folder.

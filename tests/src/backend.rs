@@ -182,6 +182,11 @@ impl Backend {
         self.start_again_with(variables);
     }
 
+    /// Ends it the hard way and starts it at another scale, which lasts until its next start.
+    pub fn restart_at(&mut self, scale: f64) {
+        self.restart_with(&[("RACKHAND_TIME_SCALE", &scale.to_string())]);
+    }
+
     /// Waits until the process has ended by itself.
     pub fn wait_ended(&mut self) {
         let begun = Instant::now();

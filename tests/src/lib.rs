@@ -32,6 +32,9 @@ use std::{
 /// The product's durations are multiplied by this.
 pub const SCALE: f64 = 0.05;
 
+/// The same where the time counts that our own processes take: at 1/20 that is no less, and more on a busy machine.
+pub const SLOW: f64 = 0.25;
+
 /// Finds a binary of the workspace beside the running test.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
@@ -124,6 +127,14 @@ impl Lab {
         let agent = agent::Agent::start(&lab, "site-a", relay.port).await;
         lab.wire(&json!({"agent_id": agent.id})).await;
         (lab, agent, relay)
+    }
+
+    /// Starts racks of any shape beside a server at another scale.
+    pub async fn wired_at(config: FarmConfig, scale: f64) -> Self {
+        let mut lab = Self::with_farm(config).await;
+        lab.backend.restart_at(scale);
+        lab.wire(&json!({})).await;
+        lab
     }
 
     /// Makes the machines known, reached by the agent or the group that `via` names, and waits until each was

@@ -6,7 +6,7 @@ use rackhand_simulators::{
     farm::FarmConfig,
     world::{EffectKind, Machine, PduEffectKind},
 };
-use rackhand_tests::{Lab, Line, agent, agent::Agent, rack_of};
+use rackhand_tests::{Lab, Line, SLOW, agent, agent::Agent, rack_of};
 use serde_json::{Value, json};
 use std::{fs, process::Command, time::Duration};
 
@@ -125,6 +125,10 @@ async fn a_line_cut_after_the_first_cut_leaves_no_feed_off_and_the_job_says_so()
     for feeds in 1..=6 {
         let (lab, agent, relay) = Lab::behind_an_agent(server_with(feeds)).await;
         let machine = lab.machine("srv-01");
+        // The line is cut before all feeds are proven off, also on a busy machine.
+        for pdu in lab.farm.world().pdus() {
+            pdu.change_faults(|faults| faults.link.delay = Duration::from_millis(30));
+        }
         let forced = json!({"action": "cycle", "via": "outlets", "confirm_name": "srv-01"});
         let job = lab.start_power("srv-01", forced).await;
         lab.wait_until("a feed is cut", async |lab: &Lab| cut_feeds(lab, &machine) > 0).await;
@@ -186,7 +190,10 @@ async fn a_revoked_agent_is_shut_out_at_once_and_comes_back_with_a_new_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copied_agent_is_flagged_and_one_of_the_two_ends() {
-    let (lab, mut agent, _line) = Lab::behind_an_agent(rack_of(1)).await;
+    let (mut lab, mut agent, _line) = Lab::behind_an_agent(rack_of(1)).await;
+    // A live process answers within a lease, which at 1/20 is no time on a busy machine.
+    lab.backend.restart_at(SLOW);
+    agent.online(&lab).await;
     let copy = tempfile::tempdir().unwrap();
     let copied =
         Command::new("cp").arg("-r").arg(agent.folder().join(".")).arg(copy.path()).status().unwrap();
@@ -214,7 +221,7 @@ async fn a_line_that_was_forgotten_is_noticed_and_dialled_again() {
     for round in 1..=3 {
         line.forget();
         // It is asked before either side can know that nothing arrives any more: too old by then, and not done.
-        let job = lab.power("srv-01", json!({"action": "cycle"})).await;
+        let job = lab.power("srv-01", json!({"action": "cycle", "expires_in_ms": 10_000})).await;
         assert_eq!(state(&job).0, "expired", "{job:#}");
         lab.wait_until("both have noticed", async |_: &Lab| {
             agent.log().matches("nothing was heard for too long").count() == round
@@ -243,6 +250,9 @@ async fn an_agent_that_leaves_in_the_off_phase_leaves_an_alarm() {
     let machine = lab.machine("srv-01");
     let job = lab.start_power("srv-01", json!({"action": "cycle"})).await;
     let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    lab.wait_until("it is off", async |_: &Lab| !machine.is_on()).await;
+    // It is read before it is switched on again: that takes long enough to see how far the job is.
+    machine.change_bmc_faults(|faults| faults.link.delay = Duration::from_millis(200));
     lab.wait_until("off is proven", async |lab: &Lab| {
         let steps = lab.get(&path).await.ok()["steps"].clone();
         steps.as_array().unwrap().iter().any(|step| step["phase"] == "Hold")

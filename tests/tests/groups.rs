@@ -4,9 +4,12 @@
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
 use rackhand_simulators::world::{EffectKind, Machine};
-use rackhand_tests::{Lab, Line, Relay, SCALE, agent::Agent};
+use rackhand_tests::{Lab, Line, Relay, SCALE, SLOW, agent::Agent};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+
+/// A day, the longest that a job may wait for its agent before it begins.
+const LATE: u64 = 24 * 3_600_000;
 
 /// A rack that two agents reach, each over a line of its own; the first is preferred.
 struct Site {
@@ -109,10 +112,15 @@ async fn the_other_agent_takes_over_and_nothing_happens_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_is_sent_once_although_its_agent_goes_away() {
     let mut site = Site::new(1).await;
+    // What was not begun may not expire before the other one has the device: at 1/20 a busy machine is not so soon.
+    site.lab.backend.restart_at(SLOW);
+    for agent in &site.agents {
+        agent.online(&site.lab).await;
+    }
     let machine = site.lab.machine("srv-01");
     for round in 0..rounds() {
         let before = transitions(&machine);
-        let job = site.lab.start_power("srv-01", json!({"action": "reset"})).await;
+        let job = site.lab.start_power("srv-01", json!({"action": "reset", "expires_in_ms": LATE})).await;
         // Moments from before the command to after its end.
         tokio::time::sleep(Duration::from_millis(u64::try_from(round % 10).unwrap() * 7)).await;
         let gone = usize::from(site.lab.holder_is(&site.agents[1].id).await);

@@ -144,7 +144,11 @@ async fn anything_is_found_and_opened_by_keyboard_and_changes_arrive_by_themselv
     );
     page.keys(&[CONTROL, "k"]).await;
     page.fill("Search", "srv-02").await;
-    page.see("Servers").await;
+    page.until("see it found", async || {
+        let words = page.words_in_front().await;
+        if words.contains("Servers srv-02") { Ok(()) } else { Err(words) }
+    })
+    .await;
     page.show("search").await;
     page.keys(&["\u{e007}"]).await;
     page.see_heading("srv-02").await;

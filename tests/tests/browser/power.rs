@@ -141,8 +141,9 @@ async fn a_job_that_was_ended_says_what_had_happened_by_then() {
     let lab = Lab::start(1).await;
     let machine = lab.machine("srv-01");
     machine.change_bmc_faults(|faults| faults.ignore_soft = true);
-    let job = lab.start_power("srv-01", json!({"action": "shutdown", "deadline_s": 600})).await;
+    // Before the deadline begins to run.
     let page = signed_in(&lab, "ended").await;
+    let job = lab.start_power("srv-01", json!({"action": "shutdown", "deadline_s": 600})).await;
     page.open(&format!("/jobs/{}", job["id"].as_str().unwrap())).await;
     page.see("Wait").await;
     page.press("Cancel job").await;

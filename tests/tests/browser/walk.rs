@@ -253,10 +253,11 @@ async fn cycle_through_the_outlets(page: &Page, home: &str, machine: &Machine) {
     page.press("Power cycle now").await;
     page.press("Open job").await;
     page.see("Check whether the outlets may be used instead").await;
-    page.show("job-running").await;
+    // All of this must be seen before the job is over; pictures take long.
+    another_may_follow(page, home).await;
     page.see("to start, at most 15 s").await;
     page.take("job-waiting").await;
-    another_may_follow(page, home).await;
+    page.show("job-running").await;
     page.see("Succeeded").await;
     page.see("The outlets, read after the last write").await;
     page.show("job-by-outlets").await;
@@ -273,7 +274,7 @@ async fn another_may_follow(page: &Page, home: &str) {
     page.press("Reset").await;
     page.tick("Start when the present job has ended").await;
     page.see("Reset afterwards").await;
-    page.show("power-queued").await;
+    page.take("power-queued").await;
     page.press("Cancel").await;
     page.press("Power cycle is under way.").await;
 }

@@ -144,7 +144,7 @@ fn a_certificate_is_had_renewed_and_kept_when_the_authority_refuses() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&curl.stdout), "ok\n", "{}", String::from_utf8_lossy(&curl.stderr));
     until("it was renewed before its end", || shown() != first);
-    assert_eq!(events(&backend, "tls.certificate").len(), 2);
+    until("it is told", || events(&backend, "tls.certificate").len() == 2);
     pebble.move_to(NOWHERE);
     until("a renewal failed", || !events(&backend, "tls.certificate_failed").is_empty());
     let (severity, message) = events(&backend, "tls.certificate_failed").remove(0);
