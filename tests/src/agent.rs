@@ -146,6 +146,18 @@ impl Agent {
         lab.wait_until("the configuration was read", async |_: &Lab| done(&self.log()) > before).await;
     }
 
+    /// Waits until it has come back to a server that was started again at a slower scale: certificates last longer
+    /// there, so that its own is due at once.
+    pub async fn slowed(&self, lab: &Lab) {
+        lab.wait_until("it comes back with another certificate", async |_: &Lab| {
+            let log = self.log();
+            log.split_once("the certificate was renewed")
+                .is_some_and(|(_, after)| after.contains("\"connected\""))
+        })
+        .await;
+        self.seen(lab, "online").await;
+    }
+
     /// Waits until the server sees it, in a session of its present process.
     pub async fn online(&self, lab: &Lab) {
         // The session of the process before may be shown for a while.

@@ -16,7 +16,7 @@ const FIGHT: &str =
 async fn behind_an_agent() -> (Lab, Agent, Relay) {
     let (mut lab, agent, line) = Lab::behind_an_agent(rack_of(1)).await;
     lab.backend.restart_at(SLOW);
-    agent.online(&lab).await;
+    agent.slowed(&lab).await;
     (lab, agent, line)
 }
 

@@ -82,7 +82,7 @@ async fn what_an_agent_restored_and_that_it_was_copied_stands_in_its_log() {
     lab.wait_until("the log tells it", async |lab: &Lab| tells(lab, &agent, "outlet.restored").await).await;
     // A live process answers within a lease, which at 1/20 is no time on a busy machine.
     lab.backend.restart_at(SLOW);
-    agent.online(&lab).await;
+    agent.slowed(&lab).await;
     let copy = tempfile::tempdir().unwrap();
     for file in fs::read_dir(agent.folder()).unwrap() {
         let file = file.unwrap();

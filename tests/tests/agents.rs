@@ -193,7 +193,7 @@ async fn a_copied_agent_is_flagged_and_one_of_the_two_ends() {
     let (mut lab, mut agent, _line) = Lab::behind_an_agent(rack_of(1)).await;
     // A live process answers within a lease, which at 1/20 is no time on a busy machine.
     lab.backend.restart_at(SLOW);
-    agent.online(&lab).await;
+    agent.slowed(&lab).await;
     let copy = tempfile::tempdir().unwrap();
     let copied =
         Command::new("cp").arg("-r").arg(agent.folder().join(".")).arg(copy.path()).status().unwrap();

@@ -115,7 +115,7 @@ async fn a_reset_is_sent_once_although_its_agent_goes_away() {
     // What was not begun may not expire before the other one has the device: at 1/20 a busy machine is not so soon.
     site.lab.backend.restart_at(SLOW);
     for agent in &site.agents {
-        agent.online(&site.lab).await;
+        agent.slowed(&site.lab).await;
     }
     let machine = site.lab.machine("srv-01");
     for round in 0..rounds() {
