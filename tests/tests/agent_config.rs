@@ -44,6 +44,20 @@ async fn tested(lab: &Lab, via: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_small_limit_of_open_files_is_raised_as_far_as_it_may_be() {
+    let (lab, mut agent, _relay) = Lab::behind_an_agent(rack_of(1)).await;
+    agent.kill();
+    agent.move_to(["sh", "-c", "ulimit -Sn 256; exec \"$@\"", "sh"].map(Into::into).to_vec());
+    agent.run();
+    agent.online(&lab).await;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", agent.pid())).unwrap();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let files: Vec<&str> = files.split_whitespace().collect();
+    assert_eq!(files[0], files[1], "{limits}");
+    assert!(agent.log().contains(&format!("\"files\":{}", files[1])), "{}", agent.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reload_changes_what_changed_and_nothing_else() {
     let (lab, agent, _relay) = Lab::behind_an_agent(rack_of(1)).await;
     let machine = lab.machine("srv-01");

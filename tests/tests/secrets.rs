@@ -237,7 +237,16 @@ async fn every(lab: &Lab, path: &str) -> Vec<String> {
     };
     let all = lab.get(&format!("{list}?limit=500")).await.ok();
     let ids = all["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap());
-    let every: Vec<String> = ids.map(|id| path.replace("{id}", id)).collect();
+    let mut every: Vec<String> = ids.map(|id| path.replace("{id}", id)).collect();
+    if let Some((place, _)) = path.split_once("/{connection}") {
+        every.clear();
+        for item in all["items"].as_array().unwrap() {
+            let place = place.replace("{id}", item["id"].as_str().unwrap());
+            let inner = lab.get(&format!("{place}?limit=500")).await.ok();
+            let ids = inner["items"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap());
+            every.extend(ids.map(|id| format!("{place}/{id}")));
+        }
+    }
     assert!(!every.is_empty(), "{list} is empty, so nothing of {path} is searched: add one");
     every
 }

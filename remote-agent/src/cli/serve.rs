@@ -9,6 +9,7 @@ use super::{Relog, folder, log, warn_unknown_variables};
 use crate::{
     Agent, Config,
     config::{Filter, Options, Settings},
+    files,
     line::{self, Asked},
 };
 
@@ -57,7 +58,8 @@ async fn serve(options: &Options, settings: Settings, relog: &Relog) -> Result<E
         secrets: Arc::new(asked),
     };
     let agent = Agent::start(config).map_err(|error| format!("cannot use {}: {error}", path.display()))?;
-    tracing::info!(name = identity.home.name, server = identity.home.server, "rackhand-agent runs");
+    let files = files::allow_many();
+    tracing::info!(name = identity.home.name, server = identity.home.server, files, "rackhand-agent runs");
     drop(identity);
     let hangups = signal(SignalKind::hangup()).map_err(|error| format!("cannot hear SIGHUP: {error}"))?;
     let reloads = Reloads { options, settings, agent: &agent, guard, relog };

@@ -244,6 +244,7 @@ pub async fn remove_token(
     let object = ("token", token.id, token.name.as_str());
     audit::record(&tx, caller.tenant, &caller, "token.remove", object, json!({})).await?;
     commit(tx).await?;
+    app.live.tell(Object::Session, token.id);
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -60,8 +60,11 @@ fn version(agent: &Agent) -> AnyView {
     view! { <span class="mono">{agent.version.clone()}</span> {old} }.into_any()
 }
 
-/// When an agent was heard last.
+/// When an agent was heard last. One that is online is heard all the time.
 fn heard(agent: &Agent) -> String {
+    if agent.state == AgentState::Online {
+        return "now".to_owned();
+    }
     agent.last_seen_at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", time::age(at)))
 }
 

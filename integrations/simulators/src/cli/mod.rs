@@ -191,9 +191,10 @@ async fn run_farm(start: Start, control: SocketAddr, json: bool) -> Result<(), F
 /// Raises the limit of open files as far as the system lets this user: every device needs sockets.
 fn allow_many_sockets() {
     let mut limit = getrlimit(Resource::Nofile);
+    let before = limit.current;
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "the limit of open files stays as it is; a large farm may not start");
+        tracing::warn!(%error, limit = before, "the limit of open files stays as it is; a large farm may not start");
     }
 }
 
