@@ -4,6 +4,7 @@ use rackhand_wire::{
     Answer, Command, Fault, FaultCode, Reason, agent::ToBackend, command::Outlet, id::CommandId,
 };
 use std::{
+    mem,
     pin::pin,
     sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
@@ -20,6 +21,7 @@ use crate::{
 /// a dark server is worse than a busy PDU.
 pub async fn watch(agent: Weak<Shared>, secrets: Arc<dyn SecretSource>, due: mpsc::Sender<Task>) {
     let begun = Instant::now();
+    let mut has_waited = false;
     loop {
         let Some(shared) = agent.upgrade() else { return };
         // What an earlier process cut may have been proven off by another agent meanwhile: the backend says
@@ -44,7 +46,7 @@ pub async fn watch(agent: Weak<Shared>, secrets: Arc<dyn SecretSource>, due: mps
         };
         for command in commands {
             let id = command.id;
-            let Some(task) = task(&shared, &secrets, command).await else { continue };
+            let Some(task) = task(&shared, &secrets, command, &mut has_waited).await else { continue };
             tracing::warn!(command = %id, "nobody restored this outlet in time; the agent does");
             if due.send(task).await.is_err() {
                 return;
@@ -56,14 +58,21 @@ pub async fn watch(agent: Weak<Shared>, secrets: Arc<dyn SecretSource>, due: mps
 }
 
 /// What was delivered with the cut restores it; only after a restart somebody must be asked.
-async fn task(shared: &Shared, secrets: &Arc<dyn SecretSource>, command: Command) -> Option<Task> {
+async fn task(
+    shared: &Shared,
+    secrets: &Arc<dyn SecretSource>,
+    command: Command,
+    has_waited: &mut bool,
+) -> Option<Task> {
     let endpoint = command.endpoint.id?;
     let kept = shared.kept().get(&endpoint).cloned();
     let secrets = if let Some(kept) = kept {
         kept
     } else {
         let lent = secrets.find(endpoint).await?;
-        told_what_stays(shared).await;
+        if !mem::replace(has_waited, true) {
+            told_what_stays(shared).await;
+        }
         lent
     };
     Some(Task { command, secrets, received: Instant::now(), purpose: Purpose::Restore })

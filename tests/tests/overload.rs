@@ -22,8 +22,8 @@ const ROUND: Duration = Duration::from_mins(1);
 /// People's orders, one after the other.
 const ORDERS: usize = 20;
 
-/// So often all of them are given before they count as late.
-const TRIES: usize = 3;
+/// So often all of them are given, and so many may be late: what something else on this machine held up.
+const ROUNDS: usize = 3;
 
 /// An order is at its device within this, from the moment at which it was accepted.
 const SOON: Duration = Duration::from_millis(500);
@@ -127,12 +127,12 @@ async fn felt(lab: &Lab, (machine, server): &(Machine, ServerId)) -> (Duration, 
     (resets[0].saturating_duration_since(accepted), begun.to_std().unwrap_or_default())
 }
 
-/// Has something done by each of these; gives how long the slowest order was under way, with all that was measured.
+/// Has something done by each of these; gives how many orders were late, with all that was measured.
 async fn ordered(
     lab: &Lab,
     live: &[(Machine, ServerId)],
     pressed: &[&(Machine, ServerId)],
-) -> (Duration, String) {
+) -> (usize, String) {
     let (since, before) = (Instant::now(), looks(lab, live));
     let mut times = Vec::new();
     for one in pressed {
@@ -144,7 +144,7 @@ async fn ordered(
     assert!(f64::from(u32::try_from(looked).unwrap()) > due / 2.0, "{looked} looks in {took:?}, due {due}");
     times.sort_unstable();
     let told = format!("{looked} looks in {took:?}; felt after, first step begun after: {times:#?}");
-    (times[ORDERS - 1].0, told)
+    (times.iter().filter(|time| time.0 > SOON).count(), told)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,12 +166,11 @@ async fn what_a_person_orders_is_at_its_device_in_half_a_second_while_many_other
     for (_, server) in &pressed {
         is_known(&lab, *server).await;
     }
-    let (mut worst, mut told) = ordered(&lab, live, &pressed).await;
-    // What waits behind looks is late each time; what something else on this machine held up is not.
-    for _ in 1..TRIES {
-        if worst > SOON {
-            (worst, told) = ordered(&lab, live, &pressed).await;
-        }
+    let (mut late, mut told) = (0, String::new());
+    for _ in 0..ROUNDS {
+        let (more, measured) = ordered(&lab, live, &pressed).await;
+        late += more;
+        told.push_str(&measured);
     }
-    assert!(worst <= SOON, "{told}");
+    assert!(late <= ROUNDS, "{late} of {}: {told}", ROUNDS * ORDERS);
 }

@@ -263,12 +263,16 @@ async fn on_a_phone_the_navigation_opens_and_closes_by_keys() {
     page.take("navigation-390").await;
     page.keys(&[ESCAPE]).await;
     page.see_focus("Open navigation").await;
+    let is_open = "return document.querySelector('#nav').hasAttribute('data-open')";
+    page.keys(&[ENTER]).await;
+    page.see_focus("Servers").await;
+    page.tab_to("Open navigation").await;
+    assert_eq!(page.chrome.run(is_open, json!([])).await, false, "whoever goes on has left it");
     page.keys(&[ENTER]).await;
     page.see_focus("Servers").await;
     page.tab_to("Settings").await;
     page.keys(&[ENTER]).await;
     page.see_heading("Settings").await;
-    let is_open = "return document.querySelector('#nav').hasAttribute('data-open')";
     assert_eq!(page.chrome.run(is_open, json!([])).await, false);
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
 }

@@ -4,7 +4,7 @@
 //! soft press leave once; after a lost answer only evidence decides.
 
 use rackhand_wire::{
-    Fault, FaultCode,
+    Fault, FaultCode, Reason,
     power::{Native, PowerReading, Switch},
 };
 use serde::{Deserialize, Serialize};
@@ -387,6 +387,13 @@ impl Control {
                     (Some(fault), true, false) => Some(Next::End(End::Unclear(fault.clone()))),
                     (_, false, _) => None,
                 }
+            }
+            Goal::On | Goal::Off
+                if self.lost.as_ref().is_some_and(|fault| fault.reason == Reason::Busy)
+                    && now.saturating_sub(self.begun_at) < rhythm.busy_budget =>
+            {
+                self.disproved = true;
+                Some(self.pause(rhythm.busy_back_off, Then::Send, "the controller was busy", now))
             }
             Goal::On | Goal::Off if self.lost.is_some() && self.sends < 2 => {
                 // The read says "not done"; on and off may be repeated.

@@ -22,10 +22,8 @@ pub enum Goal {
     Off,
     /// All off, a pause, all on.
     Cycle,
-    /// As it is: only read, and what is off stays off.
-    Look,
     /// As it is: only read.
-    Glance,
+    Look,
 }
 
 /// How it ended.
@@ -139,6 +137,9 @@ pub struct Feeds {
     unread: u8,
     written: bool,
     stop: bool,
+    /// A look leaves it to others to restore what is off; else it stays off.
+    #[serde(default)]
+    pub(super) leaves: bool,
 }
 
 /// An outlet that was proven off is read again so often at most.
@@ -161,6 +162,7 @@ impl Feeds {
             unread: 0,
             written: false,
             stop: false,
+            leaves: false,
         };
         (feeds, step(Phase::CheckFeeds, why, Effect::ReadOutlet { outlet: 0 }))
     }
@@ -218,12 +220,12 @@ impl Feeds {
     }
 
     fn looked(&mut self, at: usize, answer: &Result<OutletSeen, Fault>, now: u64, rhythm: &Rhythm) -> Next {
-        if self.stop && !matches!(self.goal, Goal::Look | Goal::Glance) {
+        if self.stop && self.goal != Goal::Look {
             return Next::End(End::Stopped);
         }
         match (answer, self.goal) {
             (Ok(seen), _) => self.seen.push(Some(seen.clone())),
-            (Err(fault), Goal::On | Goal::Look | Goal::Glance) => {
+            (Err(fault), Goal::On | Goal::Look) => {
                 self.away += usize::from(fault.never_begun());
                 self.seen.push(None);
             }
@@ -241,10 +243,9 @@ impl Feeds {
             return Next::Do(step(Phase::CheckFeeds, "every outlet is read before any is switched", effect));
         }
         match self.goal {
-            Goal::Look | Goal::Glance => {
+            Goal::Look => {
                 let dark = (0..self.count).all(|outlet| self.is(outlet, OutletState::Off));
-                let keep = dark && self.goal == Goal::Look;
-                if keep { self.keep() } else { Next::End(End::Looked { dark }) }
+                if dark && !self.leaves { self.keep() } else { Next::End(End::Looked { dark }) }
             }
             Goal::On => {
                 if let (Err(fault), true) = (answer, self.away == self.count) {
@@ -365,7 +366,7 @@ impl Feeds {
             Goal::Off if self.empty => Next::End(End::Dark),
             Goal::Off if self.stop => self.undo(None, "stopped by a person", true, now),
             Goal::Off => self.keep(),
-            Goal::Cycle | Goal::On | Goal::Look | Goal::Glance => self.discharge(rhythm),
+            Goal::Cycle | Goal::On | Goal::Look => self.discharge(rhythm),
         }
     }
 

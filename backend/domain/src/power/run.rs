@@ -57,6 +57,9 @@ pub struct Run {
     #[serde(default)]
     lost: Option<controller::Goal>,
     escalated: bool,
+    /// All outlets were read off before they were wanted on, whoever switched them on then.
+    #[serde(default)]
+    was_dark: bool,
     /// Outlets that stayed dead when the feeds were restored before the controller was asked.
     dead_feeds: Vec<usize>,
     /// The first half of a cycle is proven: from now on a failure leaves the server off.
@@ -78,6 +81,7 @@ impl Run {
             written: false,
             lost: None,
             escalated: false,
+            was_dark: false,
             dead_feeds: Vec::new(),
             off_proven: false,
         };
@@ -170,10 +174,11 @@ impl Run {
         let refusal = self.plan.outlet_refusal(Cuts::Yes);
         let asks = Cuts::from(self.action) == Cuts::Yes || self.plan.action.is_on_when_off();
         if asks && self.plan.feeds_dark && refusal.is_none() {
-            // Whoever was to restore them still is, where they are wanted on.
-            let is_off = self.action == PowerAction::Off;
-            let goal = if is_off { feeds::Goal::Look } else { feeds::Goal::Glance };
-            return self.feed(goal, Purpose::Look, "all outlets were off at the last look");
+            let why = "all outlets were off at the last look";
+            let (mut feeds, step) = Feeds::start(feeds::Goal::Look, self.plan.outlets.len(), why);
+            feeds.leaves = self.action != PowerAction::Off;
+            self.state = State::Feeding { feeds, purpose: Purpose::Look };
+            return step;
         }
         self.control(0, "the controller knows the machine", now)
     }
@@ -403,7 +408,11 @@ impl Run {
             self.lost = None;
         }
         match (end, purpose) {
+            (feeds::End::Looked { dark: true }, _) if self.cancelled && self.action != PowerAction::Off => {
+                self.stopped(None)
+            }
             (feeds::End::Looked { dark: true }, _) if self.plan.action.is_on_when_off() => {
+                self.was_dark = true;
                 let why = format!("it was off: {} is on", self.action.title().to_lowercase());
                 self.action = PowerAction::On;
                 self.feed(feeds::Goal::On, Purpose::Prelude, &why)
@@ -411,7 +420,7 @@ impl Run {
             (feeds::End::Looked { dark: false }, _) => self.control(0, "an outlet feeds again", now),
             (feeds::End::Fed { dead, was_dark, .. }, Purpose::Prelude | Purpose::Look) => {
                 self.dead_feeds.clone_from(&dead);
-                if was_dark && !self.plan.controllers.is_empty() {
+                if (was_dark || self.was_dark) && !self.plan.controllers.is_empty() {
                     return self.warm_up(dead, now);
                 }
                 self.control(0, "the feeds are on", now)

@@ -358,7 +358,7 @@ pub(super) fn dark(count: usize) -> Verdict {
 pub(super) fn nothing_feeds(goal: feeds::Goal) -> Verdict {
     let summary = "Not one outlet could be read on: they do not tell that the server has power.";
     let state = match goal {
-        feeds::Goal::On | feeds::Goal::Look | feeds::Goal::Glance => JobState::Failed,
+        feeds::Goal::On | feeds::Goal::Look => JobState::Failed,
         feeds::Goal::Off | feeds::Goal::Cycle => JobState::FailedPartial,
     };
     Verdict::new(state, "nothing_feeds", summary).alarm()

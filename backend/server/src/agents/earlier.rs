@@ -5,7 +5,7 @@ use rackhand_store::{
     agent_groups::Lease,
     agents::{self, Identified},
 };
-use rackhand_wire::{Fault, id::AgentId};
+use rackhand_wire::{Fault, FaultCode, Reason, id::AgentId};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
@@ -46,6 +46,16 @@ impl Earlier {
             Self::Only(Keeper { lease, .. }) => (lease.agent, lease.epoch) == (holder.agent, holder.epoch),
             Self::Anybody => false,
         }
+    }
+
+    /// What is told when nothing was handed over because the database did not answer: nor was anything begun, unless
+    /// it was earlier.
+    #[must_use]
+    pub fn unsent(&self, fault: Fault) -> Fault {
+        if fault.reason == Reason::Internal && *self == Self::Nobody {
+            return Fault::new(FaultCode::Exec, Reason::Expired, fault.detail);
+        }
+        fault
     }
 
     /// Finds who may have begun it.

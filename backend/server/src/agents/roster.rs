@@ -246,7 +246,7 @@ impl Roster {
             };
             let late = |fault: Fault| Done {
                 by: out,
-                result: Err(if out.is_some() { interrupted() } else { fault }),
+                result: Err(if out.is_some() { interrupted() } else { earlier.unsent(fault) }),
             };
             let mut holder = match route::holder(&self.peers.db, self, route, wait).await {
                 Ok(holder) => holder,

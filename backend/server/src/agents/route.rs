@@ -125,8 +125,14 @@ pub async fn holder(db: &Db, roster: &Roster, route: &Route, patience: Duration)
                 return Ok(Holder { agent: held.agent, epoch: held.epoch, leased: false, renewal: None });
             }
             // While that was asked, the lease may have ended, gone to another agent, and been renewed.
-            if holds && !left.is_zero() && renewal.is_some() && is_still(db, endpoint, held).await? {
-                return Ok(Holder { agent: held.agent, epoch: held.epoch, leased: true, renewal });
+            if holds && !left.is_zero() && renewal.is_some() {
+                match is_still(db, endpoint, held).await {
+                    Ok(true) => {
+                        return Ok(Holder { agent: held.agent, epoch: held.epoch, leased: true, renewal });
+                    }
+                    Err(fault) if begun.elapsed() >= patience => return Err(fault),
+                    Ok(false) | Err(_) => {}
+                }
             }
             // One that the device is given to no more may be there for long, and renew what it shares with others. It
             // may also have had the device for itself, without a lease, and be writing still.

@@ -69,6 +69,7 @@ pub async fn cancel_job(
     let location = Some(format!("/api/v1/jobs/{id}"));
     let answer = once.commit(tx, &caller, &(), (202, location, job)).await?;
     app.engine.cancel_anywhere(id);
+    app.live.tell(Object::Event, id);
     app.live.tell(Object::Job, id);
     Ok(answer)
 }

@@ -76,7 +76,7 @@ pub async fn send(app: &App, order: Order, to: &Destination, stage: &watch::Send
             Err(fault) if fault.reason == Reason::Internal && begun.elapsed() < patience(app, &order) => {
                 tokio::time::sleep(app.timings().outlet_poll / 4).await;
             }
-            Err(fault) => return Done { by: None, result: Err(fault) },
+            Err(fault) => return Done { by: None, result: Err(order.earlier.unsent(fault)) },
         }
     };
     let expiry = order.expiry.map(|expiry| expiry.saturating_sub(begun.elapsed()));

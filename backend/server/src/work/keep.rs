@@ -8,7 +8,7 @@ use rackhand_wire::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -32,6 +32,19 @@ pub type Hand = (CommandId, AgentId);
 /// # Errors
 /// When a cut was undone, or nobody can tell.
 pub async fn off(app: &App, blueprint: &Blueprint, cuts: &[CommandId], hands: &[Hand]) -> Result<(), Fault> {
+    let begun = Instant::now();
+    loop {
+        match told_off(app, blueprint, cuts, hands).await {
+            // A database that is away for a while is no reason to switch on what was proven off.
+            Err(fault) if fault.reason == Reason::Internal && begun.elapsed() < app.timings().busy_budget => {
+                tokio::time::sleep(app.timings().outlet_poll).await;
+            }
+            told => return told,
+        }
+    }
+}
+
+async fn told_off(app: &App, blueprint: &Blueprint, cuts: &[CommandId], hands: &[Hand]) -> Result<(), Fault> {
     let places: Vec<&Destination> = destinations(blueprint).collect();
     let mut holders = BTreeMap::<AgentId, Vec<Outlet>>::new();
     for to in &places {

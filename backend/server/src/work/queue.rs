@@ -63,6 +63,7 @@ async fn expire(app: &App) -> rackhand_store::Result<()> {
         let ended = end(&tx, &work, power::overdue(limit)).await?;
         tx.commit().await.map_err(rackhand_store::Error::from)?;
         if ended {
+            app.live.tell(Object::Event, work.job.id);
             app.live.tell(Object::Job, work.job.id);
         }
     }

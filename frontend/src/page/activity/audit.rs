@@ -26,7 +26,8 @@ pub fn Audit() -> impl IntoView {
             cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();
         Some(format!("audit?limit=50{cursor}"))
     };
-    let list = load::<Page<AuditRecord>>(path, |change| change.object == Object::Record);
+    let list =
+        load::<Page<AuditRecord>>(path, |change| matches!(change.object, Object::Record | Object::Event));
     let draw = move |list: Held<Page<AuditRecord>>| {
         let none = move || {
             list.with(|list| list.items.is_empty())

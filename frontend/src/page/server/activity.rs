@@ -84,8 +84,9 @@ fn jobs(server: ServerId) -> AnyView {
 
 fn audit(server: ServerId) -> AnyView {
     let cursor = Cursor::new();
-    let list =
-        load::<Page<AuditRecord>>(path("audit", server, cursor), |change| change.object == Object::Record);
+    let list = load::<Page<AuditRecord>>(path("audit", server, cursor), |change| {
+        matches!(change.object, Object::Record | Object::Event)
+    });
     faces(list, shape, move |list| {
         let rows = follow(
             move || list.get().items,

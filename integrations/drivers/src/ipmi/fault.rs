@@ -55,7 +55,7 @@ pub(super) fn of_refusal(refusal: Refusal, doing: &str) -> Fault {
 /// is as good as no answer.
 pub(super) fn of_refused_control(refusal: Refusal, doing: &str) -> Fault {
     if refusal == Refusal::Busy(TIMED_OUT) {
-        return Fault::lost(format!("{doing}: {refusal}"));
+        return Fault::new(FaultCode::Lost, Reason::Busy, format!("{doing}: {refusal}"));
     }
     of_refusal(refusal, doing)
 }

@@ -22,6 +22,9 @@ pub(super) struct WarmUp {
     /// Controllers that refuse the credentials: asked again and again they would lock the account.
     #[serde(default)]
     shut: Vec<usize>,
+    /// One is up and was told “on”, and the server stayed off.
+    #[serde(default)]
+    stays_off: bool,
     pub at: Warm,
 }
 
@@ -34,7 +37,8 @@ pub(super) enum Warm {
 
 impl Run {
     pub(super) fn warm_up(&mut self, dead: Vec<usize>, now: u64) -> Step {
-        let warm = WarmUp { since: now, dead, controller: 0, shut: Vec::new(), at: Warm::Pausing };
+        let at = Warm::Pausing;
+        let warm = WarmUp { since: now, dead, controller: 0, shut: Vec::new(), stays_off: false, at };
         self.await_start(warm, "the controller lost its standby power and starts again")
     }
 
@@ -83,6 +87,7 @@ impl Run {
     }
 
     fn warm_ended(&mut self, mut warm: WarmUp, end: &controller::End, now: u64) -> Step {
+        warm.stays_off |= matches!(end, controller::End::NoEffect | controller::End::IsOff);
         match end {
             controller::End::Reached => self.finish(verdict::fed_and_on(&self.plan, self.action, &warm.dead)),
             _ if self.cancelled => self.finish(self.left_starting(&warm.dead)),
@@ -96,24 +101,22 @@ impl Run {
                             "the controller refuses the credentials, another may take them",
                         )
                     }
-                    None => self.finish(self.fed_alone(&warm.dead, Some(fault))),
+                    None => self.finish(self.left_alone(&warm, Some(fault))),
                 }
             }
             _ if now.saturating_sub(warm.since) < self.plan.rhythm.warm_up => {
                 warm.controller = self.next_to_start(&warm).unwrap_or(warm.controller);
                 self.await_start(warm, "the controller is not up yet")
             }
-            controller::End::NoEffect | controller::End::IsOff => {
-                self.finish(verdict::fed_and_off(&self.plan, self.action, &warm.dead))
-            }
-            controller::End::Unreachable(_) => self.finish(self.fed_alone(&warm.dead, None)),
             controller::End::Unsupported(fault)
             | controller::End::Failed(fault)
-            | controller::End::Unclear(fault) => self.finish(self.fed_alone(&warm.dead, Some(fault))),
-            // A machine is brought on here, nothing else.
-            controller::End::Acknowledged | controller::End::SoftTimeout => {
-                self.finish(self.fed_alone(&warm.dead, None))
-            }
+            | controller::End::Unclear(fault) => self.finish(self.left_alone(&warm, Some(fault))),
+            // The last two come of other goals than “on”.
+            controller::End::NoEffect
+            | controller::End::IsOff
+            | controller::End::Unreachable(_)
+            | controller::End::Acknowledged
+            | controller::End::SoftTimeout => self.finish(self.left_alone(&warm, None)),
         }
     }
 
@@ -124,8 +127,12 @@ impl Run {
         after.filter(|next| *next < count).find(|next| !warm.shut.contains(next))
     }
 
-    fn fed_alone(&self, dead: &[usize], fault: Option<&Fault>) -> Verdict {
-        verdict::fed_alone(&self.plan, self.action, dead, self.was(), fault)
+    /// What is said when the time is over: what one of them proved counts, whichever was asked last.
+    fn left_alone(&self, warm: &WarmUp, fault: Option<&Fault>) -> Verdict {
+        if warm.stays_off {
+            return verdict::fed_and_off(&self.plan, self.action, &warm.dead);
+        }
+        verdict::fed_alone(&self.plan, self.action, &warm.dead, self.was(), fault)
     }
 
     fn left_starting(&self, dead: &[usize]) -> Verdict {

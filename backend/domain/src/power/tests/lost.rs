@@ -225,6 +225,83 @@ fn a_controller_that_refuses_the_password_after_the_feeds_returned_is_asked_once
     assert!(asked[0] == 1 && asked[1] > 2, "the account would be locked: {asked:?}");
 }
 
+/// What `on` by the outlets ends in when the first controller reads off for ever and the second says nothing.
+fn fed_but_off() -> crate::power::Verdict {
+    let mut forced = with(PowerAction::On, 2);
+    forced.action.via = Via::Outlets;
+    let mut run = Run::start(forced, 0);
+    let (mut now, mut fed) = (0, false);
+    loop {
+        now += 10;
+        let signal = match run.pending().effect.clone() {
+            Effect::ReadOutlet { .. } => {
+                let state = if fed { OutletState::On } else { OutletState::Off };
+                Signal::Outlet(Ok(OutletSeen { state, locked: None }))
+            }
+            Effect::SwitchOutlet { .. } => {
+                fed = true;
+                Signal::Switched(Ok(()))
+            }
+            Effect::Wait { ms } => {
+                now += ms;
+                Signal::Waited
+            }
+            Effect::Read { controller: 0 } => reading(Switch::Off, None),
+            Effect::Read { .. } => {
+                now += 20_000;
+                unreachable()
+            }
+            Effect::Command { .. } => Signal::Commanded(Ok(())),
+            Effect::Finish(_) => return verdict(&run),
+            other @ (Effect::KeepOff | Effect::CheckGates) => panic!("{other:?}"),
+        };
+        run.step(&signal, now);
+    }
+}
+
+#[test]
+fn what_one_controller_proved_counts_although_a_silent_one_was_asked_last() {
+    let told = fed_but_off();
+    assert_eq!(
+        (told.state, told.value, told.alarm),
+        (JobState::Failed, Some(PowerValue::Off), true),
+        "{told:?}"
+    );
+    assert!(told.summary.contains("stays off"), "{told:?}");
+}
+
+#[test]
+fn a_command_that_a_busy_controller_timed_out_over_is_repeated_as_long_as_it_may_be_busy() {
+    let mut run = Run::start(with(PowerAction::On, 1), 0);
+    let busy = || Signal::Commanded(Err(Fault::new(FaultCode::Lost, Reason::Busy, "")));
+    let (mut now, mut sent) = (0, 0);
+    while now < 30_000 {
+        now = until_command(&mut run, Switch::Off, now);
+        run.step(&busy(), now);
+        sent += 1;
+    }
+    assert!(sent > 3, "{sent}");
+    now = until_command(&mut run, Switch::Off, now);
+    run.step(&Signal::Commanded(Ok(())), now);
+    run.step(&Signal::Waited, now + 1000);
+    run.step(&reading(Switch::On, None), now + 1010);
+    assert_eq!(verdict(&run).state, JobState::Succeeded);
+}
+
+#[test]
+fn a_cycle_that_is_stopped_while_dark_outlets_are_looked_at_switches_nothing_on() {
+    let mut dark = with(PowerAction::Cycle, 1);
+    dark.feeds_dark = true;
+    let mut run = Run::start(dark, 0);
+    run.cancel();
+    let mut now = 0;
+    while let Effect::ReadOutlet { .. } = run.pending().effect {
+        now += 10;
+        run.step(&Signal::Outlet(Ok(OutletSeen { state: OutletState::Off, locked: None })), now);
+    }
+    assert_eq!(verdict(&run).state, JobState::Cancelled);
+}
+
 #[test]
 fn a_second_press_that_is_refused_says_nothing_of_the_first() {
     for code in [FaultCode::Auth, FaultCode::Unsupported, FaultCode::Updating] {

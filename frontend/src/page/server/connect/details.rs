@@ -69,20 +69,25 @@ fn ChooseSaved(making: Making) -> impl IntoView {
     );
     let more = |page: Option<&Page<Endpoint>>| page.is_some_and(|page| page.next.is_some());
     let many = Memo::new(move |before: Option<&bool>| before == Some(&true) || known.value.with(more));
-    // The first known device is the likeliest; a new one is a choice beside it.
-    Effect::new(move |_| {
+    // The first known device is the likeliest; a new one is a choice beside it, which a longer list does not undo.
+    Effect::new(move |chosen: Option<bool>| {
         let ids = known.value.with(|page| {
-            page.iter().flat_map(|page| &page.items).map(|known| known.id.to_string()).collect::<Vec<_>>()
+            let page = page?;
+            Some(page.items.iter().map(|known| known.id.to_string()).collect::<Vec<_>>())
         });
-        if let Some(first) = ids.first()
-            && making.saved.with_untracked(|saved| !ids.contains(saved))
-        {
-            making.saved.set(first.clone());
+        let Some(ids) = ids else { return chosen == Some(true) };
+        let is_lost = making.saved.with_untracked(|saved| {
+            if saved.is_empty() { chosen != Some(true) } else { !ids.contains(saved) }
+        });
+        if is_lost {
+            making.saved.set(ids.first().cloned().unwrap_or_default());
         }
+        true
     });
     let options = Signal::derive(move || {
-        let known = known.value.get().map(|page| page.items).unwrap_or_default();
-        let named = known.into_iter().map(|endpoint| {
+        // While nothing is known of them, the one in hand stays what is chosen.
+        let Some(page) = known.value.get() else { return vec![(making.saved.get(), "…".to_owned())] };
+        let named = page.items.into_iter().map(|endpoint| {
             let address = endpoint.address.filter(|address| *address != endpoint.name);
             let words = address
                 .map_or_else(|| endpoint.name.clone(), |address| format!("{}, {address}", endpoint.name));
