@@ -70,19 +70,18 @@ fn ChooseSaved(making: Making) -> impl IntoView {
     let more = |page: Option<&Page<Endpoint>>| page.is_some_and(|page| page.next.is_some());
     let many = Memo::new(move |before: Option<&bool>| before == Some(&true) || known.value.with(more));
     // The first known device is the likeliest; a new one is a choice beside it, which a longer list does not undo.
-    Effect::new(move |chosen: Option<bool>| {
-        let ids = known.value.with(|page| {
-            let page = page?;
-            Some(page.items.iter().map(|known| known.id.to_string()).collect::<Vec<_>>())
+    let mut is_chosen = false;
+    Effect::new(move |_| {
+        known.value.with(|page| {
+            let Some(page) = page else { return };
+            let saved = making.saved.get_untracked();
+            let is_listed = || page.items.iter().any(|known| known.id.to_string() == saved);
+            let fits = if saved.is_empty() { is_chosen } else { is_listed() };
+            if !fits {
+                making.saved.set(page.items.first().map(|first| first.id.to_string()).unwrap_or_default());
+            }
+            is_chosen = true;
         });
-        let Some(ids) = ids else { return chosen == Some(true) };
-        let is_lost = making.saved.with_untracked(|saved| {
-            if saved.is_empty() { chosen != Some(true) } else { !ids.contains(saved) }
-        });
-        if is_lost {
-            making.saved.set(ids.first().cloned().unwrap_or_default());
-        }
-        true
     });
     let options = Signal::derive(move || {
         // While nothing is known of them, the one in hand stays what is chosen.
