@@ -21,7 +21,6 @@ use crate::{
 /// a dark server is worse than a busy PDU.
 pub async fn watch(agent: Weak<Shared>, secrets: Arc<dyn SecretSource>, due: mpsc::Sender<Task>) {
     let begun = Instant::now();
-    let mut has_waited = false;
     loop {
         let Some(shared) = agent.upgrade() else { return };
         // What an earlier process cut may have been proven off by another agent meanwhile: the backend says
@@ -44,6 +43,7 @@ pub async fn watch(agent: Weak<Shared>, secrets: Arc<dyn SecretSource>, due: mps
             }
             commands
         };
+        let mut has_waited = false;
         for command in commands {
             let id = command.id;
             let Some(task) = task(&shared, &secrets, command, &mut has_waited).await else { continue };

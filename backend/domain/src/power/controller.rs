@@ -259,8 +259,8 @@ impl Control {
                 self.was_not_done();
                 match (&self.lost, self.sends) {
                     (None, 0) => Next::End(End::Unreachable(fault.clone())),
-                    // Read after the first copy was lost: it was not carried out, and this one never left.
-                    (Some(_), 1) if self.disproved => Next::End(End::Unreachable(fault.clone())),
+                    // Read after each copy before: none was carried out, and this one never left.
+                    (Some(_), 0 | 1) if self.disproved => Next::End(End::Unreachable(fault.clone())),
                     (Some(_) | None, _) => Next::End(End::Unclear(fault.clone())),
                 }
             }
@@ -392,6 +392,8 @@ impl Control {
                 if self.lost.as_ref().is_some_and(|fault| fault.reason == Reason::Busy)
                     && now.saturating_sub(self.begun_at) < rhythm.busy_budget =>
             {
+                // It does not count among those that may be sent once more.
+                self.sends = self.sends.saturating_sub(1);
                 self.disproved = true;
                 Some(self.pause(rhythm.busy_back_off, Then::Send, "the controller was busy", now))
             }

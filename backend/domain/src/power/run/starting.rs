@@ -22,7 +22,7 @@ pub(super) struct WarmUp {
     /// Controllers that refuse the credentials: asked again and again they would lock the account.
     #[serde(default)]
     shut: Vec<usize>,
-    /// One is up and was told “on”, and the server stayed off.
+    /// One is up and was told “on”, and the server stayed off; nobody was told since.
     #[serde(default)]
     stays_off: bool,
     pub at: Warm,
@@ -76,7 +76,11 @@ impl Run {
                         self.state = State::WarmingUp(warm);
                         Some(step)
                     }
-                    Some(controller::Next::End(end)) => Some(self.warm_ended(warm, &end, now)),
+                    Some(controller::Next::End(end)) => {
+                        let proves = matches!(end, controller::End::NoEffect | controller::End::IsOff);
+                        warm.stays_off = proves || warm.stays_off && !control.has_written();
+                        Some(self.warm_ended(warm, &end, now))
+                    }
                 }
             }
             (Warm::Pausing, _) => {
@@ -87,7 +91,6 @@ impl Run {
     }
 
     fn warm_ended(&mut self, mut warm: WarmUp, end: &controller::End, now: u64) -> Step {
-        warm.stays_off |= matches!(end, controller::End::NoEffect | controller::End::IsOff);
         match end {
             controller::End::Reached => self.finish(verdict::fed_and_on(&self.plan, self.action, &warm.dead)),
             _ if self.cancelled => self.finish(self.left_starting(&warm.dead)),

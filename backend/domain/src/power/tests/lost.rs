@@ -189,21 +189,28 @@ fn a_reset_of_which_a_copy_arrived_is_proven_by_what_it_leaves_behind_alone() {
     }
 }
 
-#[test]
-fn a_controller_that_refuses_the_password_after_the_feeds_returned_is_asked_once() {
+/// What is asked of a controller.
+#[derive(PartialEq)]
+enum Asked {
+    State,
+    On,
+}
+
+/// What `on` by outlets that obey ends in; `ask` answers for two controllers, and says how long it took.
+fn fed(mut ask: impl FnMut(usize, Asked) -> (Signal, u64)) -> crate::power::Verdict {
     let mut forced = with(PowerAction::On, 2);
     forced.action.via = Via::Outlets;
     let mut run = Run::start(forced, 0);
-    let (mut now, mut fed, mut asked) = (0, false, [0; 2]);
-    while !matches!(run.pending().effect, Effect::Finish(_)) {
+    let (mut now, mut is_fed) = (0, false);
+    loop {
         now += 10;
         let signal = match run.pending().effect.clone() {
             Effect::ReadOutlet { .. } => {
-                let state = if fed { OutletState::On } else { OutletState::Off };
+                let state = if is_fed { OutletState::On } else { OutletState::Off };
                 Signal::Outlet(Ok(OutletSeen { state, locked: None }))
             }
             Effect::SwitchOutlet { .. } => {
-                fed = true;
+                is_fed = true;
                 Signal::Switched(Ok(()))
             }
             Effect::Wait { ms } => {
@@ -211,47 +218,15 @@ fn a_controller_that_refuses_the_password_after_the_feeds_returned_is_asked_once
                 Signal::Waited
             }
             Effect::Read { controller } => {
-                asked[controller] += 1;
-                let away = Fault::unreachable("");
-                let wrong = Fault::auth(Reason::WrongPassword, "");
-                Signal::Read(Err(if controller == 0 { wrong } else { away }))
+                let (signal, took) = ask(controller, Asked::State);
+                now += took;
+                signal
             }
-            other @ (Effect::Command { .. } | Effect::KeepOff | Effect::CheckGates | Effect::Finish(_)) => {
-                panic!("{other:?}")
+            Effect::Command { controller, .. } => {
+                let (signal, took) = ask(controller, Asked::On);
+                now += took;
+                signal
             }
-        };
-        run.step(&signal, now);
-    }
-    assert!(asked[0] == 1 && asked[1] > 2, "the account would be locked: {asked:?}");
-}
-
-/// What `on` by the outlets ends in when the first controller reads off for ever and the second says nothing.
-fn fed_but_off() -> crate::power::Verdict {
-    let mut forced = with(PowerAction::On, 2);
-    forced.action.via = Via::Outlets;
-    let mut run = Run::start(forced, 0);
-    let (mut now, mut fed) = (0, false);
-    loop {
-        now += 10;
-        let signal = match run.pending().effect.clone() {
-            Effect::ReadOutlet { .. } => {
-                let state = if fed { OutletState::On } else { OutletState::Off };
-                Signal::Outlet(Ok(OutletSeen { state, locked: None }))
-            }
-            Effect::SwitchOutlet { .. } => {
-                fed = true;
-                Signal::Switched(Ok(()))
-            }
-            Effect::Wait { ms } => {
-                now += ms;
-                Signal::Waited
-            }
-            Effect::Read { controller: 0 } => reading(Switch::Off, None),
-            Effect::Read { .. } => {
-                now += 20_000;
-                unreachable()
-            }
-            Effect::Command { .. } => Signal::Commanded(Ok(())),
             Effect::Finish(_) => return verdict(&run),
             other @ (Effect::KeepOff | Effect::CheckGates) => panic!("{other:?}"),
         };
@@ -260,14 +235,45 @@ fn fed_but_off() -> crate::power::Verdict {
 }
 
 #[test]
+fn a_controller_that_refuses_the_password_after_the_feeds_returned_is_asked_once() {
+    let mut asked = [0; 2];
+    fed(|controller, _| {
+        asked[controller] += 1;
+        let refused = Signal::Read(Err(Fault::auth(Reason::WrongPassword, "")));
+        (if controller == 0 { refused } else { unreachable() }, 0)
+    });
+    assert!(asked[0] == 1 && asked[1] > 2, "the account would be locked: {asked:?}");
+}
+
+#[test]
 fn what_one_controller_proved_counts_although_a_silent_one_was_asked_last() {
-    let told = fed_but_off();
-    assert_eq!(
-        (told.state, told.value, told.alarm),
-        (JobState::Failed, Some(PowerValue::Off), true),
-        "{told:?}"
-    );
+    let told = fed(|controller, asked| match asked {
+        Asked::State if controller == 0 => (reading(Switch::Off, None), 0),
+        Asked::State => (unreachable(), 20_000),
+        Asked::On => (Signal::Commanded(Ok(())), 0),
+    });
+    let shown = (told.state, told.value, told.alarm);
+    assert_eq!(shown, (JobState::Failed, Some(PowerValue::Off), true), "{told:?}");
     assert!(told.summary.contains("stays off"), "{told:?}");
+}
+
+#[test]
+fn what_one_controller_proved_counts_no_more_once_another_was_told_on() {
+    for lost in [true, false] {
+        let mut told_on = [false; 2];
+        let told = fed(|controller, asked| {
+            if asked == Asked::State {
+                let is_gone = controller == 1 && told_on[1];
+                return if is_gone { (unreachable(), 20_000) } else { (reading(Switch::Off, None), 0) };
+            }
+            told_on[controller] = true;
+            let taken = if lost && controller == 1 { Err(Fault::lost("")) } else { Ok(()) };
+            // So late that nobody is asked again.
+            (Signal::Commanded(taken), if controller == 1 { 300_000 } else { 0 })
+        });
+        assert_eq!(told_on, [true; 2]);
+        assert_eq!(told.value, Some(PowerValue::Fed), "lost {lost}: it may be on by now: {told:?}");
+    }
 }
 
 #[test]
@@ -282,9 +288,15 @@ fn a_command_that_a_busy_controller_timed_out_over_is_repeated_as_long_as_it_may
     }
     assert!(sent > 3, "{sent}");
     now = until_command(&mut run, Switch::Off, now);
+    let mut silent = run.clone();
+    silent.step(&refused(FaultCode::Unreach), now + 20_000);
+    assert_eq!(silent.pending().effect, Effect::CheckGates, "each was read as not done");
     run.step(&Signal::Commanded(Ok(())), now);
-    run.step(&Signal::Waited, now + 1000);
-    run.step(&reading(Switch::On, None), now + 1010);
+    let repeated = until_command(&mut run, Switch::Off, now);
+    assert!(repeated - now >= run.plan().rhythm.read_back, "an order that was taken may be given once more");
+    run.step(&Signal::Commanded(Ok(())), repeated);
+    run.step(&Signal::Waited, repeated + 1000);
+    run.step(&reading(Switch::On, None), repeated + 1010);
     assert_eq!(verdict(&run).state, JobState::Succeeded);
 }
 

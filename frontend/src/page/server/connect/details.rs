@@ -80,7 +80,8 @@ fn ChooseSaved(making: Making) -> impl IntoView {
             if !fits {
                 making.saved.set(page.items.first().map(|first| first.id.to_string()).unwrap_or_default());
             }
-            is_chosen = true;
+            // What a search does not find was not chosen against.
+            is_chosen = !page.items.is_empty();
         });
     });
     let options = Signal::derive(move || {
