@@ -129,14 +129,6 @@ impl Lab {
         (lab, agent, relay)
     }
 
-    /// Starts racks of any shape beside a server at another scale.
-    pub async fn wired_at(config: FarmConfig, scale: f64) -> Self {
-        let mut lab = Self::with_farm(config).await;
-        lab.backend.restart_at(scale);
-        lab.wire(&json!({})).await;
-        lab
-    }
-
     /// Makes the machines known, reached by the agent or the group that `via` names, and waits until each was
     /// read.
     pub async fn wire(&mut self, via: &Value) {

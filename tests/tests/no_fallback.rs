@@ -6,12 +6,12 @@ use chrono::{DateTime, TimeDelta};
 use rackhand_protocols::ipmi::{Level, Suite};
 use rackhand_simulators::{bmc::Tally, farm::FarmConfig};
 use rackhand_store::{Db, Scope, endpoints, sealed::Keyring};
-use rackhand_tests::{Lab, SCALE, SLOW, mute, rack_of, state};
+use rackhand_tests::{Lab, SCALE, mute, rack_of, state};
 use serde_json::{Value, json};
 
 /// A lab whose server asks no device of its own accord for an hour: what reaches a BMC is a job's doing.
 async fn quiet(farm: FarmConfig) -> Lab {
-    let lab = Lab::wired_at(farm, SLOW).await;
+    let lab = Lab::wired(farm).await;
     let mut installation = lab.get("/settings").await.ok()["installation"].clone();
     installation["poll_interval_s"] = 3600.into();
     lab.patch("/settings", &json!({"installation": installation})).await.ok();
@@ -52,7 +52,7 @@ async fn nothing_is_cut(lab: &Lab, code: &str) {
         let [begun, over] = ["started_at", "finished_at"]
             .map(|at| DateTime::parse_from_rfc3339(job[at].as_str().unwrap()).unwrap());
         // Within 3 s, and three times that on a busy machine.
-        let limit = TimeDelta::from_std(std::time::Duration::from_secs(3).mul_f64(SLOW)).unwrap() * 3;
+        let limit = TimeDelta::from_std(std::time::Duration::from_secs(3).mul_f64(SCALE)).unwrap() * 3;
         assert!(over - begun < limit, "{job:#}");
     }
     assert_eq!(lab.pdu_writes(), 0);
@@ -118,7 +118,7 @@ async fn a_cipher_that_the_bmc_lacks_is_asked_for_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_is_gone_from_the_dns_cuts_nothing() {
-    let lab = Lab::wired_at(rack_of(2), SLOW).await;
+    let lab = Lab::start(2).await;
     mute(&lab.machine("srv-01"));
     // The form would refuse the name; it has gone since.
     let key = std::fs::read(lab.backend.folder().join("master.key")).unwrap();

@@ -5,7 +5,7 @@
 use chrono::{DateTime, FixedOffset};
 use futures::StreamExt;
 use rackhand_simulators::world::{EffectKind, Machine, ReplyKind, RestorePolicy, Which};
-use rackhand_tests::{Lab, SCALE, SLOW, mute, rack_of, state};
+use rackhand_tests::{Lab, SCALE, mute, rack_of, state};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -221,14 +221,14 @@ async fn when_every_answer_is_lost_the_job_does_not_claim_that_nothing_happened(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ignored_soft_shutdown_times_out_and_cuts_nothing() {
-    let lab = Lab::wired_at(rack_of(1), SLOW).await;
+    let lab = Lab::start(1).await;
     let machine = lab.machine("srv-01");
     machine.change_bmc_faults(|faults| faults.ignore_soft = true);
     let job = lab.power("srv-01", json!({"action": "shutdown", "deadline_s": 60})).await;
     assert_eq!(state(&job), ("failed", "soft_timeout"), "{job:#}");
     let took = (moment(&job["finished_at"]) - moment(&job["started_at"])).to_std().unwrap();
     // Within 2 s of the deadline, and three times that on a busy machine.
-    let [deadline, slack] = [60, 2].map(|seconds| Duration::from_secs(seconds).mul_f64(SLOW));
+    let [deadline, slack] = [60, 2].map(|seconds| Duration::from_secs(seconds).mul_f64(SCALE));
     assert!(took + slack >= deadline && took < deadline + slack * 3, "{took:?} of {deadline:?}: {job:#}");
     assert!(machine.is_on());
     assert_eq!(count(&machine, &EffectKind::PoweredOff), 0);
@@ -240,8 +240,8 @@ async fn an_ignored_soft_shutdown_times_out_and_cuts_nothing() {
 async fn identical_requests_join_and_others_are_refused() {
     // Shutting down takes longer than it takes to answer them all, and less than a second press waits.
     let mut farm = rack_of(1);
-    farm.timings.os_soft_off = Duration::from_secs(45).mul_f64(SLOW);
-    let lab = Lab::wired_at(farm, SLOW).await;
+    farm.timings.os_soft_off = Duration::from_secs(45).mul_f64(SCALE);
+    let lab = Lab::wired(farm).await;
     let machine = lab.machine("srv-01");
     let path = format!("/servers/{}/power", lab.id("srv-01"));
     let (same, other) = (json!({"action": "shutdown"}), json!({"action": "on"}));

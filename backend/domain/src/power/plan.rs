@@ -56,10 +56,10 @@ pub struct Plan {
     pub outlets: Vec<Path>,
     /// Why automatic fallback is out of the question, known beforehand (policy, mapping, sharing).
     pub fallback_refusal: Option<Refusal>,
-    /// Why the outlets must not be switched either way, even by force: they feed something else, or also
-    /// a server that was not named.
+    /// Why the outlets must not be switched either way, even by force: maintenance, or they feed something else,
+    /// or also a server that was not named.
     pub switch_refusal: Option<Refusal>,
-    /// Why the outlets must not be cut, even by force (maintenance, mapping not complete).
+    /// Why the outlets must not be cut, even by force (firmware update, mapping not complete).
     pub cut_refusal: Option<Refusal>,
     /// At least one outlet was read off at the last look: `on` restores the feeds first.
     pub feeds_missing: bool,

@@ -139,9 +139,6 @@ fn cut_refusal(server: &Server) -> Option<Refusal> {
     if server.power.flags.contains(&PowerFlag::FirmwareUpdate) {
         return Some(Refusal::firmware_update());
     }
-    if server.maintenance {
-        return Some(Refusal::new("maintenance", "The server is in maintenance."));
-    }
     if !server.feeds_complete {
         let why = "Nobody has confirmed that the connected outlets feed all power supplies, so cutting \
                    them might prove nothing.";
@@ -150,7 +147,8 @@ fn cut_refusal(server: &Server) -> Option<Refusal> {
     None
 }
 
-/// Outlets that feed something else are switched neither way: somebody else's server hangs on them.
+/// Outlets that feed something else are switched neither way: somebody else's server hangs on them. Nor are those of
+/// a server that somebody works on.
 fn switch_refusal(
     server: &Server,
     mismatch: bool,
