@@ -87,6 +87,8 @@ pub fn Row(
 #[component]
 pub fn Status(endpoint: Held<Endpoint>) -> impl IntoView {
     let status = Memo::new(move |_| endpoint.with(|endpoint| endpoint.status.clone()));
+    // Kept here: the next reading must not shut what is being read.
+    let open = RwSignal::new(false);
     live(move || {
         let status = status.get();
         match (status.state, status.fault.clone()) {
@@ -94,17 +96,19 @@ pub fn Status(endpoint: Held<Endpoint>) -> impl IntoView {
                 let address =
                     endpoint.with_untracked(|endpoint| endpoint.address.clone()).unwrap_or_default();
                 let at = status.checked_at.map(time::moment).unwrap_or_default();
-                view! { <FaultBadge fault place=format!("{address}, {at}")/> }.into_any()
+                view! { <FaultBadge open fault place=format!("{address}, {at}")/> }.into_any()
             }
-            _ => status_badge(&status).into_any(),
+            _ => {
+                open.set(false);
+                status_badge(&status).into_any()
+            }
         }
     })
 }
 
 /// What a fault means in a word, with its sentence behind it.
 #[component]
-pub fn FaultBadge(fault: Fault, place: String) -> impl IntoView {
-    let open = RwSignal::new(false);
+pub fn FaultBadge(open: RwSignal<bool>, fault: Fault, place: String) -> impl IntoView {
     let word = fault_word(fault.code);
     let (sentence, remedy, code) = (fault.to_string(), remedy(fault.code), fault.code.code());
     let opener = move || {

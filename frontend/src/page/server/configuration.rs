@@ -64,7 +64,7 @@ pub fn Configuration(scene: Scene) -> impl IntoView {
                 {follow(
                     move || in_order(page.get().items),
                     |connection: &Connection| connection.id,
-                    move |_, connection| live(move || one(connection.get(), scene, editing, removing)),
+                    move |_, connection| one(connection, scene, editing, removing),
                 )}
             </div>
             {live(none)}
@@ -100,20 +100,21 @@ fn in_order(connections: Vec<Connection>) -> Vec<Connection> {
 }
 
 fn one(
-    connection: Connection,
+    connection: Held<Connection>,
     scene: Scene,
     editing: RwSignal<Option<Connection>>,
     removing: RwSignal<Option<Deed>>,
 ) -> AnyView {
-    let label = format!("Actions for {}", connection.label);
-    let whole = connection.clone();
+    let label =
+        Signal::derive(move || connection.with(|connection| format!("Actions for {}", connection.label)));
     let items = move || {
-        let (edit, remove, accept) = (whole.clone(), whole.clone(), whole.clone());
+        let accept = move || connection.with_untracked(|connection| accept_identity(connection, scene));
+        let remove = move || removing.set(Some(connection.with_untracked(|gone| removal(gone, scene))));
         vec![
-            Item::new("Change", "pencil", move || editing.set(Some(edit.clone()))),
-            Item::new("Accept the identity", "shield", move || accept_identity(&accept, scene))
+            Item::new("Change", "pencil", move || editing.set(Some(connection.get_untracked()))),
+            Item::new("Accept the identity", "shield", accept)
                 .help("After the device was replaced: the one that answers now is trusted"),
-            Item::new("Remove", "trash", move || removing.set(Some(removal(&remove, scene)))).caution(),
+            Item::new("Remove", "trash", remove).caution(),
         ]
     };
     view! {

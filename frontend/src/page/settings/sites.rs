@@ -53,7 +53,7 @@ pub fn Sites() -> impl IntoView {
         };
         view! {
             <div class="card-list">
-                {follow(move || list.get().items, |site: &Site| site.id, move |_, site| move || line(site.get(), edit, removal))}
+                {follow(move || list.get().items, |site: &Site| site.id, move |_, site| line(site, edit, removal))}
             </div>
             {live(none)}
         }
@@ -77,29 +77,31 @@ pub fn Sites() -> impl IntoView {
 }
 
 fn line(
-    site: Site,
+    site: Held<Site>,
     edit: impl Fn(Site) + Copy + Send + Sync + 'static,
     removal: RwSignal<Option<Deed>>,
 ) -> impl IntoView {
-    let href = format!("/servers?q={}", api::encode(&format!("site:\"{}\"", site.name)));
-    let count = if site.servers == 1 { "1 server".to_owned() } else { format!("{} servers", site.servers) };
-    let name = site.name.clone();
-    let items = {
-        let site = site.clone();
-        move || {
-            let (changed, removed) = (site.clone(), site.clone());
-            vec![
-                Item::new("Change", "pencil", move || edit(changed.clone())),
-                Item::new("Remove", "trash", move || removal.set(Some(question(&removed)))).caution(),
-            ]
+    let told = move || {
+        let site = site.get();
+        let href = format!("/servers?q={}", api::encode(&format!("site:\"{}\"", site.name)));
+        let count =
+            if site.servers == 1 { "1 server".to_owned() } else { format!("{} servers", site.servers) };
+        view! {
+            <span class="cut flow"><span class="strong">{site.name}</span> " " <span class="meta">{site.time_zone}</span></span>
+            <a href=href>{count}</a>
         }
+    };
+    let items = move || {
+        vec![
+            Item::new("Change", "pencil", move || edit(site.get_untracked())),
+            Item::new("Remove", "trash", move || removal.set(Some(site.with_untracked(question)))).caution(),
+        ]
     };
     view! {
         <div>
             <Icon name="pin"/>
-            <span class="cut flow"><span class="strong">{site.name}</span> " " <span class="meta">{site.time_zone}</span></span>
-            <a href=href>{count}</a>
-            <Menu label=format!("Actions for {name}") small="sm" items/>
+            {live(told)}
+            <Menu label=Signal::derive(move || site.with(|site| format!("Actions for {}", site.name))) small="sm" items/>
         </div>
     }
 }

@@ -61,7 +61,7 @@ pub fn Users() -> impl IntoView {
                 {follow(
                     move || list.get().items,
                     |user: &User| user.id,
-                    move |_, user| move || line(user.get(), edit, removal, again),
+                    move |_, user| line(user, edit, removal, again),
                 )}
             </div>
         }
@@ -88,18 +88,15 @@ pub fn Users() -> impl IntoView {
 }
 
 fn line(
-    user: User,
+    user: Held<User>,
     edit: impl Fn(Edited) + Copy + Send + Sync + 'static,
     removal: RwSignal<Option<Deed>>,
     again: Callback<()>,
 ) -> impl IntoView {
-    let seen = user.last_seen_at;
-    let mine = user.name == session::user_name();
-    let name = user.name.clone();
-    let id = user.id;
-    let disabled = user.disabled;
     let items = move || {
-        let (named, removed) = (name.clone(), name.clone());
+        let User { id, name, disabled, .. } = user.get();
+        let mine = name == session::user_name();
+        let (named, removed) = (name.clone(), name);
         let asked = move || if mine { Edited::OwnPassword(id) } else { Edited::Password(id, named.clone()) };
         let mut items = vec![Item::new("New password", "key", move || edit(asked()))];
         if !mine {
@@ -113,13 +110,22 @@ fn line(
         }
         items
     };
+    let told = move || {
+        let User { name, disabled, last_seen_at, .. } = user.get();
+        let mine = name == session::user_name();
+        let seen =
+            last_seen_at.map_or("never signed in".to_owned(), |at| format!("seen {} ago", time::age(at)));
+        view! {
+            <Avatar name=name.clone()/>
+            <span class="cut flow"><span class="strong">{name}</span> " " {mine.then_some("(you)")}</span>
+            {disabled.then(|| view! { <Badge text="Disabled" tone=Tone::Off icon="lock"/> })}
+            <span class="meta">{seen}</span>
+        }
+    };
     view! {
         <div>
-            <Avatar name=user.name.clone()/>
-            <span class="cut flow"><span class="strong">{user.name.clone()}</span> " " {mine.then_some("(you)")}</span>
-            {disabled.then(|| view! { <Badge text="Disabled" tone=Tone::Off icon="lock"/> })}
-            <span class="meta">{live(move || seen.map_or("never signed in".to_owned(), |at| format!("seen {} ago", time::age(at))))}</span>
-            <Menu label=format!("Actions for {}", user.name) small="sm" items/>
+            {live(told)}
+            <Menu label=Signal::derive(move || user.with(|user| format!("Actions for {}", user.name))) small="sm" items/>
         </div>
     }
 }

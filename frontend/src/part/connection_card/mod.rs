@@ -16,11 +16,20 @@ use super::{
     feature_list::usable,
     icon::{Icon, Size},
 };
-use crate::time;
+use crate::{draw::live, held::Held, time};
 
-/// Draws the card; `children` are its actions.
+/// Draws the card; `children` are its actions. They stay as they are while it changes, so that the next
+/// reading doesn't shut a menu under the hand.
 #[component]
-pub fn ConnectionCard(connection: Connection, children: Children) -> impl IntoView {
+pub fn ConnectionCard(connection: Held<Connection>, children: Children) -> impl IntoView {
+    view! {
+        <article class="card" aria-label=move || connection.with(|connection| connection.label.clone())>
+            <div class="connection">{live(move || told(connection.get()))} {children()}</div>
+        </article>
+    }
+}
+
+fn told(connection: Connection) -> impl IntoView {
     let glyph = match connection.role {
         Role::Controller => "cpu",
         Role::Feed => "plug",
@@ -33,18 +42,14 @@ pub fn ConnectionCard(connection: Connection, children: Children) -> impl IntoVi
         features.into_any()
     };
     view! {
-        <article class="card" aria-label=connection.label.clone()>
-            <div class="connection">
-                <span class="glyph"><Icon name=glyph size=Size::Large/></span>
-                <div class="flow">
-                    <h3 class="cut" title=connection.label.clone()>{connection.label.clone()}</h3>
-                    <p class="meta cut">{under(&connection)}</p>
-                </div>
-                <div class="row">{status_badge(&connection.status)} {children()}</div>
-                {sentence(connection.status)}
-                <div class="chips">{chips}</div>
-            </div>
-        </article>
+        <span class="glyph"><Icon name=glyph size=Size::Large/></span>
+        <div class="flow">
+            <h3 class="cut" title=connection.label.clone()>{connection.label.clone()}</h3>
+            <p class="meta cut">{under(&connection)}</p>
+        </div>
+        <div class="row">{status_badge(&connection.status)}</div>
+        {sentence(connection.status)}
+        <div class="chips">{chips}</div>
     }
 }
 

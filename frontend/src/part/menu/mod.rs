@@ -47,7 +47,8 @@ impl Item {
     }
 }
 
-/// Draws the opener and, while it is open, the verbs. `items` is asked each time it opens.
+/// Draws the opener and, while it is open, the verbs. `items` is asked when it opens, and again when what
+/// it reads changes.
 #[component]
 pub fn Menu(
     #[prop(into)] label: Signal<String>,
@@ -57,6 +58,20 @@ pub fn Menu(
     #[prop(optional)] align: Option<&'static str>,
     items: impl Fn() -> Vec<Item> + Send + Sync + 'static,
 ) -> impl IntoView {
+    draw(Look { label, text, icon, small, align }, Box::new(items))
+}
+
+struct Look {
+    label: Signal<String>,
+    text: Option<&'static str>,
+    icon: &'static str,
+    small: Option<&'static str>,
+    align: Option<&'static str>,
+}
+
+/// Not generic: compiled once for every menu.
+fn draw(look: Look, items: Box<dyn Fn() -> Vec<Item> + Send + Sync>) -> AnyView {
+    let Look { label, text, icon, small, align } = look;
     let open = RwSignal::new(false);
     let host = NodeRef::<html::Span>::new();
     close_outside(open, host);
@@ -111,6 +126,7 @@ pub fn Menu(
             })}
         </span>
     }
+    .into_any()
 }
 
 fn verb(item: Item, open: RwSignal<bool>, host: NodeRef<html::Span>) -> impl IntoView {
