@@ -16,6 +16,7 @@ use rackhand_wire::{
     id::EndpointId,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 use super::{
     away, body::Body, busy, caller::Caller, check::Check, hosts, kinds, moved, once::Once, people::commit,
@@ -182,8 +183,14 @@ pub async fn change(
     let endpoint = endpoints::change(&tx, app.db.keys(), &caller.scope, id, values).await?;
     let object = ("endpoint", id, endpoint.name.as_str());
     audit::record(&tx, caller.tenant, &caller, "endpoint.change", object, detail).await?;
+    let led_to: BTreeSet<_> =
+        connections::of_endpoint(&tx, id).await?.into_iter().map(|connection| connection.server_id).collect();
     commit(tx).await?;
     app.live.tell(Object::Endpoint, id);
+    // Their pages name the device and its agent.
+    for server in led_to {
+        app.live.tell(Object::Server, server);
+    }
     app.engine.look_now([id]);
     Ok(web::Json(endpoint))
 }
