@@ -117,7 +117,7 @@ async fn a_group_is_offered_where_an_agent_is_chosen_and_says_how_it_shares() {
     let page = signed_in(&lab, "group").await;
     page.open("/devices").await;
     page.press("Actions for pdu-a").await;
-    page.press("Change").await;
+    page.press_verb("Change").await;
     page.choose("Agent", "Group pair: one, two").await;
     page.show("choose").await;
     page.press("Save").await;
@@ -128,7 +128,7 @@ async fn a_group_is_offered_where_an_agent_is_chosen_and_says_how_it_shares() {
     let server = lab.id("srv-01");
     page.open(&format!("/servers/{server}/configuration")).await;
     page.press("Actions for BMC of srv-01").await;
-    page.press("Change").await;
+    page.press_verb("Change").await;
     page.choose("Agent", "three").await;
     page.press("Save").await;
     lab.wait_until("the connection names its agent", async |lab: &Lab| {

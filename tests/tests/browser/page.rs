@@ -65,6 +65,12 @@ impl Page {
         self.click(&path, &format!("press “{name}”")).await;
     }
 
+    /// Presses a verb of the menu that is open.
+    pub async fn press_verb(&self, name: &str) {
+        let path = format!(".//*[@role='menuitem'][{}]", named(name));
+        self.click(&path, &format!("press the verb “{name}”")).await;
+    }
+
     /// Rests the pointer on a button, link or verb of that name.
     pub async fn hover(&self, name: &str) {
         let path = format!(".//{PRESSABLE}[{}]", named(name));

@@ -181,6 +181,37 @@ async fn what_others_do_arrives_in_the_record_and_among_people_and_tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_open_menu_stays_open_while_what_it_belongs_to_changes() {
+    let lab = Lab::start(1).await;
+    let server = lab.id("srv-01").to_owned();
+    let ties = lab.get(&format!("/servers/{server}/connections")).await.ok();
+    let bmc = ties["items"][0]["endpoint_id"].as_str().unwrap().to_owned();
+    let add = async |path: &str, body| {
+        let made = lab.post(path, &body).await.ok();
+        format!("{path}/{}", made["id"].as_str().unwrap())
+    };
+    let bob = add("/users", json!({"name": "bob", "password": "a password of bob"})).await;
+    let site = add("/sites", json!({"name": "FRA2"})).await;
+    let page = signed_in(&lab, "open-menu").await;
+    let configuration = format!("/servers/{server}/configuration");
+    for (place, name, path, renamed, verb, then) in [
+        (configuration.as_str(), "BMC of srv-01", format!("/endpoints/{bmc}"), "Turned", "Change", "Turned"),
+        ("/settings/users", "bob", bob, "robert", "New password", "New password for robert"),
+        ("/settings/sites", "FRA2", site, "FRA3", "Change", "Change FRA3"),
+    ] {
+        page.open(place).await;
+        page.press(&format!("Actions for {name}")).await;
+        page.see("Remove").await;
+        lab.patch(&path, &json!({"name": renamed})).await.ok();
+        page.see(renamed).await;
+        page.take(renamed).await;
+        page.press_verb(verb).await;
+        page.see(then).await;
+    }
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_fails_tells_its_exact_error_to_the_pointer_and_to_the_keyboard() {
     let lab = Lab::start(1).await;
     let pdu = lab.farm.world().pdus().pop().unwrap();
@@ -200,6 +231,14 @@ async fn a_device_that_fails_tells_its_exact_error_to_the_pointer_and_to_the_key
     page.hover("Unreachable").await;
     page.see(&error).await;
     page.take("hover").await;
+    for _ in 0..3 {
+        let before = status(&lab).await.unwrap()["checked_at"].clone();
+        lab.wait_until("it was asked again", async |lab| {
+            status(lab).await.is_some_and(|status| status["checked_at"] != before)
+        })
+        .await;
+    }
+    assert!(page.words().await.contains(&error), "the next reading shut what was being read");
     page.hover("Add device").await;
     page.see_gone(&error).await;
     page.tab_to("Unreachable").await;
