@@ -67,12 +67,16 @@ impl Backend {
         Self::serve(TempDir::new().unwrap(), database(), String::new())
     }
 
-    /// Starts another server on the same database, with the same master key.
+    /// Starts another server on the same database, with the same master key and settings.
     #[must_use]
     pub fn beside(&self, node: &str) -> Self {
         let folder = TempDir::new().unwrap();
         fs::copy(self.folder().join("master.key"), folder.path().join("master.key")).unwrap();
-        fs::write(folder.path().join("rackhand.toml"), format!("node = \"{node}\"\n")).unwrap();
+        let settings = fs::read_to_string(self.folder().join("rackhand.toml")).unwrap();
+        let is_own = |line: &&str| line.starts_with("node =") || line.starts_with("allow =");
+        let shared: Vec<_> = settings.lines().filter(|line| !is_own(line)).collect();
+        let settings = format!("node = \"{node}\"\n{}\n", shared.join("\n"));
+        fs::write(folder.path().join("rackhand.toml"), settings).unwrap();
         assert!(
             self.database.is_some(),
             "two servers need PostgreSQL: run cargo xtask verify --only postgres"

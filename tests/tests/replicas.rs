@@ -7,7 +7,7 @@
 
 use rackhand_simulators::world::{EffectKind, Machine};
 use rackhand_store::{Db, nodes, sealed::Keyring};
-use rackhand_tests::{Backend, Lab, PASSWORD, Relay, agent::Agent, state};
+use rackhand_tests::{Backend, Lab, PASSWORD, Relay, agent::Agent, client_builder, state};
 use rustix::process::{Pid, Signal, kill_process};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
@@ -56,6 +56,32 @@ impl Pair {
 fn transitions(machine: &Machine) -> (usize, usize, usize) {
     let count = |what| machine.count(&what);
     (count(EffectKind::PoweredOff), count(EffectKind::PoweredOn), count(EffectKind::Reset))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_finds_the_key_that_it_was_told_at_either_server() {
+    let first = Backend::configured("tls = \"self-signed\"\n");
+    let second = first.beside("node2");
+    let client = client_builder().danger_accept_invalid_certs(true).build().unwrap();
+    let mut pins = Vec::new();
+    for (server, name) in [(&first, "site-a"), (&second, "site-b")] {
+        let url = format!("https://localhost:{}/api/v1/agents", server.port());
+        let asked = client.post(url).bearer_auth(&server.token).json(&json!({"name": name}));
+        let added: Value = asked.send().await.unwrap().json().await.unwrap();
+        let token = added["token"].as_str().expect("a token").to_owned();
+        let folder = tempfile::TempDir::new().unwrap();
+        // Each is enrolled at the server that did not make its token.
+        let other = if name == "site-a" { second.port() } else { first.port() };
+        let enrolled = Command::new(rackhand_tests::binary("rackhand-agent"))
+            .args(["enroll", "--server", &format!("https://localhost:{other}"), "--token", &token])
+            .arg("--data-dir")
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
+        pins.push(token.split_once('.').unwrap().1.to_owned());
+    }
+    assert_eq!(pins[0], pins[1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

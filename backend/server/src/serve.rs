@@ -125,7 +125,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let files = rackhand_agent::files::allow_many();
     let db = open_current(&config).await?;
     let listen = config.listen;
-    let in_use = tls::open(&config)?;
+    let in_use = tls::open(&config, &db).await?;
     let acceptor = in_use.as_ref().map(tls::server_config).transpose()?;
     let app = App::start(config, db.clone(), in_use).await?;
     let data = web::Data::from(Arc::clone(&app));

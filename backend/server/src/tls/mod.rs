@@ -7,7 +7,7 @@ mod pair;
 mod socket;
 mod watch;
 
-use rackhand_store::events;
+use rackhand_store::{Db, events};
 use rackhand_wire::{api::event::Severity, id::TenantId};
 use rustls::{
     ServerConfig,
@@ -60,8 +60,11 @@ impl ResolvesServerCert for InUse {
 ///
 /// # Errors
 /// When it cannot be used.
-pub fn open(config: &Config) -> Result<Option<Arc<InUse>>, Failure> {
+pub async fn open(config: &Config, db: &Db) -> Result<Option<Arc<InUse>>, Failure> {
     let in_use = InUse::default();
+    if matches!(config.tls, Some(Tls::SelfSigned)) && db.is_shared() {
+        own::share(db, &config.data_dir).await?;
+    }
     match &config.tls {
         None => return Ok(None),
         Some(Tls::Files(files)) => in_use.put(pair::of_files(files)?),

@@ -1,5 +1,7 @@
 //! A certificate that nobody vouches for: enough for agents, which are told its key, and for a start.
 
+use rackhand_store::{Db, settings};
+use rackhand_wire::{Secret, Secrets};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256,
@@ -26,19 +28,10 @@ const BACKDATED: time::Duration = time::Duration::hours(2);
 /// # Errors
 /// When it cannot be read or made.
 pub fn pair(folder: &Path, host: &str) -> Result<Pair, Failure> {
-    let (cert, key) = (folder.join("tls-self-signed.pem"), folder.join("tls-self-signed.key"));
+    let cert = folder.join("tls-self-signed.pem");
     let what = format!("use the self-signed certificate {}", cert.display());
     let failed = |error: &dyn std::fmt::Display| Failure::new(&what, error);
-    let key_pem = match fs::read_to_string(&key) {
-        Ok(pem) => pem,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let made = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|error| failed(&error))?;
-            let pem = made.serialize_pem();
-            write(&key, &pem).map_err(|error| Failure::new(&format!("write {}", key.display()), error))?;
-            pem
-        }
-        Err(error) => return Err(Failure::new(&format!("read {}", key.display()), error)),
-    };
+    let key_pem = key(folder)?;
     let kept = fs::read(&cert).ok().and_then(|chain| Pair::read(&chain, key_pem.as_bytes()).ok());
     if let Some(kept) = kept
         && kept.is_for(host)
@@ -50,6 +43,61 @@ pub fn pair(folder: &Path, host: &str) -> Result<Pair, Failure> {
     let pem = pem.map_err(|error| failed(&error))?;
     write(&cert, &pem).map_err(|error| Failure::new(&format!("write {}", cert.display()), error))?;
     Pair::read(pem.as_bytes(), key_pem.as_bytes()).map_err(|unfit| failed(&format!("{unfit:?}")))
+}
+
+/// Has all servers on one database show the same key, so that agents may be led to any of them: the key of the first
+/// one is kept there, sealed, and those that come later take it.
+///
+/// # Errors
+/// When the database fails, was sealed with another master key, or the key cannot be kept in the folder.
+pub async fn share(db: &Db, folder: &Path) -> Result<(), Failure> {
+    let tx = db.begin().await?;
+    let kept = settings::sealed(&tx, db.keys(), SETTING).await?;
+    match kept.as_ref().and_then(|kept| kept.find("key")) {
+        Some(shared) => {
+            let file = file(folder);
+            let own = fs::read_to_string(&file).ok();
+            if own.as_deref() != Some(shared) {
+                if own.is_some() {
+                    tracing::warn!(
+                        "the servers on this database share a self-signed key: it replaces the own one"
+                    );
+                }
+                put(&file, shared)?;
+            }
+        }
+        None => {
+            let mut secrets = Secrets::default();
+            secrets.set("key", Secret::new(key(folder)?));
+            settings::seal(&tx, db.keys(), SETTING, &secrets).await?;
+        }
+    }
+    Ok(tx.commit().await.map_err(rackhand_store::Error::from)?)
+}
+
+const SETTING: &str = "tls_self_signed";
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("tls-self-signed.key")
+}
+
+/// Reads the key of a data folder, or makes it.
+fn key(folder: &Path) -> Result<String, Failure> {
+    let file = file(folder);
+    match fs::read_to_string(&file) {
+        Ok(pem) => Ok(pem),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let made = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256);
+            let pem = made.map_err(|error| Failure::new("make a key", error))?.serialize_pem();
+            put(&file, &pem)?;
+            Ok(pem)
+        }
+        Err(error) => Err(Failure::new(&format!("read {}", file.display()), error)),
+    }
+}
+
+fn put(file: &Path, pem: &str) -> Result<(), Failure> {
+    write(file, pem).map_err(|error| Failure::new(&format!("write {}", file.display()), error))
 }
 
 fn certificate(key: &KeyPair, host: &str) -> Result<String, rcgen::Error> {
