@@ -98,6 +98,7 @@ impl App {
         tokio::spawn(listen(Arc::clone(&app), inbox));
         tokio::spawn(crate::agents::keep_seen(Arc::clone(&app)));
         tokio::spawn(presence::miss(Arc::clone(&app)));
+        tokio::spawn(presence::tell_late(Arc::clone(&app)));
         crate::work::start(&app).await?;
         peers::keep(&app);
         Ok(app)

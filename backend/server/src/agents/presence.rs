@@ -7,7 +7,7 @@ use rackhand_wire::{
     id::AgentId,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -69,6 +69,26 @@ pub async fn miss(app: Arc<App>) {
             }
         }
         Err(error) => tracing::error!(%error, "could not look which agents stayed away"),
+    }
+}
+
+/// Says whether an agent that was heard so long ago should have been heard since.
+pub fn is_late(app: &App, silence: Duration) -> bool {
+    silence > app.timings().heartbeat.mul_f64(1.5)
+}
+
+/// Tells the pages when an agent of this server becomes late, and when it is heard again.
+pub async fn tell_late(app: Arc<App>) {
+    let mut late = HashSet::new();
+    loop {
+        tokio::time::sleep(app.timings().heartbeat / 5).await;
+        let is_silent =
+            |agent: &AgentId| app.roster.silence(*agent).is_some_and(|silence| is_late(&app, silence));
+        let present: HashSet<AgentId> = app.roster.present().into_iter().filter(is_silent).collect();
+        for agent in present.symmetric_difference(&late) {
+            app.live.tell(Object::Agent, agent);
+        }
+        late = present;
     }
 }
 
