@@ -8,6 +8,7 @@ use rackhand_agent::{identity, proof, sealing::SealingKey};
 use rackhand_store::Db;
 use rackhand_tests::{
     Lab,
+    agent::Agent,
     authority::{authority, database},
     bmc_body, joined, rack_of,
 };
@@ -144,19 +145,48 @@ async fn only_the_agent_itself_begins_its_session() {
     drop(peer.session(&lab).await);
 }
 
+/// Lets a certificate have ended so many days ago.
+fn ended(days: u64) -> impl FnOnce(&mut CertificateParams) {
+    let at = std::time::SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+    move |params| {
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = at.into();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_was_off_for_days_comes_back_by_itself_within_those_of_the_setting() {
+    let lab = Lab::bare(1).await;
+    let mut agent = Agent::start(&lab, "site-a", lab.backend.port()).await;
+    agent.kill();
+    let issuer = authority(&own_database(&lab).await).await;
+    let file = |name: &str| agent.folder().join(name);
+    let key = KeyPair::from_pem(&std::fs::read_to_string(file("identity.key")).unwrap()).unwrap();
+    let peer = Peer { id: agent.id.parse().unwrap(), key, certificate: String::new() };
+    std::fs::write(file("identity.pem"), certify(&issuer, &peer, ended(3))).unwrap();
+    let may_renew = async |days: u32| {
+        let kept = lab.get("/settings").await.ok()["installation"].clone();
+        let installation = joined(kept, &json!({"agent_renewal_days": days}));
+        lab.patch("/settings", &json!({"installation": installation})).await.ok();
+    };
+
+    may_renew(2).await;
+    agent.run();
+    let refused = "the certificate ended more than 2 days ago";
+    lab.wait_until("it says why", async |_: &Lab| agent.log().contains(refused)).await;
+    let shown = async |lab: &Lab| lab.get(&format!("/agents/{}", agent.id)).await.ok();
+    assert_eq!(shown(&lab).await["state"], "offline");
+
+    may_renew(4).await;
+    lab.wait_until("it is back", async |lab: &Lab| shown(lab).await["state"] == "online").await;
+    assert!(agent.log().contains("the certificate was renewed"), "{}", agent.log());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_certificate_is_good_for_its_renewal_alone_and_for_ninety_days() {
     let lab = Lab::bare(1).await;
     let mut peer = Peer::enrolled(&lab, "peer").await;
     let issuer = authority(&own_database(&lab).await).await;
-    let now = std::time::SystemTime::now();
-    let ended = |days: u64| {
-        let at = now - Duration::from_secs(days * 24 * 3600);
-        move |params: &mut CertificateParams| {
-            params.not_before = rcgen::date_time_ymd(2000, 1, 1);
-            params.not_after = at.into();
-        }
-    };
     let own = peer.certificate.clone();
     peer.certificate = certify(&issuer, &peer, ended(91));
     let (_, answer) = peer.greet(&lab, |_, _| {}).await;
