@@ -53,24 +53,21 @@ pub fn pair(folder: &Path, host: &str) -> Result<Pair, Failure> {
 pub async fn share(db: &Db, folder: &Path) -> Result<(), Failure> {
     let tx = db.begin().await?;
     let kept = settings::sealed(&tx, db.keys(), SETTING).await?;
-    match kept.as_ref().and_then(|kept| kept.find("key")) {
-        Some(shared) => {
-            let file = file(folder);
-            let own = fs::read_to_string(&file).ok();
-            if own.as_deref() != Some(shared) {
-                if own.is_some() {
-                    tracing::warn!(
-                        "the servers on this database share a self-signed key: it replaces the own one"
-                    );
-                }
-                put(&file, shared)?;
+    if let Some(shared) = kept.as_ref().and_then(|kept| kept.find("key")) {
+        let file = file(folder);
+        let own = fs::read_to_string(&file).ok();
+        if own.as_deref() != Some(shared) {
+            if own.is_some() {
+                tracing::warn!(
+                    "the servers on this database share a self-signed key: it replaces the own one"
+                );
             }
+            put(&file, shared)?;
         }
-        None => {
-            let mut secrets = Secrets::default();
-            secrets.set("key", Secret::new(key(folder)?));
-            settings::seal(&tx, db.keys(), SETTING, &secrets).await?;
-        }
+    } else {
+        let mut secrets = Secrets::default();
+        secrets.set("key", Secret::new(key(folder)?));
+        settings::seal(&tx, db.keys(), SETTING, &secrets).await?;
     }
     Ok(tx.commit().await.map_err(rackhand_store::Error::from)?)
 }
