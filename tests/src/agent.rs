@@ -83,6 +83,17 @@ impl Agent {
         self.child = Some(command.spawn().unwrap());
     }
 
+    /// Revokes it at the server that people are at, and waits until its session has ended wherever that was.
+    pub async fn shut_out(&self, lab: &Lab) {
+        let ended = || self.log().matches("session over").count();
+        let (before, begun) = (ended(), Instant::now());
+        lab.post(&format!("/agents/{}/revoke", self.id), &json!({})).await.ok();
+        lab.wait_until("its session is over", async |_: &Lab| ended() > before).await;
+        // A second, with room for a busy machine.
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(3), "a revoked agent was let go on for {took:?}");
+    }
+
     /// Says whether the process runs.
     pub fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())

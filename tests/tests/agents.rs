@@ -173,7 +173,7 @@ async fn what_waited_too_long_for_its_agent_expires_and_is_never_done() {
 async fn a_revoked_agent_is_shut_out_at_once_and_comes_back_with_a_new_token() {
     let lab = Lab::bare(1).await;
     let agent = Agent::start(&lab, "site-a", lab.backend.port()).await;
-    lab.post(&format!("/agents/{}/revoke", agent.id), &json!({})).await.ok();
+    agent.shut_out(&lab).await;
     agent.seen(&lab, "revoked").await;
     lab.wait_until("the agent says why", async |_: &Lab| agent.log().contains("was revoked")).await;
     let replaced = lab.post(&format!("/agents/{}/replace", agent.id), &json!({"force": true})).await.ok();

@@ -85,6 +85,14 @@ async fn an_agent_finds_the_key_that_it_was_told_at_either_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_revoked_at_one_server_is_shut_out_of_the_other() {
+    let pair = Pair::new(1).await;
+    pair.agent.shut_out(&pair.lab).await;
+    let why = async |_: &Lab| pair.agent.log().contains("was revoked");
+    pair.lab.wait_until("the agent says why", why).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_person_at_one_server_switches_through_an_agent_at_the_other() {
     let mut pair = Pair::new(1).await;
     let machine = pair.lab.machine("srv-01");
