@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a broken bench stops the test")]
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
+use futures::StreamExt as _;
 use rackhand_simulators::world::{EffectKind, Machine};
 use rackhand_store::{Db, nodes, sealed::Keyring};
 use rackhand_tests::{Backend, Lab, PASSWORD, Relay, agent::Agent, client_builder, state};
@@ -237,6 +238,32 @@ async fn of_many_who_press_at_both_servers_at_once_one_is_first() {
     let (off, on, resets) = transitions(&machine);
     let expected = if done["action"] == "cycle" { (1, 1, 0) } else { (0, 0, 1) };
     assert_eq!((off - before.0, on - before.1, resets - before.2), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_idempotency_key_at_both_servers_is_one_job() {
+    let pair = Pair::new(1).await;
+    let path = format!("/servers/{}/power", pair.lab.id("srv-01"));
+    let machine = pair.lab.machine("srv-01");
+    let before = transitions(&machine);
+    let (body, key) = (json!({"action": "cycle"}), [("idempotency-key", "one")]);
+    let ports = [pair.lab.backend.port(), pair.other.port()];
+    let all = (0..1000).map(|at| pair.lab.send_to(ports[at % 2], "POST", &path, Some(&body), &key));
+    let replies: Vec<_> = futures::stream::iter(all).buffer_unordered(50).collect().await;
+    let first = replies[0].body["id"].clone();
+    for reply in &replies {
+        assert_eq!((reply.status, &reply.body["id"]), (202, &first), "{:#}", reply.body);
+    }
+    let done = pair.lab.finish(first.as_str().unwrap()).await;
+    assert_eq!(state(&done), ("succeeded", "done"), "{done:#}");
+    // What was answered once is answered so at both, when all is over too.
+    for port in ports {
+        let late = pair.lab.send_to(port, "POST", &path, Some(&body), &key).await;
+        assert_eq!((late.status, &late.body["id"]), (202, &first));
+        let other = pair.lab.send_to(port, "POST", &path, Some(&json!({"action": "off"})), &key).await;
+        assert_eq!((other.status, other.code()), (422, "idempotency_key_reused"));
+    }
+    assert_eq!(transitions(&machine), (before.0 + 1, before.1 + 1, before.2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
