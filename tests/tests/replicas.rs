@@ -445,6 +445,40 @@ async fn a_reset_that_its_server_did_not_survive_is_not_sent_by_the_agent_of_ano
     assert!(["succeeded", "indeterminate"].contains(&state(&done).0), "{done:#}");
 }
 
+/// Lets every notice of one server to the other get lost, from their next start on.
+const DEAF: &str = "CREATE TABLE public.untold (notice text);
+    CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql
+        AS 'INSERT INTO public.untold VALUES ($2)';
+    DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database()); END $$";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_servers_are_not_told_of_each_other_they_find_by_themselves() {
+    let mut pair = Pair::new(1).await;
+    let db = Db::open(&pair.lab.backend.database(), Keyring::new([0; 32])).await.unwrap();
+    db.writer().execute_unprepared(DEAF).await.unwrap();
+    for server in [&mut pair.lab.backend, &mut pair.other] {
+        server.restart_with(&[("RACKHAND_TIME_SCALE", "0.1")]);
+    }
+    pair.agent.online(&pair.lab).await;
+    let machine = pair.lab.machine("srv-01");
+    let before = transitions(&machine);
+    let done = pair.lab.power("srv-01", json!({"action": "cycle"})).await;
+    assert_eq!(state(&done), ("succeeded", "done"), "{done:#}");
+    assert_eq!(transitions(&machine), (before.0 + 1, before.1 + 1, before.2));
+    // A job is cancelled at the server that does not perform it.
+    machine.change_bmc_faults(|faults| faults.ignore_soft = true);
+    let job = pair.lab.start_power("srv-01", json!({"action": "shutdown"})).await;
+    pair.change_sides();
+    let job = job["id"].as_str().unwrap();
+    pair.lab.post(&format!("/jobs/{job}/cancel"), &Value::Null).await.ok();
+    let done = pair.lab.finish(job).await;
+    assert_eq!(state(&done).0, "cancelled", "{done:#}");
+    let row = "SELECT count(*) AS lost FROM public.untold";
+    let row = db.reader().query_one_raw(Statement::from_string(DbBackend::Postgres, row)).await;
+    let lost: i64 = row.unwrap().unwrap().try_get("", "lost").unwrap();
+    assert!(lost > 0, "they were told after all");
+}
+
 /// Counts the transactions that wait for the one under way.
 async fn waiting(db: &Db) -> i64 {
     let ask = "SELECT count(*) AS waiting FROM pg_locks JOIN pg_database ON pg_database.oid = database \
