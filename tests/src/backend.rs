@@ -36,11 +36,20 @@ impl Backend {
     /// The same with a configuration file.
     #[must_use]
     pub fn configured(file: &str) -> Self {
+        Self::on(database(), file)
+    }
+
+    /// The same on SQLite, wherever the other servers have their databases.
+    #[must_use]
+    pub fn embedded() -> Self {
+        Self::on(None, "")
+    }
+
+    fn on(database: Option<String>, file: &str) -> Self {
         let folder = TempDir::new().unwrap();
         if !file.is_empty() {
             fs::write(folder.path().join("rackhand.toml"), file).unwrap();
         }
-        let database = database();
         let run = |args: &[&str], input: &str| {
             let file = folder.path().join("input");
             fs::write(&file, input).unwrap();
@@ -172,6 +181,11 @@ impl Backend {
         let mut again = command(&self.folder, self.port, self.database.as_ref());
         self.child = again.envs(variables.iter().copied()).spawn().unwrap();
         self.wait_ready();
+    }
+
+    /// Uses another database from its next start on.
+    pub fn move_to(&mut self, database: String) {
+        self.database = Some(database);
     }
 
     /// Ends it the hard way and starts it so that it kills itself at a place.

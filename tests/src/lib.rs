@@ -158,10 +158,17 @@ impl Lab {
         Self::with_farm(rack_of(servers)).await
     }
 
+    /// The same with a server on SQLite, wherever the other tests have their databases.
+    pub async fn embedded(servers: u16) -> Self {
+        Self::of(Backend::embedded(), rack_of(servers)).await
+    }
+
     async fn with_farm(config: FarmConfig) -> Self {
-        let farm = farm(config).await;
-        let backend = Backend::start();
-        Self { backend, farm, client: client(), servers: Vec::new() }
+        Self::of(Backend::start(), config).await
+    }
+
+    async fn of(backend: Backend, config: FarmConfig) -> Self {
+        Self { backend, farm: farm(config).await, client: client(), servers: Vec::new() }
     }
 
     async fn add_server(&mut self, server: &Value, pdus: &[(Value, Value)], via: &Value) {

@@ -562,6 +562,48 @@ async fn an_installation_moves_from_sqlite_to_postgresql() {
     assert!(served.unwrap_err().contains("stop that"), "a database in use was copied");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_goes_on_where_it_was_copied_to() {
+    let mut lab = Lab::embedded(2).await;
+    let agent = Agent::start(&lab, "site-a", lab.backend.port()).await;
+    lab.wire(&json!({"agent_id": agent.id})).await;
+    let job = lab.power("srv-01", json!({"action": "cycle"})).await;
+    assert_eq!(state(&job), ("succeeded", "done"), "{job:#}");
+    let kept = async |lab: &Lab| {
+        let mut kept = Vec::new();
+        let connections = format!("/servers/{}/connections", lab.id("srv-02"));
+        let paths =
+            ["/users", "/tokens", "/sites", "/agents", "/servers", "/endpoints", &connections, "/settings"];
+        for path in paths {
+            let list = lab.get(path).await.ok();
+            let names = |item: &Value| {
+                json!([item["id"], item["name"], item["label"], item["kind"], item["features"]])
+            };
+            let items = list["items"].as_array().map(|items| items.iter().map(names).collect::<Vec<_>>());
+            kept.push(items.map_or_else(|| list["installation"].clone(), Value::from));
+        }
+        kept.push(lab.get(&format!("/jobs/{}", job["id"].as_str().unwrap())).await.ok());
+        kept
+    };
+    let before = kept(&lab).await;
+    lab.backend.stop();
+    let to = rackhand_tests::database().unwrap();
+    rackhand(&["db", "copy", &lab.backend.database(), &to], "").unwrap();
+    lab.backend.move_to(to);
+    lab.backend.start_again();
+    assert_eq!(kept(&lab).await, before);
+
+    // Its agent is who it was, and the credentials of the devices can be read.
+    agent.online(&lab).await;
+    let machine = lab.machine("srv-02");
+    let cycled = lab.power("srv-02", json!({"action": "cycle"})).await;
+    assert_eq!(state(&cycled), ("succeeded", "done"), "{cycled:#}");
+    assert_eq!(transitions(&machine), (1, 1, 0));
+    let folder = lab.backend.folder().to_str().unwrap();
+    let there = ["audit", "verify", "--data-dir", folder, "--database-url", &lab.backend.database()];
+    rackhand(&there, "").unwrap();
+}
+
 /// Runs a command of the stage that runs these tests.
 fn control(variable: &str) {
     let words = std::env::var(variable).expect("run these tests by: cargo xtask verify --only postgres");
