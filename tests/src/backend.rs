@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::{
     fs,
     net::TcpListener,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -203,6 +204,30 @@ impl Backend {
     /// Ends it the hard way and starts it at another scale, which lasts until its next start.
     pub fn restart_at(&mut self, scale: f64) {
         self.restart_with(&[("RACKHAND_TIME_SCALE", &scale.to_string())]);
+    }
+
+    /// Starts it again on a disk of its own of so many KiB, with what its folder holds; gives the disk as it is seen
+    /// from here.
+    pub fn start_again_on_a_disk(&mut self, kib: u32) -> PathBuf {
+        let folder = self.folder.path();
+        let disk = folder.join("disk");
+        fs::create_dir(&disk).unwrap();
+        let server = command(&self.folder, self.port, self.database.as_ref());
+        let args =
+            server.get_args().map(|arg| if arg == folder.as_os_str() { disk.as_os_str() } else { arg });
+        let script = "mount -t tmpfs -o size=$1k tmpfs \"$2/disk\" && cp -a \"$2\"/*.* \"$2/disk\" && shift 2 && exec \"$@\"";
+        let mut inside = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            inside.arg("--map-root-user");
+        }
+        inside.args(["--mount", "sh", "-c", script, "sh", &kib.to_string()]).arg(folder);
+        inside.arg(server.get_program()).args(args);
+        inside.envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let log = fs::OpenOptions::new().append(true).open(folder.join("log")).unwrap();
+        self.child = inside.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.wait_ready();
+        let root = Path::new("/proc").join(self.child.id().to_string()).join("root");
+        root.join(folder.strip_prefix("/").unwrap()).join("disk")
     }
 
     /// Waits until the process has ended by itself.

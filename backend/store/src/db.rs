@@ -1,7 +1,10 @@
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    sqlx::{
+        Connection as _,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
 };
 use std::{sync::Arc, time::Duration};
 
@@ -192,6 +195,14 @@ fn sqlite(url: &str, connections: u32) -> ConnectOptions {
         .min_connections(1)
         .acquire_timeout(Duration::from_secs(10))
         .sqlx_logging(false)
+        // SQLite itself undoes a transaction in which the disk is full or fails. The pool then thinks that it goes on:
+        // what followed would be a part of it, and would never be committed though it says so.
+        .map_sqlx_sqlite_pool_opts(|options| {
+            options.before_acquire(|connection, _| {
+                let is_clean = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_clean) })
+            })
+        })
         .map_sqlx_sqlite_opts(|options| {
             // FULL: what was answered with 202 survives a power cut of the backend's own machine.
             options
