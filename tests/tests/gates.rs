@@ -6,7 +6,7 @@ use rackhand_simulators::{
     farm::FarmConfig,
     world::{EffectKind, Machine, OutletCommand, RestorePolicy},
 };
-use rackhand_tests::{Lab, SCALE, joined, mute, rack_of, state, unmute};
+use rackhand_tests::{Lab, SCALE, agent::Agent, joined, mute, rack_of, state, unmute};
 use rackhand_wire::Timings;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -311,6 +311,28 @@ async fn only_an_answer_from_the_same_subnet_proves_the_path() {
     assert_eq!(lab.feed_changes("srv-01"), 0);
 
     unmute(&lab.machine("srv-02"));
+    let job = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "nothing but that was in the way: {job:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_its_own_agent_hears_proves_the_path() {
+    let lab = Lab::start(3).await;
+    let far = Agent::start(&lab, "far", lab.backend.port()).await;
+    let give = async |server: &str| {
+        let path = format!("/servers/{}/connections", lab.id(server));
+        let bmc = lab.get(&path).await.ok()["items"][0]["id"].as_str().unwrap().to_owned();
+        lab.patch(&format!("{path}/{bmc}"), &json!({"agent_id": far.id})).await.ok();
+    };
+    give("srv-01").await;
+    fall_silent(&lab, &lab.machine("srv-01")).await;
+    for action in ["off", "cycle"] {
+        // BMCs and PDUs answer the server's own agent in the same subnet.
+        let job = lab.power("srv-01", json!({"action": action})).await;
+        assert_eq!(state(&job), ("failed", "path_unproven"), "{job:#}");
+    }
+    assert_eq!(lab.feed_changes("srv-01"), 0);
+    give("srv-02").await;
     let job = lab.power("srv-01", json!({"action": "off"})).await;
     assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "nothing but that was in the way: {job:#}");
 }

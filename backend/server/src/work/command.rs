@@ -2,12 +2,12 @@
 
 use rackhand_store::{Scope, agent_groups, agents, endpoints, fresh_id};
 use rackhand_wire::{
-    Answer, Command, Fault, FaultCode, Operation, Reason,
+    Answer, Command, Fault, FaultCode, Operation, Reason, Secrets,
     command::{EndpointSpec, Urgency},
-    id::{CommandId, EndpointId},
+    id::{AgentId, CommandId, EndpointId},
     power::Switch,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -44,10 +44,36 @@ pub struct Order {
     pub earlier: Earlier,
 }
 
-/// Asks something that nobody waits for.
-pub async fn look(app: &App, to: &Destination, operation: Operation) -> Result<Answer, Fault> {
+/// Asks something that nobody waits for, of one agent and no other, whoever has the device: what only reads may do so.
+pub async fn look(
+    app: &App,
+    agent: AgentId,
+    endpoint: EndpointId,
+    operation: Operation,
+) -> Result<Answer, Fault> {
     let order = Order { urgency: Urgency::Background, ..Order::new(app, operation) };
-    send(app, order, to, &watch::channel(Stage::Waiting).0).await.result
+    let to = Destination { endpoint, target: json!({}), via: Via::default() };
+    let (reach, _) = reached(app, &to).await?;
+    let (command, secrets) = command(order, reach, &to, Duration::ZERO);
+    let stage = watch::channel(Stage::Waiting).0;
+    app.roster.execute(&Route::Agent(agent), command, secrets, Earlier::Nobody, &stage).await.result
+}
+
+/// Finds the agent that a destination's commands go to now, and whether others stand in for it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn asked_by(app: &App, to: &Destination) -> rackhand_store::Result<Option<(AgentId, bool)>> {
+    let members = match reached(app, to).await {
+        Ok((_, Route::Agent(agent))) => return Ok(Some((agent, false))),
+        Ok((_, Route::Group { members, .. })) => members,
+        Err(_) => return Ok(None),
+    };
+    if let [one] = members[..] {
+        return Ok(Some((one, false)));
+    }
+    let held = agent_groups::lease(app.db.reader(), to.endpoint).await?;
+    Ok(held.map(|lease| (lease.agent, true)).filter(|(agent, _)| members.contains(agent)))
 }
 
 impl Order {
@@ -79,7 +105,14 @@ pub async fn send(app: &App, order: Order, to: &Destination, stage: &watch::Send
             Err(fault) => return Done { by: None, result: Err(order.earlier.unsent(fault)) },
         }
     };
-    let expiry = order.expiry.map(|expiry| expiry.saturating_sub(begun.elapsed()));
+    let earlier = order.earlier.clone();
+    let (command, secrets) = command(order, reach, to, begun.elapsed());
+    app.roster.execute(&route, command, secrets, earlier, stage).await
+}
+
+/// Makes the command of an order that has waited so long.
+fn command(order: Order, reach: endpoints::Reach, to: &Destination, waited: Duration) -> (Command, Secrets) {
+    let expiry = order.expiry.map(|expiry| expiry.saturating_sub(waited));
     let expiry = expiry.map(|expiry| u64::try_from(expiry.as_millis()).unwrap_or(u64::MAX));
     let command = Command {
         id: order.id,
@@ -97,7 +130,7 @@ pub async fn send(app: &App, order: Order, to: &Destination, stage: &watch::Send
         leased: false,
         urgency: order.urgency,
     };
-    app.roster.execute(&route, command, reach.secrets, order.earlier, stage).await
+    (command, reach.secrets)
 }
 
 /// How long a database that does not answer is waited for.

@@ -29,7 +29,10 @@ pub async fn check(app: &App, job: JobId, blueprint: &Blueprint) -> Result<std::
     let mut server = servers::get(app.db.reader(), &everything, blueprint.server.id).await?;
     weigh::let_go(app, &mut server.power);
     let tenant = servers::owner(app.db.reader(), &everything, server.id).await?;
-    let Some(own) = blueprint.plan.controllers.last().map(|path| path.endpoint) else { return Ok(Ok(())) };
+    let controller = blueprint.plan.controllers.last();
+    let Some(own) = controller.and_then(|path| blueprint.destinations.get(&path.connection)) else {
+        return Ok(Ok(()));
+    };
     let near = neighbours::ask(app, own).await?;
     // Servers without a label are one rack: nobody has said that they are not.
     let rack = servers::in_rack(app.db.reader(), tenant, &server.rack).await?;

@@ -2,16 +2,16 @@
 
 use futures::{StreamExt, stream};
 use rackhand_driver::look_up;
-use rackhand_store::{Result, Scope, endpoints, now};
+use rackhand_store::{Result, Scope, agent_groups::Lease, agents::LOCAL, endpoints, now, watches};
 use rackhand_wire::{
     Fault, FaultCode, Operation,
     api::{
         endpoint::{Endpoint, EndpointState},
         page::ListQuery,
     },
-    id::EndpointId,
+    id::{AgentId, EndpointId},
 };
-use std::{net::IpAddr, time::Duration};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use super::command::{self, Destination};
 use crate::{agents::Via, app::App};
@@ -43,39 +43,85 @@ enum Word {
     Nothing,
 }
 
-/// Asks around `own`. What was heard since its silence began counts; older words do not, because a switch
-/// that has just died leaves every status as it was.
+/// Asks around `own` through the agent that met its silence: whether another one has a way says nothing of that. What
+/// was heard since its silence began counts; older words do not, because a switch that has just died leaves every
+/// status as it was.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn ask(app: &App, own: EndpointId) -> Result<Neighbourhood> {
+pub async fn ask(app: &App, own: &Destination) -> Result<Neighbourhood> {
     let all = located(everything(app).await?).await;
-    let Some((own, place)) = all.iter().find(|(endpoint, _)| endpoint.id == own) else {
+    let silent = all.iter().find(|(endpoint, _)| endpoint.id == own.endpoint);
+    let (Some((silent, Some(place))), Some(asked)) = (silent, command::asked_by(app, own).await?) else {
         return Ok(Neighbourhood { answered: false, controllers: 0, silent: 0 });
     };
+    let asker = Asker::of(app, asked, own.via.clone().or(Via::from(silent))).await?;
     let near = all.iter().filter(|(other, at)| {
-        let same_agent = named(app, own) == named(app, other);
-        other.id != own.id && same_agent && place.is_some() && at == place
+        other.id != own.endpoint && at.as_ref() == Some(place) && asker.reaches(app, other)
     });
     let (controllers, mut others): (Vec<&Endpoint>, Vec<&Endpoint>) =
-        near.map(|(other, _)| other).partition(|other| other.kind == own.kind);
-    let words = words(app, controllers.into_iter().take(CONTROLLERS)).await;
+        near.map(|(other, _)| other).partition(|other| other.kind == silent.kind);
+    let words = words(app, &asker, controllers.into_iter().take(CONTROLLERS)).await;
     let count = |word| words.iter().filter(|said| **said == word).count();
-    let mut answered = count(Word::Answered) > 0 || others.iter().any(|other| lately(app, other));
+    let lately = |other: &&Endpoint| asker.told_of(app, other) && lately(app, other);
+    let mut answered = count(Word::Answered) > 0 || others.iter().any(lately);
     if !answered {
         // Those that answered last time are the likeliest to answer now.
         others.sort_by_key(|other| other.status.state != EndpointState::Ok);
-        let said = self::words(app, others.into_iter().take(OTHERS)).await;
+        let said = self::words(app, &asker, others.into_iter().take(OTHERS)).await;
         answered = said.contains(&Word::Answered);
     }
     Ok(Neighbourhood { answered, controllers: words.len(), silent: count(Word::Silent) })
 }
 
-/// Whom an endpoint names; the embedded agent is the same with and without its name.
-fn named(app: &App, endpoint: &Endpoint) -> Via {
-    let via = Via::from(endpoint);
-    let is_here = via.agent.is_some() && via.agent == app.embedded;
-    if is_here || via.group.as_deref() == Some(rackhand_store::agents::LOCAL) { Via::default() } else { via }
+/// The agent that met a silence.
+struct Asker {
+    agent: AgentId,
+    /// As whom it was asked.
+    via: Via,
+    /// Whom the connections to a controller name.
+    places: HashMap<EndpointId, Vec<Via>>,
+    /// Who has a device, where others stand in for it.
+    leases: Option<HashMap<EndpointId, Lease>>,
+}
+
+impl Asker {
+    async fn of(app: &App, (agent, is_shared): (AgentId, bool), via: Via) -> Result<Self> {
+        let mut places: HashMap<EndpointId, Vec<Via>> = HashMap::new();
+        for place in watches::places(app.db.reader()).await? {
+            places.entry(place.endpoint).or_default().push(Via { agent: place.agent, group: place.group });
+        }
+        let leases = if is_shared { Some(watches::leases(app.db.reader()).await?) } else { None };
+        Ok(Self { agent, via: known(app, via), places, leases })
+    }
+
+    /// By whom a device is read.
+    fn ways(&self, app: &App, device: &Endpoint) -> Vec<Via> {
+        let own = Via::from(device);
+        match self.places.get(&device.id) {
+            Some(places) => places.iter().map(|via| known(app, via.clone().or(own.clone()))).collect(),
+            None => vec![known(app, own)],
+        }
+    }
+
+    /// Says whether it is one of those who read a device.
+    fn reaches(&self, app: &App, device: &Endpoint) -> bool {
+        self.ways(app, device).contains(&self.via)
+    }
+
+    /// Says whether what is known of a device was found by this agent.
+    fn told_of(&self, app: &App, device: &Endpoint) -> bool {
+        let has = |leases: &HashMap<EndpointId, Lease>| {
+            leases.get(&device.id).is_some_and(|lease| lease.agent == self.agent)
+        };
+        self.leases.as_ref().is_none_or(has) && self.ways(app, device).iter().all(|via| *via == self.via)
+    }
+}
+
+/// Whom a device or a connection names; the embedded agent is the same with and without its name.
+fn known(app: &App, via: Via) -> Via {
+    let is_here = via.agent.is_some() && via.agent == app.embedded && !app.peers.may_be_many();
+    if is_here || via.group.as_deref() == Some(LOCAL) { Via::default() } else { via }
 }
 
 async fn everything(app: &App) -> Result<Vec<Endpoint>> {
@@ -91,23 +137,24 @@ async fn everything(app: &App) -> Result<Vec<Endpoint>> {
     }
 }
 
-async fn words<'a>(app: &App, asked: impl Iterator<Item = &'a Endpoint>) -> Vec<Word> {
-    let questions: Vec<_> = asked.map(|endpoint| word(app, endpoint)).collect();
+async fn words<'a>(app: &App, asker: &Asker, asked: impl Iterator<Item = &'a Endpoint>) -> Vec<Word> {
+    let questions: Vec<_> = asked.map(|endpoint| word(app, asker, endpoint)).collect();
     stream::iter(questions).buffer_unordered(AT_ONCE).collect().await
 }
 
-async fn word(app: &App, endpoint: &Endpoint) -> Word {
+async fn word(app: &App, asker: &Asker, endpoint: &Endpoint) -> Word {
     let since = now() - chrono::TimeDelta::from_std(app.timings().unreachable_after).unwrap_or_default();
-    if endpoint.status.checked_at.is_some_and(|at| at >= since) {
+    if asker.told_of(app, endpoint) && endpoint.status.checked_at.is_some_and(|at| at >= since) {
         match (endpoint.status.state, &endpoint.status.fault) {
             (EndpointState::Ok, _) => return Word::Answered,
             (_, Some(fault)) if is_silence(fault) => return Word::Silent,
             (_, _) => {}
         }
     }
-    let to = Destination { endpoint: endpoint.id, target: serde_json::json!({}), via: Via::from(endpoint) };
     let patience = app.timings().unreachable_after / 5;
-    match tokio::time::timeout(patience, command::look(app, &to, Operation::Identify)).await {
+    match tokio::time::timeout(patience, command::look(app, asker.agent, endpoint.id, Operation::Identify))
+        .await
+    {
         Err(_) => Word::Silent,
         Ok(Err(fault)) if is_silence(&fault) => Word::Silent,
         Ok(Err(fault)) if fault.code == FaultCode::Exec => Word::Nothing,
