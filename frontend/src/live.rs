@@ -4,7 +4,7 @@
 use crate::json;
 use leptos::prelude::*;
 use rackhand_wire::api::live::{Change, Object};
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{BroadcastChannel, EventSource, MessageEvent};
 
@@ -57,10 +57,20 @@ fn tell(notice: &Notice) {
     }
 }
 
+/// Readings that say the same as before are not told; pages fetch their ages so often.
+const BEAT: Duration = Duration::from_secs(20);
+
 /// Joins the stream; called once, after signing in. Says whether this tab hears anything.
 pub fn start() -> RwSignal<bool> {
     let connected = RwSignal::new(true);
-    CONNECTED.with_borrow_mut(|slot| *slot = Some(connected));
+    if CONNECTED.with_borrow_mut(|slot| slot.replace(connected)).is_none() {
+        let beat = || {
+            if !document().hidden() {
+                tell(&Notice::Resync);
+            }
+        };
+        set_interval(beat, BEAT);
+    }
     let channel = BroadcastChannel::new(NAME).ok();
     if let Some(channel) = &channel {
         let answer = channel.clone();

@@ -16,6 +16,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, LockBehavior, LockType},
 };
 use serde_json::Value;
+use std::ops::Range;
 use uuid::Uuid;
 
 use crate::{
@@ -416,14 +417,14 @@ pub async fn cuts_in_rack(
     Ok(Entity::find().filter(which).count(db).await?)
 }
 
-/// Finds when a server that hangs on one of these PDUs was last cut automatically, since `since`.
+/// Finds when a server that hangs on one of these PDUs was last cut automatically, `within` that time.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn last_cut_on(
     db: &impl ConnectionTrait,
     pdus: &[EndpointId],
-    since: chrono::DateTime<chrono::Utc>,
+    within: Range<chrono::DateTime<chrono::Utc>>,
     except: JobId,
 ) -> Result<Option<chrono::DateTime<chrono::Utc>>> {
     let servers = connection::Entity::find()
@@ -432,7 +433,8 @@ pub async fn last_cut_on(
         .filter(connection::Column::EndpointId.is_in(pdus.iter().map(|id| id.0)))
         .into_query();
     let which = Condition::all()
-        .add(Column::CutAt.gte(millis(since)))
+        .add(Column::CutAt.gte(millis(within.start)))
+        .add(Column::CutAt.lt(millis(within.end)))
         .add(Column::Id.ne(except.0))
         .add(Column::ServerId.in_subquery(servers));
     let last = Entity::find().filter(which).order_by_desc(Column::CutAt).one(db).await?;

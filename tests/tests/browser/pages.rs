@@ -212,6 +212,20 @@ async fn an_open_menu_stays_open_while_what_it_belongs_to_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_open_page_follows_readings_that_say_the_same_as_before() {
+    let lab = Lab::start(1).await;
+    let page = signed_in(&lab, "ages").await;
+    page.open(&format!("/servers/{}", lab.id("srv-01"))).await;
+    // Nothing turns any more; the age on the page grows until it is read anew.
+    page.see("read 12 s ago").await;
+    page.see("read 2 s ago").await;
+    page.press("More actions").await;
+    page.press_verb("Read all paths now").await;
+    page.see("Reading all paths").await;
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_fails_tells_its_exact_error_to_the_pointer_and_to_the_keyboard() {
     let lab = Lab::start(1).await;
     let pdu = lab.farm.world().pdus().pop().unwrap();

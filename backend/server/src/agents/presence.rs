@@ -82,8 +82,11 @@ pub async fn tell_late(app: Arc<App>) {
     let mut late = HashSet::new();
     loop {
         tokio::time::sleep(app.timings().heartbeat / 5).await;
-        let is_silent =
-            |agent: &AgentId| app.roster.silence(*agent).is_some_and(|silence| is_late(&app, silence));
+        let is_silent = |agent: &AgentId| {
+            // The own one says nothing while nobody asks it.
+            let is_remote = app.embedded != Some(*agent);
+            is_remote && app.roster.silence(*agent).is_some_and(|silence| is_late(&app, silence))
+        };
         let present: HashSet<AgentId> = app.roster.present().into_iter().filter(is_silent).collect();
         for agent in present.symmetric_difference(&late) {
             app.live.tell(Object::Agent, agent);

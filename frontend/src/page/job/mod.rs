@@ -171,7 +171,7 @@ fn Outcome(job: Held<Job>) -> impl IntoView {
             }
             .into_any(),
             JobState::Indeterminate => view! {
-                <Callout title=title("Nobody can tell whether it happened") text="The command left, no answer came, and the state could not be read. Read all paths before trying again." tone/>
+                <Callout title=title("Nobody can tell whether it happened") text="What is known stands below. Read all paths before trying again." tone/>
             }
             .into_any(),
         }

@@ -59,7 +59,7 @@ fn matters(server: &Server) -> Vec<Matter> {
 
 fn draw(matter: Matter, scene: Scene) -> AnyView {
     let change = move |label: &str, body: fn() -> ChangeServer| {
-        let act = Callback::new(move |()| patch(scene, body()));
+        let act = Callback::new(move |()| patch(scene, body(), || {}));
         view! { <Button label=label.to_owned() size=Size::Small on_click=act/> }
     };
     let configuration = move || {
@@ -172,15 +172,18 @@ fn missing(server: &Server) -> String {
     )
 }
 
-/// Changes the server and shows it as it is then.
-pub fn patch(scene: Scene, body: ChangeServer) {
+/// Changes the server and shows it as it is then. When that fails, `back` shows it as it was.
+pub fn patch(scene: Scene, body: ChangeServer, back: impl FnOnce() + 'static) {
     spawn_local(async move {
         match api::patch::<_, Server>(&scene.path(""), &body).await {
             Ok(_) => {
                 toast::done("Saved");
                 scene.again.try_run(());
             }
-            Err(problem) => toast::failed(&problem),
+            Err(problem) => {
+                back();
+                toast::failed(&problem);
+            }
         }
     });
 }

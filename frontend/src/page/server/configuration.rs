@@ -173,7 +173,11 @@ fn Settings(scene: Scene) -> impl IntoView {
         Effect::new(move |before: Option<bool>| {
             let now = value.get();
             if before.is_some() && server.with_untracked(read) != now {
-                patch(scene, change(now));
+                patch(scene, change(now), move || {
+                    if let Some(kept) = server.try_with_untracked(read) {
+                        value.try_set(kept);
+                    }
+                });
             }
             now
         });

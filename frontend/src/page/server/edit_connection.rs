@@ -175,12 +175,14 @@ fn save(form: Form) {
         .kind
         .with_value(|kind| (kind.descriptor.inline, form.target.params(&kind.descriptor.target_fields)));
     let (endpoint_id, version) = form.endpoint.with_value(|endpoint| (endpoint.id, endpoint.version));
-    let device = inline.then(|| ChangeEndpoint {
+    let (params, secrets) = (form.draft.params(), form.draft.changed_secrets());
+    let is_same = form.endpoint.with_value(|endpoint| endpoint.params == params) && secrets.is_empty();
+    let device = (inline && !is_same).then_some(ChangeEndpoint {
         name: None,
         agent_id: None,
         agent_group: None,
-        params: Some(form.draft.params()),
-        secrets: form.draft.changed_secrets(),
+        params: Some(params),
+        secrets,
         accept_identity: false,
         version: Some(version),
     });
@@ -194,7 +196,9 @@ fn save(form: Form) {
         form.scene.path(&format!("/connections/{}", form.connection.with_value(|connection| connection.id)));
     let work = async move {
         if let Some(device) = device {
-            api::patch::<_, Endpoint>(&format!("endpoints/{endpoint_id}"), &device).await?;
+            let changed = api::patch::<_, Endpoint>(&format!("endpoints/{endpoint_id}"), &device).await?;
+            // The rest may be refused: the next try begins where this one ended.
+            form.endpoint.try_set_value(changed);
         }
         api::patch::<_, Connection>(&path, &body).await
     };

@@ -1,5 +1,6 @@
 //! The power verbs, always in this order: On, Shut down, Force off, Power cycle, Reset; the rest in a menu.
 
+use gloo_timers::future::TimeoutFuture;
 use leptos::{prelude::*, task::spawn_local};
 use rackhand_wire::{
     PowerAction, PowerValue, Role,
@@ -148,14 +149,21 @@ fn rest(
     items
 }
 
+/// What was read is fetched after each of these.
+const LOOKS_MS: [u32; 3] = [1_000, 3_000, 8_000];
+
 /// Asks for a fresh look at every path.
 pub fn refresh(scene: Scene) {
     spawn_local(async move {
         match api::poke(&scene.path("/power/refresh")).await {
             Ok(()) => {
                 toast::done("Reading all paths");
-                if let Some(id) = scene.server.try_with_untracked(|server| server.id) {
-                    live::announce(Object::Server, id);
+                // A silent device takes longer than one that answers.
+                for pause in LOOKS_MS {
+                    TimeoutFuture::new(pause).await;
+                    if let Some(id) = scene.server.try_with_untracked(|server| server.id) {
+                        live::announce(Object::Server, id);
+                    }
                 }
             }
             Err(problem) => toast::failed(&problem),

@@ -226,8 +226,12 @@ impl Round {
                 let ids: Vec<ConnectionId> = of.keys().copied().collect();
                 for connection in readings::store(&tx, &ids, &reading).await? {
                     let before = paths.iter().find(|path| path.id == connection).and_then(|path| path.state);
+                    let is_turn = before != reading.state;
+                    if is_turn && told.endpoints.last() != Some(&id) {
+                        told.endpoints.push(id);
+                    }
                     if let Some(server) = of.get(&connection) {
-                        told.touch(*server, before != reading.state, at);
+                        told.touch(*server, is_turn, at);
                     }
                 }
             }
@@ -247,7 +251,14 @@ impl Round {
         for id in told.events {
             app.live.tell(Object::Event, id);
         }
-        weigh::servers(app, told.servers.into_iter().map(|(id, (_, at))| (id, at)).collect()).await
+        let turned = told.servers.iter().filter(|(_, (is_turn, _))| *is_turn);
+        let turned: Vec<ServerId> = turned.map(|(id, _)| *id).collect();
+        weigh::servers(app, told.servers.into_iter().map(|(id, (_, at))| (id, at)).collect()).await?;
+        // A path that turned is news, whatever all of them say together.
+        for id in turned {
+            app.live.tell(Object::Server, id);
+        }
+        Ok(())
     }
 }
 
