@@ -276,6 +276,37 @@ async fn enter_bmc(lab: &Lab, server: &str, host: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pdu_that_is_sought_elsewhere_is_vouched_for_again() {
+    let lab = Lab::start(2).await;
+    let pdu = lab.get("/endpoints?q=pdu-a").await.ok()["items"][0].clone();
+    let path = format!("/endpoints/{}", pdu["id"].as_str().unwrap());
+    let complete = async |lab: &Lab| {
+        lab.get(&format!("/servers/{}", lab.id("srv-01"))).await.ok()["feeds_complete"].as_bool().unwrap()
+    };
+    lab.patch(&path, &json!({"name": "pdu-x", "params": pdu["params"]})).await.ok();
+    assert!(complete(&lab).await, "it is the same device");
+
+    let mut params = pdu["params"].clone();
+    params["host"] = "localhost".into();
+    let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
+    let known = inventory["pdus"].as_array().unwrap().iter().find(|known| known["name"] == "pdu-a").unwrap();
+    let secrets = json!({"community": known["community"], "write_community": known["write_community"]});
+    lab.patch(&path, &json!({"params": params, "secrets": secrets})).await.ok();
+    assert!(!complete(&lab).await);
+    let events = lab.get("/events?q=kind:server.feeds_unconfirmed").await.ok();
+    assert_eq!(events["items"].as_array().unwrap().len(), 2, "{events:#}");
+    fall_silent(&lab, &lab.machine("srv-01")).await;
+    let job = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("failed", "feeds_incomplete"), "{job:#}");
+    assert_eq!(lab.feed_changes("srv-01"), 0);
+
+    let path = format!("/servers/{}", lab.id("srv-01"));
+    lab.patch(&path, &json!({"feeds_complete": true})).await.ok();
+    let job = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "{job:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bmc_that_was_entered_by_name_falls_back_too() {
     let lab = Lab::start(2).await;
     enter_bmc(&lab, "srv-01", "localhost").await;

@@ -2,18 +2,19 @@
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use rackhand_driver::Integration;
-use rackhand_store::{Tx, connections, endpoints, jobs, servers};
+use rackhand_store::{Tx, connections, endpoints, events, jobs, servers};
 use rackhand_wire::{
-    Secret, Secrets,
+    Role, Secret, Secrets,
     api::{
         endpoint::{AddEndpoint, ChangeEndpoint, Endpoint, EndpointOutlets, FedOutlet, TestEndpoint},
+        event::Severity,
         job::{Job, JobKind},
         live::Object,
         page::{ListQuery, Page},
         problem::Problem,
         server::ServerBrief,
     },
-    id::EndpointId,
+    id::{EndpointId, ServerId},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -166,6 +167,9 @@ pub async fn change(
         "name": change.name, "params": change.params, "agent_id": change.agent_id, "agent_group": change.agent_group,
         "secrets_changed": change.secrets.keys().collect::<Vec<_>>(), "accept_identity": change.accept_identity,
     });
+    let model = |params: &Value| params.get("model").cloned();
+    let is_another = integration.descriptor().role == Role::Feed
+        && (address != reach.endpoint.address || model(&params) != model(&reach.endpoint.params));
     // What stays is not written, so a new name undoes nothing that somebody else changes at the same time.
     let values = endpoints::Change {
         name: change.name.or(renewed),
@@ -183,8 +187,11 @@ pub async fn change(
     let endpoint = endpoints::change(&tx, app.db.keys(), &caller.scope, id, values).await?;
     let object = ("endpoint", id, endpoint.name.as_str());
     audit::record(&tx, caller.tenant, &caller, "endpoint.change", object, detail).await?;
-    let led_to: BTreeSet<_> =
-        connections::of_endpoint(&tx, id).await?.into_iter().map(|connection| connection.server_id).collect();
+    let led_to = connections::of_endpoint(&tx, id).await?;
+    let led_to: BTreeSet<_> = led_to.into_iter().map(|connection| connection.server_id).collect();
+    if is_another {
+        unmap(&tx, &caller, &led_to, &endpoint.name).await?;
+    }
     commit(tx).await?;
     app.live.tell(Object::Endpoint, id);
     // Their pages name the device and its agent.
@@ -193,6 +200,31 @@ pub async fn change(
     }
     app.engine.look_now([id]);
     Ok(web::Json(endpoint))
+}
+
+/// Asks anew whether the outlets feed all supplies: who vouched for it vouched for those of another device.
+async fn unmap(tx: &Tx, caller: &Caller, of: &BTreeSet<ServerId>, device: &str) -> Result<(), Refused> {
+    for id in of {
+        let server = servers::get(tx, &caller.scope, *id).await?;
+        if !server.feeds_complete {
+            continue;
+        }
+        let unsure = servers::Change { feeds_complete: Some(false), ..Default::default() };
+        servers::change(tx, &caller.scope, *id, unsure).await?;
+        let event = events::New {
+            kind: "server.feeds_unconfirmed".into(),
+            severity: Some(Severity::Warning),
+            message: format!(
+                "{device} leads to another device: confirm again that the connected outlets feed all supplies of {}.",
+                server.name
+            ),
+            actor: Some(caller.actor()),
+            server: Some((*id, server.name)),
+            ..Default::default()
+        };
+        events::add(tx, caller.tenant, event).await?;
+    }
+    Ok(())
 }
 
 /// Says whether commands would reach another device, by another way or with other credentials.
