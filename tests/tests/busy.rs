@@ -192,3 +192,37 @@ async fn no_change_slips_in_between_the_look_and_the_job() {
         held.end().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wished_last_happens_last_and_the_same_wish_waits_once() {
+    let lab = Lab::start(1).await;
+    let machine = lab.machine("srv-01");
+    machine.change_bmc_faults(|faults| faults.ignore_soft = true);
+    let path = format!("/servers/{}/power", lab.id("srv-01"));
+    let press = async |body: Value| lab.post(&path, &body).await;
+    let id = |reply: Reply| reply.ok()["id"].as_str().unwrap().to_owned();
+    let shutdown = json!({"action": "shutdown", "deadline_s": 600});
+    let first = id(press(shutdown.clone()).await);
+    assert_eq!(id(press(shutdown.clone()).await), first, "the same is joined");
+    let sterner = press(joined(shutdown.clone(), &json!({"escalate": true}))).await;
+    assert_eq!(
+        (sterner.status, sterner.code()),
+        (409, "power_conflict"),
+        "it would not be what was asked for"
+    );
+
+    let queued = |action: &str| json!({"action": action, "queue": true});
+    let off = id(press(queued("off")).await);
+    assert_eq!(id(press(queued("off")).await), off, "it waits once");
+    let on = id(press(queued("on")).await);
+    let again = id(press(queued("off")).await);
+    assert!(off != on && again != off, "what was asked for in between counts");
+    assert_eq!(press(json!({"action": "on"})).await.status, 409, "off comes last");
+
+    lab.post(&format!("/jobs/{first}/cancel"), &Value::Null).await.ok();
+    for job in [&off, &on, &again] {
+        let done = lab.finish(job).await;
+        assert_eq!(state(&done).0, "succeeded", "{done:#}");
+    }
+    assert!(!machine.is_on());
+}

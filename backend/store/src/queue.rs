@@ -51,6 +51,23 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Work>> {
     Ok(all)
 }
 
+/// Finds the power job of a server whose turn comes last: the newest that waits, or the one that is under way.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last(tx: &Tx, server: ServerId) -> Result<Option<Work>> {
+    let own = waiting().add(Column::ServerId.eq(server.0));
+    let newest = Entity::find().select_only().column(Column::Id).filter(own).order_by_desc(Column::Id);
+    let id = match newest.into_tuple::<Uuid>().one(tx).await? {
+        Some(id) => Some(JobId(id)),
+        None => jobs::find_active(tx, server).await?.map(|job| job.id),
+    };
+    match id {
+        Some(id) => jobs::work(tx, id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Ends one before its turn comes; says whether it was still waiting.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, get, post, web};
 use rackhand_domain::power::plan::Refusal;
-use rackhand_store::{Tx, connections, events, jobs, servers, users};
+use rackhand_store::{Tx, connections, events, jobs, queue, servers, users};
 use rackhand_wire::{
     PowerAction, PowerValue,
     api::{
@@ -72,6 +72,19 @@ pub async fn plan(
     Ok(web::Json(work::plan_of(&blueprint)))
 }
 
+/// Says whether a job does what is asked for. Once it has begun, it matters no more how long it might have waited.
+fn is_same(asked: &StartPower, last: &jobs::Work) -> bool {
+    let Ok(known) = serde_json::from_value::<StartPower>(last.request.clone()) else { return false };
+    let what = |power: &StartPower| {
+        let options = (power.on_if_off, power.escalate, power.deadline_s);
+        (power.action, power.via, options, power.shared_with.clone())
+    };
+    let has_begun = last.job.started_at.is_some();
+    !last.job.cancel_requested
+        && what(asked) == what(&known)
+        && (has_begun || asked.expires_in_ms == known.expires_in_ms)
+}
+
 /// Asks for a fresh look at every path of a server. It changes nothing, so it makes no job; `checked_at` tells when
 /// it is over.
 #[utoipa::path(tag = "power", params(("id" = ServerId, Path)), responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
@@ -88,7 +101,8 @@ pub async fn refresh(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Starts a power action. The same action already under way is joined; another one is 409.
+/// Starts a power action. The same one is joined when it is under way or waits as the last of its server; another one
+/// is 409, or waits behind them.
 #[utoipa::path(tag = "power", params(("id" = ServerId, Path)), request_body = StartPower, responses((status = 202, body = Job),
     (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
@@ -112,13 +126,9 @@ pub async fn start(
         return Ok(answer);
     }
     sharers(&tx, &caller, &asked).await?;
-    if let Some(active) = jobs::find_active(&tx, id).await?
-        && active.action == Some(asked.action)
-        && active.via == Some(asked.via)
-        && !active.cancel_requested
-    {
-        let location = Some(format!("/api/v1/jobs/{}", active.id));
-        return once.commit(tx, &caller, &asked, (202, location, active)).await;
+    if let Some(last) = queue::last(&tx, id).await?.filter(|last| is_same(&asked, last)) {
+        let location = Some(format!("/api/v1/jobs/{}", last.job.id));
+        return once.commit(tx, &caller, &asked, (202, location, last.job)).await;
     }
     allowed(&blueprint.server, &asked, &blueprint)?;
     let waits = asked.queue && jobs::find_active(&tx, id).await?.is_some();
