@@ -52,10 +52,10 @@ enum Word {
 pub async fn ask(app: &App, own: &Destination) -> Result<Neighbourhood> {
     let all = located(everything(app).await?).await;
     let silent = all.iter().find(|(endpoint, _)| endpoint.id == own.endpoint);
-    let (Some((silent, Some(place))), Some(asked)) = (silent, command::asked_by(app, own).await?) else {
+    let (Some((silent, Some(place))), Some(agent)) = (silent, command::asked_by(app, own).await?) else {
         return Ok(Neighbourhood { answered: false, controllers: 0, silent: 0 });
     };
-    let asker = Asker::of(app, asked, own.via.clone().or(Via::from(silent))).await?;
+    let asker = Asker::of(app, agent, own.via.clone().or(Via::from(silent))).await?;
     let near = all.iter().filter(|(other, at)| {
         other.id != own.endpoint && at.as_ref() == Some(place) && asker.reaches(app, other)
     });
@@ -137,8 +137,8 @@ async fn everything(app: &App) -> Result<Vec<Endpoint>> {
     }
 }
 
-async fn words<'a>(app: &App, asker: &Asker, asked: impl Iterator<Item = &'a Endpoint>) -> Vec<Word> {
-    let questions: Vec<_> = asked.map(|endpoint| word(app, asker, endpoint)).collect();
+async fn words<'a>(app: &App, asker: &Asker, all: impl Iterator<Item = &'a Endpoint>) -> Vec<Word> {
+    let questions: Vec<_> = all.map(|endpoint| word(app, asker, endpoint)).collect();
     stream::iter(questions).buffer_unordered(AT_ONCE).collect().await
 }
 
