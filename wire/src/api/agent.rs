@@ -24,7 +24,7 @@ pub struct Agent {
     pub state: AgentState,
     /// It is part of a backend: it cannot be removed, revoked or enrolled.
     pub embedded: bool,
-    /// Others of its group take its devices as jobs end.
+    /// It gets no new work.
     pub draining: bool,
     /// Its host.
     pub host: Option<String>,

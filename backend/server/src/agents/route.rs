@@ -7,8 +7,7 @@
 use rackhand_store::{
     Db,
     agent_groups::{self, Lease},
-    agents::{self, LOCAL},
-    jobs, tenants,
+    agents, tenants,
 };
 use rackhand_wire::{
     Fault, FaultCode, Reason,
@@ -233,54 +232,6 @@ impl Members {
         members.sort_by_key(|id| self.draining.contains(id));
         members
     }
-
-    /// Lists who shall have a device instead of the agent that has it, the preferred one first; empty where it is in
-    /// the right hands.
-    #[must_use]
-    pub fn heirs(&self, endpoint: EndpointId, held: AgentId) -> Heirs {
-        let mut agents = self.of(endpoint);
-        let place = agents.iter().position(|id| *id == held);
-        agents.truncate(place.unwrap_or(agents.len()));
-        let stays = place.is_some() && !self.draining.contains(&held);
-        // Each server begins with its own agent there; what one has is another's to have too.
-        if stays && self.group.name == LOCAL {
-            agents.clear();
-        }
-        agents.retain(|id| !self.draining.contains(id));
-        Heirs { agents, at_once: !stays }
-    }
-}
-
-/// Who shall have a device instead of the agent that has it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Heirs {
-    /// The agents, the preferred one first.
-    pub agents: Vec<AgentId>,
-    /// The one that has it shall not have it; else it is a stand-in, until one of these has been there for a while.
-    pub at_once: bool,
-}
-
-/// Gives a device to another agent while the one that has it is there, unless a job uses it: what that began is
-/// ended by who began it. Says whether it did.
-///
-/// # Errors
-/// When the database fails.
-pub async fn hand_over(
-    db: &Db,
-    endpoint: EndpointId,
-    held: Lease,
-    heir: AgentId,
-) -> rackhand_store::Result<bool> {
-    let tx = db.begin().await?;
-    if jobs::find_using(&tx, endpoint).await?.is_some() {
-        return Ok(false);
-    }
-    let taken = agent_groups::take(&tx, endpoint, heir, Some(held)).await?;
-    tx.commit().await.map_err(rackhand_store::Error::from)?;
-    if let Some(Lease { epoch, .. }) = taken {
-        tracing::info!(%endpoint, from = %held.agent, to = %heir, epoch, "a device was handed over");
-    }
-    Ok(taken.is_some())
 }
 
 /// Finds a group for a tenant: its own, or the nearest ancestor's. Two that share a name are two groups.
@@ -320,27 +271,6 @@ mod tests {
     use rackhand_store::fresh_id;
 
     use super::*;
-
-    #[test]
-    fn a_device_goes_to_whom_it_belongs_and_from_whom_it_shall_leave() {
-        let [one, two, three, gone] = std::array::from_fn(|_| AgentId(fresh_id()));
-        let endpoint = EndpointId(fresh_id());
-        let heirs = |name: &str, draining: &[AgentId], held| {
-            let members = vec![one, two, three];
-            let group = AgentGroup { name: name.into(), policy: GroupPolicy::Ordered, members };
-            let Heirs { agents, at_once } =
-                Members { group, draining: draining.to_vec() }.heirs(endpoint, held);
-            (agents, at_once)
-        };
-        assert_eq!(heirs("a", &[], one), (vec![], false), "it has the first right");
-        assert_eq!(heirs("a", &[], three), (vec![one, two], false));
-        assert_eq!(heirs("a", &[one], one), (vec![two, three], true));
-        assert_eq!(heirs("a", &[one], two), (vec![], false), "nothing comes back to who is drained");
-        assert_eq!(heirs("a", &[one, two, three], two), (vec![], true), "nobody else takes it");
-        assert_eq!(heirs("a", &[two], gone), (vec![one, three], true), "it is of this group no more");
-        assert_eq!(heirs(LOCAL, &[], three), (vec![], false));
-        assert_eq!(heirs(LOCAL, &[three], three), (vec![one, two], true));
-    }
 
     #[test]
     fn a_group_that_spreads_gives_each_member_a_share() {

@@ -50,7 +50,6 @@ pub struct Awaited {
 /// One session of one agent.
 pub struct Session {
     boot: BootId,
-    begun: Instant,
     /// Its number, where several servers know of it.
     epoch: i64,
     out: Out,
@@ -68,7 +67,6 @@ impl Session {
     pub fn new(boot: BootId, epoch: i64, out: Out) -> Self {
         Self {
             boot,
-            begun: Instant::now(),
             epoch,
             out,
             pending: Mutex::default(),
@@ -158,11 +156,6 @@ impl Session {
             let (_, waiting) = waiters.swap_remove(at);
             waiting.send(outcome.clone()).ok();
         }
-    }
-
-    /// Says for how long it has stood.
-    pub fn age(&self) -> Duration {
-        self.begun.elapsed()
     }
 
     /// Notes that the agent was heard.

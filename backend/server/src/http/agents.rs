@@ -148,8 +148,6 @@ pub async fn change(
         reseat_group(&app, agent.tenant, &before).await?;
         reseat_group(&app, agent.tenant, &agent.group).await?;
     }
-    // Its devices go to others now, or come back.
-    app.engine.watch.replan();
     Ok(web::Json(shown(&app, agent).await?))
 }
 
@@ -334,7 +332,7 @@ async fn shown(app: &App, agent: agents::Agent) -> Result<Agent, Refused> {
     let silence = app.roster.silence(agent.id);
     let state = match silence {
         _ if agent.revoked_at.is_some() => AgentState::Revoked,
-        Some(silence) if crate::agents::presence::is_late(app, silence) && !agent.embedded => {
+        Some(silence) if silence > app.timings().heartbeat.mul_f64(1.5) && !agent.embedded => {
             AgentState::Late
         }
         Some(_) => AgentState::Online,

@@ -5,27 +5,23 @@ use rackhand_store::{Result, agent_groups::Lease, agents, watches};
 use rackhand_wire::{
     Operation, Role,
     agent::{Look, Read},
-    api::live::Object,
     id::{AgentId, EndpointId, TenantId},
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
 };
 
 use crate::{
-    agents::{Heirs, Members, Route, Via, find_group, hand_over, holder},
+    agents::{Members, Route, Via, find_group, holder},
     app::App,
 };
 
 /// So many devices of groups are given to an agent at a time.
 const TAKEN_AT_ONCE: usize = 200;
-
-/// An agent that comes back has its devices again after so many leases: one that comes and goes stays without.
-const STEADY: u32 = 10;
 
 /// What one agent looks at.
 #[derive(Default)]
@@ -81,14 +77,10 @@ pub async fn plans(app: &App, before: &Plans) -> Result<Plans> {
         has_lease: HashMap::new(),
         may_take: TAKEN_AT_ONCE,
         is_unsettled: false,
-        moved: HashSet::new(),
     };
     for device in watches::devices(db).await? {
         let places = places.remove(&device.id).unwrap_or_default();
         draft.put(&device, places).await?;
-    }
-    for agent in &draft.moved {
-        app.live.tell(Object::Agent, agent);
     }
     Ok(draft.plans())
 }
@@ -103,8 +95,6 @@ struct Draft<'a> {
     has_lease: HashMap<AgentId, bool>,
     may_take: usize,
     is_unsettled: bool,
-    /// Agents that gave devices to others or got them from others.
-    moved: HashSet<AgentId>,
 }
 
 impl Draft<'_> {
@@ -170,8 +160,6 @@ impl Draft<'_> {
         }
         let Some(Some(found)) = self.groups.get(&key) else { return Ok(None) };
         let mut members = found.of(endpoint);
-        let held = self.leases.get(&endpoint).copied();
-        let heirs = held.map(|held| (held, found.heirs(endpoint, held.agent)));
         if group == agents::LOCAL {
             // What another server's own agent does not hold already, this one's takes.
             members.sort_by_key(|member| self.app.embedded != Some(*member));
@@ -179,12 +167,7 @@ impl Draft<'_> {
         if !members.iter().any(|member| self.of.contains_key(member)) {
             return Ok(None);
         }
-        if let Some((held, heirs)) = heirs
-            && let Some(heir) = self.pass_on(endpoint, held, heirs).await?
-        {
-            return Ok(Some(heir));
-        }
-        if let Some(held) = held.filter(|held| members.contains(&held.agent))
+        if let Some(held) = self.leases.get(&endpoint).filter(|held| members.contains(&held.agent)).copied()
             && self.app.roster.is_here(held.agent)
             && (members.len() == 1 || self.has_lease(held.agent).await)
         {
@@ -201,30 +184,6 @@ impl Draft<'_> {
         // The lease of the one before may not have ended yet.
         self.is_unsettled |= found.is_err();
         Ok(found.ok().map(|holder| holder.agent))
-    }
-
-    /// Gives a device that is in the wrong hands to who shall have it, where that one is here.
-    async fn pass_on(&mut self, endpoint: EndpointId, held: Lease, heirs: Heirs) -> Result<Option<AgentId>> {
-        let steady = self.app.timings().lease * STEADY;
-        for heir in heirs.agents {
-            let Some(session) = self.app.roster.sitting(heir).filter(|session| !session.is_closed()) else {
-                continue;
-            };
-            if !heirs.at_once && session.age() < steady || !self.has_lease(heir).await {
-                continue;
-            }
-            if self.may_take == 0 {
-                self.is_unsettled = true;
-                return Ok(None);
-            }
-            self.may_take -= 1;
-            let passed = hand_over(&self.app.db, endpoint, held, heir).await?;
-            if passed {
-                self.moved.extend([held.agent, heir]);
-            }
-            return Ok(passed.then_some(heir));
-        }
-        Ok(None)
     }
 
     /// Says whether an agent may think that it holds its devices; asked once for each plan.
