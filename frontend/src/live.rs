@@ -59,13 +59,21 @@ fn tell(notice: &Notice) {
 
 /// Readings that say the same as before are not told; pages fetch their ages so often.
 const BEAT: Duration = Duration::from_secs(20);
+/// A page that nobody touched for an hour is left as it is.
+const ATTENDED_MS: f64 = 3_600_000.0;
 
 /// Joins the stream; called once, after signing in. Says whether this tab hears anything.
 pub fn start() -> RwSignal<bool> {
     let connected = RwSignal::new(true);
     if CONNECTED.with_borrow_mut(|slot| slot.replace(connected)).is_none() {
-        let beat = || {
-            if !document().hidden() {
+        let touched = StoredValue::new(js_sys::Date::now());
+        for kind in ["pointermove", "keydown"] {
+            let touch = move |_: web_sys::Event| touched.set_value(js_sys::Date::now());
+            window_event_listener_untyped(kind, touch);
+        }
+        // Nobody is there after a while: the session must be able to end by itself.
+        let beat = move || {
+            if !document().hidden() && js_sys::Date::now() - touched.get_value() < ATTENDED_MS {
                 tell(&Notice::Resync);
             }
         };

@@ -332,7 +332,7 @@ async fn shown(app: &App, agent: agents::Agent) -> Result<Agent, Refused> {
     let silence = app.roster.silence(agent.id);
     let state = match silence {
         _ if agent.revoked_at.is_some() => AgentState::Revoked,
-        Some(silence) if silence > app.timings().heartbeat.mul_f64(1.5) && !agent.embedded => {
+        Some(silence) if crate::agents::presence::is_late(app, silence) && !agent.embedded => {
             AgentState::Late
         }
         Some(_) => AgentState::Online,

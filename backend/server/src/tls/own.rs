@@ -58,9 +58,10 @@ pub async fn share(db: &Db, folder: &Path) -> Result<(), Failure> {
         let own = fs::read_to_string(&file).ok();
         if own.as_deref() != Some(shared) {
             if own.is_some() {
-                tracing::warn!(
-                    "the servers on this database share a self-signed key: it replaces the own one"
-                );
+                let before = file.with_extension("key.before");
+                tracing::warn!(kept = %before.display(), "the servers on this database share a key: it replaces the own one");
+                fs::rename(&file, &before)
+                    .map_err(|error| Failure::new(&format!("rename {}", file.display()), error))?;
             }
             put(&file, shared)?;
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::{
-    agents::{Done, Earlier, Keeper, Route, Stage, Via},
+    agents::{Done, Earlier, Keeper, Route, Stage, Via, may_reach},
     app::App,
 };
 
@@ -52,8 +52,20 @@ pub async fn look(
     operation: Operation,
 ) -> Result<Answer, Fault> {
     let order = Order { urgency: Urgency::Background, ..Order::new(app, operation) };
+    let failed = |error| {
+        tracing::error!(%error, %endpoint, "cannot ask a device");
+        Fault::new(FaultCode::Exec, Reason::Internal, "its settings cannot be read")
+    };
+    // Credentials go to those alone who serve the device.
+    if !may_reach(app, agent, endpoint).await.map_err(failed)? {
+        return Err(Fault::new(
+            FaultCode::Exec,
+            Reason::AgentOffline,
+            "this agent does not serve the device",
+        ));
+    }
+    let reach = endpoints::reach(&app.db, &Scope::provider(), endpoint).await.map_err(failed)?;
     let to = Destination { endpoint, target: json!({}), via: Via::default() };
-    let (reach, _) = reached(app, &to).await?;
     let (command, secrets) = command(order, reach, &to, Duration::ZERO);
     let stage = watch::channel(Stage::Waiting).0;
     app.roster.execute(&Route::Agent(agent), command, secrets, Earlier::Nobody, &stage).await.result

@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, stream};
 use rackhand_driver::look_up;
-use rackhand_store::{Result, Scope, agent_groups::Lease, agents::LOCAL, endpoints, now, watches};
+use rackhand_store::{Result, Scope, agents::LOCAL, endpoints, now, watches};
 use rackhand_wire::{
     Fault, FaultCode, Operation,
     api::{
@@ -14,7 +14,10 @@ use rackhand_wire::{
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use super::command::{self, Destination};
-use crate::{agents::Via, app::App};
+use crate::{
+    agents::{Via, may_reach},
+    app::App,
+};
 
 /// Other devices that are asked at most, when no controller answers.
 const OTHERS: usize = 8;
@@ -56,11 +59,16 @@ pub async fn ask(app: &App, own: &Destination) -> Result<Neighbourhood> {
         return Ok(Neighbourhood { answered: false, controllers: 0, silent: 0 });
     };
     let asker = Asker::of(app, agent, own.via.clone().or(Via::from(silent))).await?;
-    let near = all.iter().filter(|(other, at)| {
-        other.id != own.endpoint && at.as_ref() == Some(place) && asker.reaches(app, other)
-    });
+    let mut near = Vec::new();
+    for (other, at) in &all {
+        let is_near = other.id != own.endpoint && at.as_ref() == Some(place) && asker.reaches(app, other);
+        // Another tenant's group may have the same name.
+        if is_near && (asker.via.group.is_none() || may_reach(app, asker.agent, other.id).await?) {
+            near.push(other);
+        }
+    }
     let (controllers, mut others): (Vec<&Endpoint>, Vec<&Endpoint>) =
-        near.map(|(other, _)| other).partition(|other| other.kind == silent.kind);
+        near.into_iter().partition(|other| other.kind == silent.kind);
     let words = words(app, &asker, controllers.into_iter().take(CONTROLLERS)).await;
     let count = |word| words.iter().filter(|said| **said == word).count();
     let lately = |other: &&Endpoint| asker.told_of(app, other) && lately(app, other);
@@ -81,8 +89,8 @@ struct Asker {
     via: Via,
     /// Whom the connections to a controller name.
     places: HashMap<EndpointId, Vec<Via>>,
-    /// Who has a device, where others stand in for it.
-    leases: Option<HashMap<EndpointId, Lease>>,
+    /// Others stand in for it: what is known of a device may have been found by one of them.
+    is_shared: bool,
 }
 
 impl Asker {
@@ -91,8 +99,7 @@ impl Asker {
         for place in watches::places(app.db.reader()).await? {
             places.entry(place.endpoint).or_default().push(Via { agent: place.agent, group: place.group });
         }
-        let leases = if is_shared { Some(watches::leases(app.db.reader()).await?) } else { None };
-        Ok(Self { agent, via: known(app, via), places, leases })
+        Ok(Self { agent, via: known(app, via), places, is_shared })
     }
 
     /// By whom a device is read.
@@ -111,10 +118,7 @@ impl Asker {
 
     /// Says whether what is known of a device was found by this agent.
     fn told_of(&self, app: &App, device: &Endpoint) -> bool {
-        let has = |leases: &HashMap<EndpointId, Lease>| {
-            leases.get(&device.id).is_some_and(|lease| lease.agent == self.agent)
-        };
-        self.leases.as_ref().is_none_or(has) && self.ways(app, device).iter().all(|via| *via == self.via)
+        !self.is_shared && self.ways(app, device).iter().all(|via| *via == self.via)
     }
 }
 

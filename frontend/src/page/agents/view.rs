@@ -110,9 +110,9 @@ fn Head(agent: Held<Agent>, assigned: Signal<Vec<Assignment>>) -> impl IntoView 
     let items = move || {
         let agent = agent.get_untracked();
         let (word, help) = if agent.draining {
-            ("Undrain", "It gets work again")
+            ("Undrain", "It is preferred as before")
         } else {
-            ("Drain", "It finishes what it has and gets no new work")
+            ("Drain", "Others of its group come first; it keeps what it has until it goes")
         };
         let mut items = vec![Item::new(word, "pause", drain).help(help)];
         let (replaced, revoked, removed) = (agent.clone(), agent.clone(), agent.clone());

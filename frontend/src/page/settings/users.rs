@@ -93,8 +93,10 @@ fn line(
     removal: RwSignal<Option<Deed>>,
     again: Callback<()>,
 ) -> impl IntoView {
+    // When they were last seen is no reason to draw an open menu anew.
+    let who = Memo::new(move |_| user.with(|user| (user.id, user.name.clone(), user.disabled)));
     let items = move || {
-        let User { id, name, disabled, .. } = user.get();
+        let (id, name, disabled) = who.get();
         let mine = name == session::user_name();
         let (named, removed) = (name.clone(), name);
         let asked = move || if mine { Edited::OwnPassword(id) } else { Edited::Password(id, named.clone()) };
