@@ -4,7 +4,11 @@
 use crate::json;
 use leptos::prelude::*;
 use rackhand_wire::api::live::{Change, Object};
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{BroadcastChannel, EventSource, MessageEvent};
 
@@ -31,6 +35,8 @@ thread_local! {
     static LISTENERS: RefCell<Vec<(u64, Listener)>> = const { RefCell::new(Vec::new()) };
     static STREAM: RefCell<Option<EventSource>> = const { RefCell::new(None) };
     static CONNECTED: RefCell<Option<RwSignal<bool>>> = const { RefCell::new(None) };
+    /// When somebody last did something here.
+    static TOUCHED: Cell<f64> = const { Cell::new(0.0) };
 }
 
 /// Hears every notice until the calling component is gone.
@@ -66,14 +72,14 @@ const ATTENDED_MS: f64 = 3_600_000.0;
 pub fn start() -> RwSignal<bool> {
     let connected = RwSignal::new(true);
     if CONNECTED.with_borrow_mut(|slot| slot.replace(connected)).is_none() {
-        let touched = StoredValue::new(js_sys::Date::now());
-        for kind in ["pointermove", "keydown"] {
-            let touch = move |_: web_sys::Event| touched.set_value(js_sys::Date::now());
+        let touch = |_: web_sys::Event| TOUCHED.set(js_sys::Date::now());
+        for kind in ["pointermove", "pointerdown", "keydown"] {
             window_event_listener_untyped(kind, touch);
         }
+        TOUCHED.set(js_sys::Date::now());
         // Nobody is there after a while: the session must be able to end by itself.
-        let beat = move || {
-            if !document().hidden() && js_sys::Date::now() - touched.get_value() < ATTENDED_MS {
+        let beat = || {
+            if !document().hidden() && js_sys::Date::now() - TOUCHED.get() < ATTENDED_MS {
                 tell(&Notice::Resync);
             }
         };
