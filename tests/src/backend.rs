@@ -160,6 +160,13 @@ impl Backend {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// What it logged last: why it ended is there, and a whole log hides it.
+    fn last_words(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
     /// Ends it the hard way and starts it again.
     pub fn kill_and_restart(&mut self) {
         self.kill();
@@ -234,7 +241,7 @@ impl Backend {
     pub fn wait_ended(&mut self) {
         let begun = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "it does not end:\n{}", self.log());
+            assert!(begun.elapsed() < Duration::from_secs(30), "it does not end:\n{}", self.last_words());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -254,16 +261,24 @@ impl Backend {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(begun.elapsed() < Duration::from_secs(30), "SIGTERM does not stop it:\n{}", self.log());
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "SIGTERM does not stop it:\n{}",
+                self.last_words()
+            );
             std::thread::sleep(Duration::from_millis(10));
         };
-        assert!(status.success(), "{status}:\n{}", self.log());
+        assert!(status.success(), "{status}:\n{}", self.last_words());
     }
 
     fn wait_ready(&self) {
         let begun = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "the server did not start:\n{}", self.log());
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "the server did not start:\n{}",
+                self.last_words()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -190,6 +190,17 @@ async fn a_server_that_is_stopped_hands_its_jobs_over_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_its_leave_ends_as_it_was_asked_to() {
+    let first = Backend::start();
+    let mut second = first.beside("node2");
+    for _ in 0..20 {
+        // Whatever it still does says no more that it lives; `stop` checks how it ends.
+        second.stop();
+        second.start_again();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_one_server_changes_the_other_knows() {
     let mut pair = Pair::new(1).await;
     let mut settings = pair.lab.get("/settings").await.ok()["installation"].clone();

@@ -127,6 +127,8 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let listen = config.listen;
     let in_use = tls::open(&config, &db).await?;
     let acceptor = in_use.as_ref().map(tls::server_config).transpose()?;
+    // The others know of this server from here on: it takes its leave however early it is stopped.
+    let told = told_to_stop().map_err(|error| Failure::new("hear when to stop", error))?;
     let app = App::start(config, db.clone(), in_use).await?;
     let data = web::Data::from(Arc::clone(&app));
     let (dead_after, trusted) = (app.timings().dead_after, app.config.trusted_proxies.clone());
@@ -154,7 +156,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let handle = server.handle();
     let live = Arc::clone(&app);
     tokio::spawn(async move {
-        told_to_stop().await;
+        told.await;
         tracing::info!("stopping");
         live.live.close();
         crate::agents::send_away(&live, GRACE).await;
@@ -172,21 +174,16 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns on SIGTERM or Ctrl-C.
-async fn told_to_stop() {
+/// Hears SIGTERM and Ctrl-C from now on; what it gives ends with the first.
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-        Err(error) => {
-            tracing::warn!(%error, "SIGTERM cannot be heard; Ctrl-C can");
-            tokio::signal::ctrl_c().await.ok();
-        }
-    }
+    })
 }
 
 /// Shows the link to a person, whatever the log looks like.

@@ -47,6 +47,7 @@ pub async fn leave(app: &App) {
     if !app.peers.may_be_many() {
         return;
     }
+    app.peers.set_out();
     let left = async {
         let tx = app.db.begin().await?;
         nodes::leave(&tx, app.peers.id()).await?;
@@ -98,6 +99,7 @@ async fn beat(app: Arc<App>) {
         let begun = Instant::now();
         match nodes::beat(app.db.life(), app.peers.id()).await {
             Ok(true) => app.peers.life.say(begun),
+            Ok(false) if app.peers.is_leaving() => return,
             Ok(false) => give_up(),
             Err(error) => {
                 tracing::warn!(%error, "could not tell the other servers that this one lives");

@@ -17,7 +17,10 @@ use rackhand_wire::{
 };
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -33,6 +36,8 @@ pub struct Peers {
     pub bus: Arc<dyn Bus>,
     /// Whether they think that it lives.
     pub life: Life,
+    /// Whether this server takes its leave: that the others do not know it any more is its own doing then.
+    is_leaving: AtomicBool,
     /// Letters that were dealt with and may be there still.
     dealt: tokio::sync::Mutex<HashSet<i64>>,
 }
@@ -62,7 +67,7 @@ impl Life {
 impl Peers {
     /// Makes one.
     pub fn new(db: Db, own: Node, bus: Arc<dyn Bus>, life: Life) -> Self {
-        Self { db, own, bus, life, dealt: tokio::sync::Mutex::default() }
+        Self { db, own, bus, life, is_leaving: AtomicBool::new(false), dealt: tokio::sync::Mutex::default() }
     }
 
     /// This start of this server.
@@ -79,6 +84,16 @@ impl Peers {
     /// without knowing it yet.
     pub fn lives(&self) -> bool {
         !self.may_be_many() || self.life.lasts()
+    }
+
+    /// Notes that this server takes its leave.
+    pub fn set_out(&self) {
+        self.is_leaving.store(true, Ordering::Release);
+    }
+
+    /// Says whether it takes its leave.
+    pub fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Acquire)
     }
 
     /// Notes that an agent begins a session here; gives its epoch.
