@@ -207,15 +207,7 @@ fn integration(root: &Path) -> Result<String, Problem> {
     build_programs(root)?;
     let mut test = cargo(root);
     test.args(["test", "--quiet", "--no-fail-fast", "--package", "rackhand-tests", "--lib"]);
-    for entry in std::fs::read_dir(root.join("tests/tests"))? {
-        let path = entry?.path();
-        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        // These have stages of their own.
-        let is_elsewhere = ["browser", "replicas"].contains(&name);
-        if path.extension().is_some_and(|kind| kind == "rs") && !is_elsewhere {
-            test.args(["--test", name]);
-        }
-    }
+    test.args(["--test", "tidy", "--test", "suite"]);
     let walks = std::env::var_os("RACKHAND_FIXTURES").is_some();
     if !walks {
         test.args(["--", "--skip", "records::"]);

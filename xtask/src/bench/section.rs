@@ -65,7 +65,7 @@ pub const SECTIONS: [Section; 15] = [
         long: true,
         how: How::Test {
             package: "rackhand-tests",
-            words: &["--test", "kills", "killing_the_server"],
+            words: &["--test", "suite", "kills::killing_the_server"],
             variable: "RACKHAND_KILLS",
             count: 1_000,
             small: 20,
@@ -78,7 +78,7 @@ pub const SECTIONS: [Section; 15] = [
         long: true,
         how: How::Test {
             package: "rackhand-tests",
-            words: &["--test", "kills", "neither_does"],
+            words: &["--test", "suite", "kills::neither_does"],
             variable: "RACKHAND_KILLS",
             count: 1_000,
             small: 20,
@@ -91,7 +91,7 @@ pub const SECTIONS: [Section; 15] = [
         long: true,
         how: How::Test {
             package: "rackhand-tests",
-            words: &["--test", "groups"],
+            words: &["--test", "suite", "groups::"],
             variable: "RACKHAND_TAKEOVERS",
             count: 200,
             small: 10,
@@ -104,7 +104,7 @@ pub const SECTIONS: [Section; 15] = [
         long: true,
         how: How::Test {
             package: "rackhand-tests",
-            words: &["--test", "network", "a_line_that_loses_packets"],
+            words: &["--test", "suite", "network::a_line_that_loses_packets"],
             variable: "RACKHAND_RESETS",
             count: 2_000,
             small: 100,
@@ -117,7 +117,7 @@ pub const SECTIONS: [Section; 15] = [
         long: true,
         how: How::Test {
             package: "rackhand-tests",
-            words: &["--test", "network", "a_site_that_is_cut_off"],
+            words: &["--test", "suite", "network::a_site_that_is_cut_off"],
             variable: "RACKHAND_PARTITION",
             count: 300,
             small: 15,
@@ -130,7 +130,7 @@ pub const SECTIONS: [Section; 15] = [
         long: true,
         how: How::Test {
             package: "rackhand-tests",
-            words: &["--test", "rolling", "a_restart_in_the_middle"],
+            words: &["--test", "suite", "rolling::a_restart_in_the_middle"],
             variable: "RACKHAND_ROLLING",
             count: 100,
             small: 20,

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use crate::net_snmp::{As, get};
-use crate::process::{Running, free_address, run};
+use super::net_snmp::{As, get};
+use super::process::{Running, free_address, run};
 
 const REMEDY: &str = "install snmpsim's needs: apt-get install python3-venv, and let pip reach a package index \
                       for snmpsim==1.2.2 and pysmi";

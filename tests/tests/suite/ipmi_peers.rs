@@ -1,4 +1,5 @@
-//! TLS of the server's own, judged by openssl, curl and pebble, and by agents that meet it.
+//! IPMI, judged by third parties: ipmitool and `FreeIPMI`'s ipmipower drive our simulated BMCs, and our driver meets
+//! `OpenIPMI`'s `ipmi_sim`.
 //!
 //! A peer that is missing fails the test and says how to install it.
 
@@ -10,13 +11,9 @@
     reason = "a test fails by panicking, also in the functions that its cases share"
 )]
 
-#[path = "tls/acme.rs"]
-mod acme;
-#[path = "tls/agents.rs"]
-mod agents;
-#[path = "tls/bench.rs"]
-mod bench;
-#[path = "tls/files.rs"]
-mod files;
-#[path = "tls/own.rs"]
-mod own;
+mod console;
+mod driver;
+mod ipmi_sim;
+mod line;
+mod served;
+mod simulated;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::Output;
 
-use crate::process::run;
+use super::process::run;
 
 /// What to type where net-snmp is missing.
 pub const REMEDY: &str = "install net-snmp: apt-get install snmp snmpd";

@@ -3,8 +3,8 @@
 use rackhand_simulators::bmc::{LegacyOffer, Level, Suite};
 use rackhand_simulators::world::{EffectKind, ReplyKind, RestorePolicy, Which};
 
-use crate::console::{ADMIN, Dialect, EVERY, Who, ipmipower, ipmitool, ipmitool_with};
-use crate::served;
+use super::console::{ADMIN, Dialect, EVERY, Who, ipmipower, ipmitool, ipmitool_with};
+use super::served;
 
 const NEW: Dialect = Dialect::Suite(17);
 

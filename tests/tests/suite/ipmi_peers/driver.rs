@@ -10,7 +10,7 @@ use rackhand_wire::power::{Native, PowerReading};
 use rackhand_wire::{Answer, Fault, Operation, Secrets, Timings};
 use serde_json::{Value, json};
 
-use crate::console::ADMIN;
+use super::console::ADMIN;
 
 /// How an endpoint differs from the usual one.
 pub struct Entry {

@@ -9,8 +9,8 @@ use rackhand_wire::power::{Native, Switch};
 use rackhand_wire::{Fault, FaultCode, Reason};
 use serde_json::json;
 
-use crate::driver::{Entry, command, identify, old_version, open, read, timings};
-use crate::line;
+use super::driver::{Entry, command, identify, old_version, open, read, timings};
+use super::line;
 
 /// A running BMC; it ends with the test.
 fn start() -> IpmiSim {

@@ -11,9 +11,9 @@ use rackhand_driver::Endpoint;
 use rackhand_wire::power::{OutletReading, Switch};
 use rackhand_wire::{FaultCode, OutletState, Reason};
 
-use crate::driver;
-use crate::net_snmp::{As, set, walk};
-use crate::replay::{self, Replay};
+use super::driver;
+use super::net_snmp::{As, set, walk};
+use super::replay::{self, Replay};
 
 const ENTERPRISES: &str = "1.3.6.1.4.1";
 

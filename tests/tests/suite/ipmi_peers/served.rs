@@ -3,7 +3,7 @@
 use rackhand_simulators::bmc::{Account, BmcHandle, serve};
 use rackhand_simulators::world::{EffectKind, Machine, World, WorldTimings};
 
-use crate::console::ADMIN;
+use super::console::ADMIN;
 
 /// A machine whose BMC listens.
 pub struct Served {

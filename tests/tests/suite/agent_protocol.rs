@@ -230,7 +230,7 @@ async fn versions_meet_at_the_newest_that_both_speak() {
 /// What agents of protocol 1 say and hear, as it was recorded when that version came out.
 macro_rules! recorded {
     ($name:literal) => {
-        include_str!(concat!("../../wire/src/agent/fixtures/v1/", $name, ".json")).trim_end()
+        include_str!(concat!("../../../wire/src/agent/fixtures/v1/", $name, ".json")).trim_end()
     };
 }
 

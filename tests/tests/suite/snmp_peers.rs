@@ -12,17 +12,10 @@
     reason = "a test fails by panicking, also in the functions that its cases share"
 )]
 
-#[path = "snmp_peers/driver.rs"]
 mod driver;
-#[path = "snmp_peers/net_snmp.rs"]
 mod net_snmp;
-#[path = "snmp_peers/process.rs"]
 mod process;
-#[path = "snmp_peers/records.rs"]
 mod records;
-#[path = "snmp_peers/replay.rs"]
 mod replay;
-#[path = "snmp_peers/simulated.rs"]
 mod simulated;
-#[path = "snmp_peers/snmpd.rs"]
 mod snmpd;
