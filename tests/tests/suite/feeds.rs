@@ -373,3 +373,56 @@ async fn automatic_cuts_on_one_pdu_keep_their_distance() {
     assert!(apart >= spacing, "{apart:?} apart, {spacing:?} wanted");
     assert!(apart < Duration::from_secs(10));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_elsewhere_after_the_gates_holds_a_cut_up_as_well() {
+    let lab = Lab::start(2).await;
+    let machine = lab.machine("srv-01");
+    let pdus: Vec<_> = machine.feeds().iter().map(|feed| lab.farm.world().pdu(feed.pdu()).unwrap()).collect();
+    // Its job stands for another one that cuts; its BMC proves the line.
+    lab.power("srv-02", json!({"action": "on"})).await;
+    mute(&machine);
+    for pdu in &pdus {
+        pdu.change_faults(|faults| faults.link.mute = true);
+    }
+    let job = lab.start_power("srv-01", json!({"action": "off"})).await;
+    lab.wait_until("the gates let it through", async |lab: &Lab| !places_taken(lab).await.is_empty()).await;
+    let db = database(lab.backend.folder(), &lab.backend.database()).await;
+    let mut last = Instant::now();
+    for round in 0..25 {
+        last = Instant::now();
+        let at = chrono::Utc::now().timestamp_millis();
+        let mark = format!("UPDATE job SET cut_at = {at} WHERE action = 'on'");
+        let mark = Statement::from_string(db.writer().get_database_backend(), mark);
+        assert_eq!(db.writer().execute_raw(mark).await.unwrap().rows_affected(), 1);
+        if round == 0 {
+            for pdu in &pdus {
+                pdu.change_faults(|faults| faults.link.mute = false);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    db.close().await;
+    let done = lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!(state(&done), ("succeeded", "done_by_outlets"), "{done:#}");
+    let spacing = Timings::default().scaled(SCALE).cut_spacing;
+    let first = moved(&lab, &machine, PduEffectKind::SwitchedOff)[0];
+    assert!(first >= last + spacing, "{:?} after the other cut", first.saturating_duration_since(last));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_warned_of_a_bmc_whose_feeds_a_job_cut() {
+    // Three minutes, as slow ones need.
+    let bmc_boot = Duration::from_mins(3).mul_f64(SCALE);
+    let timings = WorldTimings { bmc_boot, ..WorldTimings::quick() };
+    let lab = Lab::wired(FarmConfig { timings, ..rack_of(1) }).await;
+    let forced = json!({"action": "cycle", "via": "outlets", "confirm_name": "srv-01"});
+    let done = lab.power("srv-01", forced).await;
+    assert_eq!(state(&done).0, "succeeded", "{done:#}");
+    let steps = done["steps"].as_array().unwrap();
+    assert!(steps.iter().any(|step| step["fault"] == "unreach"), "its start was not awaited: {done:#}");
+    let told = lab.get("/events?limit=200").await.ok();
+    let told = told["items"].as_array().unwrap();
+    let warned: Vec<_> = told.iter().filter(|event| event["kind"] == "endpoint.failing").collect();
+    assert!(warned.is_empty(), "{warned:#?}");
+}

@@ -4,7 +4,7 @@ use rackhand_domain::power::{
     gates::{Facts, decide},
     plan::Refusal,
 };
-use rackhand_store::{Result, Scope, jobs, now, servers};
+use rackhand_store::{Result, Scope, Tx, jobs, now, servers};
 use rackhand_wire::{
     PowerAction,
     id::{EndpointId, JobId, TenantId},
@@ -60,9 +60,7 @@ async fn turn(
     blueprint: &Blueprint,
     mut facts: Facts,
 ) -> Result<std::result::Result<(), Refusal>> {
-    let delta = |duration| chrono::TimeDelta::from_std(duration).unwrap_or_default();
-    let (window, spacing) = (delta(app.timings().rack_window), delta(app.timings().cut_spacing));
-    let pdus: Vec<EndpointId> = blueprint.plan.outlets.iter().map(|path| path.endpoint).collect();
+    let window = delta(app.timings().rack_window);
     loop {
         let tx = app.db.begin().await?;
         let recent = jobs::cuts_in_rack(&tx, tenant, rack, now() - window, job).await?;
@@ -71,15 +69,45 @@ async fn turn(
         if decision.is_err() || !facts.cuts {
             return Ok(decision);
         }
-        // A cut that lies in the future was made before the clock was set back: nobody waits until then.
-        let near = now() - spacing..now() + spacing;
-        let Some(last) = jobs::last_cut_on(&tx, &pdus, near, job).await? else {
+        let Some(left) = until_turn(&tx, app, job, blueprint).await? else {
             jobs::reserve_cut(&tx, job).await?;
             tx.commit().await?;
             return Ok(decision);
         };
         drop(tx);
-        let left = (last + spacing - now()).to_std().unwrap_or_default();
-        tokio::time::sleep(left.max(Duration::from_millis(1))).await;
+        // Whoever stands right before a cut goes first.
+        tokio::time::sleep(left + app.timings().cut_spacing / 8).await;
     }
+}
+
+/// Waits, right before an automatic cut, until the last one on its PDUs is long enough ago, and notes this one. A
+/// place that was taken at the gates says nothing of the moment: outlets are read in between, for one job longer
+/// than for another.
+///
+/// # Errors
+/// When the database fails.
+pub async fn keep_distance(app: &App, job: JobId, blueprint: &Blueprint) -> Result<()> {
+    loop {
+        let tx = app.db.begin().await?;
+        let Some(left) = until_turn(&tx, app, job, blueprint).await? else {
+            jobs::reserve_cut(&tx, job).await?;
+            return tx.commit().await.map_err(rackhand_store::Error::from);
+        };
+        drop(tx);
+        tokio::time::sleep(left).await;
+    }
+}
+
+/// How long another job's automatic cut on the same PDUs still holds this one up.
+async fn until_turn(tx: &Tx, app: &App, job: JobId, blueprint: &Blueprint) -> Result<Option<Duration>> {
+    let spacing = delta(app.timings().cut_spacing);
+    let pdus: Vec<EndpointId> = blueprint.plan.outlets.iter().map(|path| path.endpoint).collect();
+    // A cut that lies in the future was made before the clock was set back: nobody waits until then.
+    let near = now() - spacing..now() + spacing;
+    let last = jobs::last_cut_on(tx, &pdus, near, job).await?;
+    Ok(last.map(|last| (last + spacing - now()).to_std().unwrap_or_default().max(Duration::from_millis(1))))
+}
+
+fn delta(duration: Duration) -> chrono::TimeDelta {
+    chrono::TimeDelta::from_std(duration).unwrap_or_default()
 }

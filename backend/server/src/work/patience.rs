@@ -117,7 +117,8 @@ impl Wait<'_> {
     }
 }
 
-async fn stopped(cancel: &mut watch::Receiver<bool>) {
+/// Returns once a person has asked to stop.
+pub async fn stopped(cancel: &mut watch::Receiver<bool>) {
     if cancel.wait_for(|stop| *stop).await.is_err() {
         // Nobody can stop it any more.
         std::future::pending::<()>().await;
@@ -126,11 +127,16 @@ async fn stopped(cancel: &mut watch::Receiver<bool>) {
 
 /// What is known of a command that a person does not want to wait for.
 fn left(stage: Stage) -> Done {
-    let fault = Fault::new(FaultCode::Exec, Reason::AgentOffline, "nobody waits for it any more");
+    let result = Err(not_wanted());
     match stage {
-        Stage::Waiting | Stage::Handed => Done { by: None, result: Err(fault) },
-        Stage::Left(agent) => begun(Done { by: Some(agent), result: Err(fault) }),
+        Stage::Waiting | Stage::Handed => Done { by: None, result },
+        Stage::Left(agent) => begun(Done { by: Some(agent), result }),
     }
+}
+
+/// Why a command was not sent that a person did not want to wait for.
+pub fn not_wanted() -> Fault {
+    Fault::new(FaultCode::Exec, Reason::AgentOffline, "nobody waits for it any more")
 }
 
 /// An agent that does not come proves nothing of what it was asked before: it may have begun that.

@@ -1,15 +1,17 @@
 //! Performs a power job: asks the machine, stores the step, does it, stores what came of it.
 
-use rackhand_domain::power::{Effect, Path, Run, Signal, Step, Verdict, effect::Phase};
+mod ending;
+
+use rackhand_domain::power::{Effect, Path, Run, Signal, Step, effect::Phase};
 use rackhand_store::{
-    Result, Scope, events, jobs, locks, now,
+    Result, Scope, jobs, locks, now,
     readings::{self, Reading},
     steps,
 };
 use rackhand_wire::{
     Answer, Fault, FaultCode, Reason,
-    api::{event::Severity, job::JobState, live::Object, power::StartPower},
-    id::{AgentId, CommandId, EndpointId, JobId, ServerId, StepId},
+    api::{job::JobState, live::Object, power::StartPower},
+    id::{AgentId, CommandId, JobId, ServerId, StepId},
     operation::Operation,
     power::{Native, Switch},
 };
@@ -42,6 +44,9 @@ struct Stored {
     /// An agent has begun a command: the job cannot expire any more.
     #[serde(default)]
     begun: bool,
+    /// The gates let it go on: its cuts are automatic ones.
+    #[serde(default)]
+    let_through: bool,
     locked: bool,
     /// Who had the device of the present step when that was intended.
     #[serde(default)]
@@ -103,6 +108,7 @@ pub async fn perform(app: &Arc<App>, work: jobs::Work, cancel: watch::Receiver<b
                 cuts: Vec::new(),
                 hands: Vec::new(),
                 begun: false,
+                let_through: false,
                 locked: false,
                 keeper: None,
             },
@@ -252,6 +258,9 @@ impl Worker<'_> {
                 if let Err(fault) = self.lock().await? {
                     return Ok(Signal::Switched(Err(fault)));
                 }
+                if *to == Switch::Off && !self.keep_distance(doing.asked).await? {
+                    return Ok(Signal::Switched(Err(patience::not_wanted())));
+                }
                 if *to == Switch::Off && self.is_undone(doing.command).await? {
                     return Ok(Signal::Switched(Err(undone(doing.asked))));
                 }
@@ -264,13 +273,31 @@ impl Worker<'_> {
                 let Stored { cuts, hands, .. } = &self.stored;
                 Signal::Kept(keep::off(self.app, &self.blueprint, cuts, hands).await)
             }
-            Effect::CheckGates => Signal::Gates(gates::check(self.app, self.job, &self.blueprint).await?),
+            Effect::CheckGates => {
+                let decision = gates::check(self.app, self.job, &self.blueprint).await?;
+                self.stored.let_through = decision.is_ok();
+                Signal::Gates(decision)
+            }
             Effect::Wait { ms } => {
                 self.wait(step.phase, ms.saturating_sub(doing.passed)).await;
                 Signal::Waited
             }
             Effect::Finish(_) => Signal::Waited,
         })
+    }
+
+    /// Waits for the turn of an automatic cut; says whether it is still wanted then. One that was asked for before a
+    /// restart had its turn, and may have been made.
+    async fn keep_distance(&mut self, asked: Asked) -> Result<bool> {
+        if !self.stored.let_through || asked == Asked::BeforeRestart {
+            return Ok(true);
+        }
+        let may_stop = self.stored.run.may_stop_waiting();
+        tokio::select! {
+            biased;
+            turn = gates::keep_distance(self.app, self.job, &self.blueprint) => turn.map(|()| true),
+            () = patience::stopped(&mut self.cancel), if may_stop => Ok(false),
+        }
     }
 
     /// Says whether the agent switched on again what an earlier step cut: then nothing more is cut, however
@@ -399,72 +426,6 @@ impl Worker<'_> {
         tx.commit().await?;
         tracing::debug!(job = %self.job, effect = ?step.effect, "step done");
         self.app.live.tell(Object::Job, self.job);
-        Ok(())
-    }
-
-    /// Devices whose own pages would be older than what the job has met. A controller that refused to let us
-    /// in is not among them: many lock the account after a few tries.
-    fn worth_a_look(&self, verdict: &Verdict) -> Vec<EndpointId> {
-        let refused = matches!(verdict.fault, Some(FaultCode::Auth | FaultCode::Config));
-        let plan = &self.blueprint.plan;
-        let controllers = plan.controllers.iter().filter(|_| !refused);
-        controllers.chain(&plan.outlets).map(|path| path.endpoint).collect()
-    }
-
-    async fn finish(&self, verdict: &Verdict) -> Result<()> {
-        let work = jobs::work(self.app.db.reader(), self.job).await?;
-        let severity = match (verdict.alarm, verdict.state) {
-            (true, _) => Severity::Alarm,
-            (false, JobState::Succeeded | JobState::Cancelled) => Severity::Info,
-            (false, _) => Severity::Warning,
-        };
-        let name = self.blueprint.server.name.clone();
-        let event = events::New {
-            kind: format!("job.{}", verdict.state.code()),
-            severity: Some(severity),
-            message: format!("{}: {}", work.job.title, verdict.summary),
-            actor: Some(work.job.requested_by.clone()),
-            server: Some((self.server, name.clone())),
-            job_id: Some(self.job),
-            ..Default::default()
-        };
-        let detail = serde_json::json!({
-            "job": self.job, "state": verdict.state, "reason": verdict.reason, "summary": verdict.summary,
-            "proof": verdict.proof, "requested_by": work.job.requested_by,
-        });
-        let ending = jobs::Ending {
-            state: verdict.state,
-            reason: verdict.reason.clone(),
-            summary: verdict.summary.clone(),
-            proof: verdict.proof,
-            result: None,
-            alarm: verdict.alarm,
-        };
-        let tx = self.app.db.begin().await?;
-        let next = jobs::end(&tx, self.job, self.app.peers.id(), ending).await?;
-        locks::release(&tx, self.job).await?;
-        if self.stored.cuts.is_empty() {
-            jobs::give_cut_up(&tx, self.job).await?;
-        }
-        let event = events::add(&tx, work.tenant, event).await?;
-        let object = ("server", self.server, name.as_str());
-        crate::audit::by_system(&tx, work.tenant, "server.power.result", object, detail.clone()).await?;
-        for other in self.blueprint.shared_with.iter().filter(|_| !self.stored.cuts.is_empty()) {
-            // They lost power with this one, whoever decided it.
-            let object = ("server", other.id, other.name.as_str());
-            crate::audit::by_system(&tx, work.tenant, "server.power.result", object, detail.clone()).await?;
-        }
-        tx.commit().await?;
-        if let Some(next) = next {
-            super::launch(self.app, next);
-        }
-        keep::forget(self.app, &self.stored.hands).await;
-        self.app.live.tell(Object::Event, event.id);
-        self.app.engine.look_now(self.worth_a_look(verdict));
-        weigh::server(self.app, self.server).await?;
-        self.app.live.tell(Object::Job, self.job);
-        self.app.live.tell(Object::Server, self.server);
-        tracing::info!(job = %self.job, state = verdict.state.code(), reason = verdict.reason, "job over");
         Ok(())
     }
 }
