@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken bench stops the test")]
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
-use rackhand_tests::{Lab, Reply, state};
+use rackhand_tests::{Lab, Reply, bmc_body, state};
 use serde_json::{Value, json};
 
 const KEY: [(&str, &str); 1] = [("idempotency-key", "one")];
@@ -69,4 +69,37 @@ async fn an_agent_is_revoked_once() {
     let reply = again(&lab, &format!("{other}/revoke")).await;
     assert!(is_reused(&reply), "{}", reply.body);
     assert_eq!(lab.get(&other).await.ok()["state"], "waiting");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_is_answered_alike_though_it_would_be_refused_by_now() {
+    let lab = Lab::bare(1).await;
+    let site = lab.post("/sites", &json!({"name": "Oslo"})).await.ok()["id"].clone();
+    let agent = lab.post("/agents", &json!({"name": "site-a"})).await.ok()["agent"]["id"].clone();
+    let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
+    let mut bmc = bmc_body(&inventory["servers"][0]);
+    bmc["agent_id"] = agent.clone();
+    let server = json!({"name": "srv-01", "site_id": site});
+    let asked = [("/servers", server), ("/endpoints", bmc)];
+    let mut first = Vec::new();
+    for (path, body) in &asked {
+        let key = [("idempotency-key", *path)];
+        first.push(lab.send("POST", path, Some(body), &key).await.ok());
+    }
+    lab.patch(&format!("/servers/{}", first[0]["id"].as_str().unwrap()), &json!({"site_id": null}))
+        .await
+        .ok();
+    lab.patch(&format!("/endpoints/{}", first[1]["id"].as_str().unwrap()), &json!({"agent_id": null}))
+        .await
+        .ok();
+    for path in [format!("/sites/{}", site.as_str().unwrap()), format!("/agents/{}", agent.as_str().unwrap())]
+    {
+        assert_eq!(lab.send("DELETE", &path, None, &[]).await.status, 204, "{path}");
+    }
+    for ((path, body), first) in asked.iter().zip(&first) {
+        let key = [("idempotency-key", *path)];
+        let again = lab.send("POST", path, Some(body), &key).await;
+        assert_eq!((again.status, &again.body), (201, first));
+        assert_eq!(lab.post(path, body).await.status, 422, "without the key it is another request");
+    }
 }

@@ -85,6 +85,9 @@ pub async fn add(
 ) -> Result<HttpResponse, Refused> {
     let (id, Body(new)) = (id.into_inner(), body);
     servers::get(app.db.reader(), &caller.scope, id).await?;
+    if let Some(answer) = once.answered(&caller, &new).await? {
+        return Ok(answer);
+    }
     kinds::known_agent(&app, &caller, new.agent_id).await?;
     kinds::known_group(&app, &caller, &Via { agent: new.agent_id, group: new.agent_group.clone() }).await?;
     // The form of a new endpoint is a part of this one.

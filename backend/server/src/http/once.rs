@@ -60,6 +60,23 @@ impl Once {
         }
     }
 
+    /// The same before anything is checked: what was right when it was done may be wrong by now, and was done
+    /// nevertheless. [`Once::replay`] still decides who of two is first.
+    ///
+    /// # Errors
+    /// When the key came with another request.
+    pub async fn answered(
+        &self,
+        caller: &Caller,
+        body: &impl Serialize,
+    ) -> Result<Option<HttpResponse>, Refused> {
+        if self.key.is_none() {
+            return Ok(None);
+        }
+        let tx = self.app.db.begin().await?;
+        self.replay(&tx, caller, body).await
+    }
+
     /// Notes that it was done, without the answer, which holds a secret that is shown once. Call it inside the
     /// transaction of the effect.
     ///

@@ -72,10 +72,10 @@ pub async fn add(
     check.name("name", &new.name).text("rack", &new.rack, 60).tags("tags", &new.tags);
     check.lines("notes", &new.notes, 10_000).done()?;
     let tx = app.db.begin().await?;
-    known_site(&tx, &caller, new.site_id).await?;
     if let Some(answer) = once.replay(&tx, &caller, &new).await? {
         return Ok(answer);
     }
+    known_site(&tx, &caller, new.site_id).await?;
     let server = servers::add(&tx, caller.tenant, new.clone()).await?;
     let object = ("server", server.id, server.name.as_str());
     audit::record(&tx, caller.tenant, &caller, "server.add", object, serde_json::to_value(&new)?).await?;
