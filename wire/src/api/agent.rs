@@ -24,7 +24,7 @@ pub struct Agent {
     pub state: AgentState,
     /// It is part of a backend: it cannot be removed, revoked or enrolled.
     pub embedded: bool,
-    /// It gets no new work.
+    /// Drained: of its group the other agents come first for what nobody has yet.
     pub draining: bool,
     /// Its host.
     pub host: Option<String>,
@@ -110,7 +110,7 @@ pub struct ChangeAgent {
     /// Where it stands.
     #[serde(default)]
     pub site_id: Option<SiteId>,
-    /// It gets no new work.
+    /// Drained: of its group the other agents come first for what nobody has yet.
     #[serde(default)]
     pub draining: Option<bool>,
 }

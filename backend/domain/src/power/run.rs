@@ -417,13 +417,13 @@ impl Run {
                 self.action = PowerAction::On;
                 self.feed(feeds::Goal::On, Purpose::Prelude, &why)
             }
-            (feeds::End::Looked { dark: false }, _) => self.control(0, "an outlet feeds again", now),
+            (feeds::End::Looked { dark: false }, _) => self.control(0, "an outlet feeds it", now),
             (feeds::End::Fed { dead, was_dark, .. }, Purpose::Prelude | Purpose::Look) => {
                 self.dead_feeds.clone_from(&dead);
                 if (was_dark || self.was_dark) && !self.plan.controllers.is_empty() {
-                    return self.warm_up(dead, now);
+                    return self.warm_up(dead, true, now);
                 }
-                self.control(0, "the feeds are on", now)
+                self.control(0, if dead.is_empty() { "the feeds are on" } else { "a feed is on" }, now)
             }
             (feeds::End::NothingFeeds { .. }, Purpose::Prelude | Purpose::Look) => {
                 // Perhaps the outlets feed something else: the controller decides.
@@ -436,12 +436,12 @@ impl Run {
                 let verdict = verdict::already_fed(&self.plan);
                 self.finish(verdict)
             }
-            (feeds::End::Fed { dead, .. }, Purpose::Action { .. }) => {
+            (feeds::End::Fed { dead, was_dark, .. }, Purpose::Action { .. }) => {
                 if self.plan.controllers.is_empty() {
                     let verdict = verdict::by_feeds(&self.plan, self.action, &dead);
                     return self.finish(verdict);
                 }
-                self.warm_up(dead, now)
+                self.warm_up(dead, was_dark, now)
             }
             (feeds::End::Dark | feeds::End::Looked { dark: true }, _) => {
                 self.finish(verdict::dark(self.plan.outlets.len()))

@@ -36,10 +36,15 @@ pub(super) enum Warm {
 }
 
 impl Run {
-    pub(super) fn warm_up(&mut self, dead: Vec<usize>, now: u64) -> Step {
+    pub(super) fn warm_up(&mut self, dead: Vec<usize>, was_dark: bool, now: u64) -> Step {
         let at = Warm::Pausing;
         let warm = WarmUp { since: now, dead, controller: 0, shut: Vec::new(), stays_off: false, at };
-        self.await_start(warm, "the controller lost its standby power and starts again")
+        let why = if was_dark {
+            "the controller lost its standby power and starts again"
+        } else {
+            "the controller may have lost its standby power: it gets time to start"
+        };
+        self.await_start(warm, why)
     }
 
     fn await_start(&mut self, warm: WarmUp, why: &str) -> Step {
