@@ -231,7 +231,13 @@ pub async fn change(
     let key = address_key(db, &old.kind, (agent, group.as_deref()), address.as_deref()).await?;
     free(db, TenantId(old.tenant_id), Some(id), &name, key.clone()).await?;
     let version = old.version;
+    let way = (agent.map(|id| id.0), &group, &params);
+    let is_asked_otherwise = (old.agent_id, &old.agent_group, &old.params) != way;
     let mut model = old.into_active_model();
+    if is_asked_otherwise {
+        (model.status, model.fault) = (Set("unchecked".into()), Set(None));
+        model.checked_at = Set(Some(millis(now()))); // Answers to what was asked before come too late.
+    }
     model.name = Set(name.trim().to_owned());
     model.name_key = Set(name.trim().to_lowercase());
     model.agent_id = Set(agent.map(|id| id.0));
@@ -462,7 +468,7 @@ pub(crate) fn status(row: &Model) -> EndpointStatus {
         },
         fault: row.fault.clone().and_then(|value| serde_json::from_value(value).ok()),
         identity: row.identity.clone().and_then(|value| serde_json::from_value(value).ok()),
-        checked_at: row.checked_at.map(from_millis),
+        checked_at: row.checked_at.filter(|_| row.status != "unchecked").map(from_millis),
         agent_away: false,
     }
 }

@@ -6,7 +6,8 @@ use rackhand_simulators::{
     farm::FarmConfig,
     world::{EffectKind, Machine, PduEffectKind},
 };
-use rackhand_tests::{Lab, Line, SLOW, agent, agent::Agent, rack_of};
+use rackhand_tests::{Lab, Line, SCALE, SLOW, agent, agent::Agent, rack_of};
+use rackhand_wire::Timings;
 use serde_json::{Value, json};
 use std::{fs, process::Command, time::Duration};
 
@@ -264,4 +265,23 @@ async fn an_agent_that_leaves_in_the_off_phase_leaves_an_alarm() {
     assert!(job["summary"].as_str().unwrap().contains("the server is off"), "{job:#}");
     let alarms = lab.get("/events?q=severity:alarm").await.ok();
     assert!(!alarms["items"].as_array().unwrap().is_empty(), "somebody must look");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_agent_met_is_not_said_of_a_device_that_another_one_has() {
+    let lab = Lab::start(1).await;
+    let connections = lab.get(&format!("/servers/{}/connections", lab.id("srv-01"))).await.ok();
+    let device = format!("/endpoints/{}", connections["items"][0]["endpoint_id"].as_str().unwrap());
+    let answers = async |lab: &Lab| lab.get(&device).await.ok()["status"]["state"] == "ok";
+    lab.wait_until("it answers", answers).await;
+    let other = lab.post("/agents", &json!({"name": "site-b"})).await.ok()["agent"]["id"].clone();
+    let given = lab.patch(&device, &json!({"agent_id": other})).await.ok();
+    let said = |status: &Value| (status["state"].clone(), status["checked_at"].clone());
+    assert_eq!(said(&given["status"]), (json!("unchecked"), Value::Null), "{given:#}");
+    // Nor when the first one looks once more.
+    tokio::time::sleep(Timings::default().scaled(SCALE).poll * 2).await;
+    let later = lab.get(&device).await.ok();
+    assert_eq!(said(&later["status"]), (json!("unchecked"), Value::Null), "{later:#}");
+    lab.patch(&device, &json!({"agent_id": null})).await.ok();
+    lab.wait_until("it answers again", answers).await;
 }
