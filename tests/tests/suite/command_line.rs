@@ -5,7 +5,7 @@
 use rackhand_tests::{Backend, PASSWORD, USER, binary};
 use serde_json::{Value, json};
 use std::{
-    io::Write,
+    io::{BufRead, Write},
     process::{Command, Output, Stdio},
 };
 
@@ -155,4 +155,97 @@ fn a_command_says_what_it_did_and_nothing_of_how() {
     let said = refusal(&run(&["audit", "verify", "--database-url", elsewhere]));
     assert!(said.contains("PostgreSQL at 127.0.0.1:1") && said.contains("fleet"), "{said}");
     assert!(!said.contains("sesame"), "{said}");
+}
+
+/// The commands that a help page lists.
+fn listed(help: &str) -> Vec<String> {
+    let commands = help.split_once("Commands:\n").map_or("", |(_, rest)| rest);
+    let names = commands.lines().take_while(|line| line.starts_with("  "));
+    let names =
+        names.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// Asks a program and every command below it for its help; counts the pages.
+fn explained(program: &str, words: &[String]) -> usize {
+    let told = Command::new(binary(program)).args(words).arg("--help").output().unwrap();
+    let help = printed(&told);
+    let (first, rest) = help.split_once('\n').unwrap();
+    assert!(!first.is_empty() && first != "Usage:", "{program} {words:?} says what it is for: {help}");
+    assert!(rest.contains(&format!("Usage: {program}")), "{program} {words:?}: {help}");
+    let below = listed(&help).into_iter().map(|name| explained(program, &[words, &[name]].concat()));
+    1 + below.sum::<usize>()
+}
+
+#[test]
+fn every_command_explains_itself() {
+    assert!(explained("rackhand", &[]) > 15);
+    assert!(explained("rackhand-agent", &[]) > 3);
+    assert!(explained("rackhand-sim", &[]) > 10);
+}
+
+#[test]
+fn a_shell_completes_what_is_typed() {
+    for program in ["rackhand", "rackhand-agent", "rackhand-sim"] {
+        for shell in ["zsh", "fish"] {
+            let script =
+                printed(&Command::new(binary(program)).args(["completions", shell]).output().unwrap());
+            assert!(script.contains(program) && script.lines().count() > 20, "{program} {shell}: {script}");
+        }
+        let script = printed(&Command::new(binary(program)).args(["completions", "bash"]).output().unwrap());
+        // As bash asks when a person presses Tab after the first letter of a command.
+        let press = format!(
+            "{script}\nCOMP_WORDS=({program} comp); COMP_CWORD=1; _{} {program} comp {program}; echo \"${{COMPREPLY[@]}}\"",
+            program.replace('-', "__")
+        );
+        let completed = printed(&Command::new("bash").args(["--norc", "-c", &press]).output().unwrap());
+        assert_eq!(completed.trim(), "completions", "{program}");
+    }
+}
+
+/// A running farm; it ends with the test.
+struct Farm(std::process::Child);
+
+impl Drop for Farm {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[test]
+fn five_hundred_servers_run_and_one_falls_silent_on_command() {
+    let sim = |words: &[&str]| {
+        let mut command = Command::new(binary("rackhand-sim"));
+        command.args(words).args(["--control", "127.0.0.1:6298"]);
+        command
+    };
+    let mut farm = sim(&["--servers", "500", "--addresses", "free", "--json"]);
+    let mut farm = Farm(farm.stdout(Stdio::piped()).spawn().unwrap());
+    let mut told = std::io::BufReader::new(farm.0.stdout.take().unwrap()).lines();
+    let mut inventory = String::new();
+    while !inventory.ends_with("\n}") {
+        inventory.push('\n');
+        inventory.push_str(&told.next().expect("it ended").unwrap());
+    }
+    let inventory: Value = serde_json::from_str(&inventory).unwrap();
+    let servers = inventory["servers"].as_array().unwrap();
+    assert_eq!(servers.len(), 500);
+    let (name, bmc) = (servers[2]["name"].as_str().unwrap(), &servers[2]["bmc"]);
+    let address: std::net::SocketAddr = bmc["addr"].as_str().unwrap().parse().unwrap();
+    // Somebody else's client is the judge.
+    let answers = || {
+        // It would try for most of a minute.
+        let mut asked = Command::new("timeout");
+        asked.args(["10", "ipmitool", "-I", "lanplus", "-C", "3", "-H", &address.ip().to_string()]);
+        asked.args(["-p", &address.port().to_string(), "-U", bmc["user"].as_str().unwrap()]);
+        asked.args(["-P", bmc["password"].as_str().unwrap(), "power", "status"]);
+        let said = asked.output().expect("install ipmitool");
+        String::from_utf8_lossy(&said.stdout).contains("Chassis Power is")
+    };
+    assert!(answers());
+    assert!(sim(&["fault", name, "mute"]).output().unwrap().status.success());
+    assert!(!answers(), "it is mute");
+    assert!(sim(&["fault", name, "clear"]).output().unwrap().status.success());
+    assert!(answers());
 }

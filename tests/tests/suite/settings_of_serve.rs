@@ -188,6 +188,21 @@ fn a_log_that_no_terminal_shows_has_moment_level_and_sentence_in_every_line() {
 }
 
 #[test]
+fn a_log_on_a_terminal_is_for_a_person() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = rackhand_tests::binary("rackhand");
+    let line =
+        format!("{} serve --listen 127.0.0.1:0 --data-dir {}", server.display(), folder.path().display());
+    // It gives the command a terminal, and ends with it.
+    let mut shown = std::process::Command::new("script");
+    shown.args(["--quiet", "--return", "--flush", "--command", &format!("timeout 3 {line}"), "/dev/null"]);
+    let shown = String::from_utf8(shown.output().unwrap().stdout).unwrap();
+    let ready = shown.lines().find(|line| line.contains("rackhand is ready")).expect("it is ready");
+    assert!(!ready.contains('{') && ready.contains("INFO"), "{shown}");
+    assert!(shown.contains("Set up Rackhand: http://localhost:"), "{shown}");
+}
+
+#[test]
 fn clear_text_beyond_loopback_is_refused_with_every_remedy() {
     let open = ["--listen", "0.0.0.0:0"];
     let said = Serve::start(&Told { flags: &open, ..Told::default() }).refusal();
