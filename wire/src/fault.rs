@@ -51,7 +51,8 @@ impl Fault {
     /// Says whether no agent began it, so that nothing reached the device.
     #[must_use]
     pub fn never_begun(&self) -> bool {
-        self.code == FaultCode::Exec && matches!(self.reason, Reason::AgentOffline | Reason::Expired)
+        self.code == FaultCode::Exec
+            && matches!(self.reason, Reason::AgentOffline | Reason::NotWanted | Reason::Expired)
     }
 
     /// The identity was refused.
@@ -183,6 +184,8 @@ reasons! {
     NoEffect => "The device acknowledged, but nothing changed",
     /// The agent is not connected.
     AgentOffline => "The agent is offline",
+    /// A person stopped its job before it was sent.
+    NotWanted => "It was stopped before it was sent",
     /// The command grew too old before it could run.
     Expired => "The command expired before it could run",
     /// What was cut with a time limit came on again before the rest was done.

@@ -26,6 +26,7 @@ pub fn stages(outcome: Result<(), &Fault>, heard: Heard) -> Vec<Stage> {
     let said = fault.to_string();
     match fault.reason {
         Reason::AgentOffline
+        | Reason::NotWanted
         | Reason::Expired
         | Reason::Undone
         | Reason::GaveWay

@@ -3,17 +3,17 @@
 use rackhand_wire::{
     api::job::{Step, StepOutcome},
     fault::FaultCode,
-    id::{CommandId, EndpointId, JobId, StepId},
+    id::{CommandId, JobId, StepId},
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Set,
+    QueryOrder, Set,
 };
 
 use crate::{
     Error, Result,
     entity::{
-        connection, job,
+        job,
         step::{ActiveModel, Column, Entity, Model},
     },
     fresh_id, from_millis, millis, now,
@@ -204,26 +204,6 @@ pub async fn has_restored(db: &impl ConnectionTrait, cuts: &[CommandId]) -> Resu
     }
     let of = Column::CommandId.is_in(cuts.iter().map(|cut| cut.0));
     Ok(Entity::find().filter(of).filter(Column::Restored.eq("restored")).one(db).await?.is_some())
-}
-
-/// Says whether a job that goes on has steps in this phase, on a server that this device belongs to.
-///
-/// # Errors
-/// When the database fails.
-pub async fn is_under_way(db: &impl ConnectionTrait, device: EndpointId, phase: &str) -> Result<bool> {
-    let servers = connection::Entity::find()
-        .select_only()
-        .column(connection::Column::ServerId)
-        .filter(connection::Column::EndpointId.eq(device.0))
-        .into_query();
-    let jobs = job::Entity::find()
-        .select_only()
-        .column(job::Column::Id)
-        .filter(job::Column::FinishedAt.is_null())
-        .filter(job::Column::ServerId.in_subquery(servers))
-        .into_query();
-    let steps = Entity::find().filter(Column::JobId.in_subquery(jobs)).filter(Column::Phase.eq(phase));
-    Ok(steps.one(db).await?.is_some())
 }
 
 /// Counts the steps of a job.

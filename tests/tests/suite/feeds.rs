@@ -366,48 +366,143 @@ async fn automatic_cuts_on_one_pdu_keep_their_distance() {
     for job in [&a, &b] {
         assert_eq!(state(job), ("succeeded", "done_by_outlets"), "{job:#}");
     }
-    let taken = places_taken(&lab).await;
-    assert_eq!(taken.len(), 2, "{taken:?}");
-    let apart = Duration::from_millis(u64::try_from(taken[1] - taken[0]).unwrap());
+    assert_eq!(places_taken(&lab).await.len(), 2);
     let spacing = Timings::default().scaled(SCALE).cut_spacing;
-    assert!(apart >= spacing, "{apart:?} apart, {spacing:?} wanted");
-    assert!(apart < Duration::from_secs(10));
+    for pdu in lab.farm.world().pdus() {
+        let effects = pdu.effects();
+        let cut = effects.iter().filter(|effect| effect.what == PduEffectKind::SwitchedOff);
+        let mut cut: Vec<Instant> = cut.map(|effect| effect.at).collect();
+        cut.sort();
+        assert_eq!(cut.len(), 2, "one outlet of each server");
+        // The turns are a whole distance apart; a command may be under way for longer than the next one.
+        assert!(cut[1] - cut[0] > spacing / 2, "{:?} apart", cut[1] - cut[0]);
+    }
+}
+
+/// A server whose BMC is silent and that is told “off”, beside another one whose job stands for one that cuts.
+async fn beside_a_rival() -> (Lab, Machine, rackhand_store::Db) {
+    let lab = Lab::start(2).await;
+    // In a rack of its own its cuts take no place of the other's.
+    let path = format!("/servers/{}", lab.id("srv-02"));
+    lab.patch(&path, &json!({"rack": "elsewhere"})).await.ok();
+    // Its BMC proves the line.
+    lab.power("srv-02", json!({"action": "on"})).await;
+    let machine = lab.machine("srv-01");
+    mute(&machine);
+    let db = database(lab.backend.folder(), &lab.backend.database()).await;
+    (lab, machine, db)
+}
+
+/// Says that the other one cuts at this moment.
+async fn cut_elsewhere(db: &rackhand_store::Db) {
+    let at = chrono::Utc::now().timestamp_millis();
+    let mark = format!("UPDATE job SET cut_at = {at} WHERE action = 'on'");
+    let mark = Statement::from_string(db.writer().get_database_backend(), mark);
+    assert_eq!(db.writer().execute_raw(mark).await.unwrap().rows_affected(), 1);
+}
+
+/// Lets it cut again and again, and never end.
+async fn cut_on_and_on(db: &rackhand_store::Db) -> Value {
+    loop {
+        cut_elsewhere(db).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Stops a job as soon as it says that it waits for its turn; gives how it ended, and whether it said so.
+async fn stopped_in_its_turn(lab: &Lab, job: &str) -> (Value, bool) {
+    loop {
+        let seen = lab.get(&format!("/jobs/{job}")).await.ok();
+        let told = seen["steps"].as_array().unwrap().iter().any(|step| {
+            step["detail"].as_str().is_some_and(|detail| detail.starts_with("waiting for its turn"))
+        });
+        if told {
+            lab.post(&format!("/jobs/{job}/cancel"), &Value::Null).await.ok();
+        }
+        if told || seen["finished_at"].is_string() {
+            return (lab.finish(job).await, told);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_elsewhere_after_the_gates_holds_a_cut_up_as_well() {
-    let lab = Lab::start(2).await;
-    let machine = lab.machine("srv-01");
+    let (lab, machine, db) = beside_a_rival().await;
     let pdus: Vec<_> = machine.feeds().iter().map(|feed| lab.farm.world().pdu(feed.pdu()).unwrap()).collect();
-    // Its job stands for another one that cuts; its BMC proves the line.
-    lab.power("srv-02", json!({"action": "on"})).await;
-    mute(&machine);
     for pdu in &pdus {
         pdu.change_faults(|faults| faults.link.mute = true);
     }
     let job = lab.start_power("srv-01", json!({"action": "off"})).await;
     lab.wait_until("the gates let it through", async |lab: &Lab| !places_taken(lab).await.is_empty()).await;
-    let db = database(lab.backend.folder(), &lab.backend.database()).await;
+    cut_elsewhere(&db).await;
+    for pdu in &pdus {
+        pdu.change_faults(|faults| faults.link.mute = false);
+    }
     let mut last = Instant::now();
-    for round in 0..25 {
+    for _ in 0..25 {
         last = Instant::now();
-        let at = chrono::Utc::now().timestamp_millis();
-        let mark = format!("UPDATE job SET cut_at = {at} WHERE action = 'on'");
-        let mark = Statement::from_string(db.writer().get_database_backend(), mark);
-        assert_eq!(db.writer().execute_raw(mark).await.unwrap().rows_affected(), 1);
-        if round == 0 {
-            for pdu in &pdus {
-                pdu.change_faults(|faults| faults.link.mute = false);
-            }
-        }
+        cut_elsewhere(&db).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    db.close().await;
     let done = lab.finish(job["id"].as_str().unwrap()).await;
     assert_eq!(state(&done), ("succeeded", "done_by_outlets"), "{done:#}");
     let spacing = Timings::default().scaled(SCALE).cut_spacing;
     let first = moved(&lab, &machine, PduEffectKind::SwitchedOff)[0];
     assert!(first >= last + spacing, "{:?} after the other cut", first.saturating_duration_since(last));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_cut_that_waits_for_its_turn_is_left_and_leaves_its_place() {
+    let (lab, machine, db) = beside_a_rival().await;
+    let job = lab.start_power("srv-01", json!({"action": "off"})).await;
+    lab.wait_until("the gates let it through", async |lab: &Lab| !places_taken(lab).await.is_empty()).await;
+    let (done, told) = tokio::select! {
+        end = stopped_in_its_turn(&lab, job["id"].as_str().unwrap()) => end,
+        never = cut_on_and_on(&db) => (never, false),
+    };
+    if told {
+        assert_eq!(state(&done).0, "cancelled", "{done:#}");
+        assert_eq!(lab.feed_changes("srv-01"), 0);
+    } else {
+        // It had cut before the other one did: it was no hindrance to it.
+        assert_eq!(state(&done), ("succeeded", "done_by_outlets"), "{done:#}");
+        return;
+    }
+    // In a small rack there is one place in ten minutes; this one is free again.
+    let again = lab.power("srv-01", json!({"action": "off"})).await;
+    assert_eq!(state(&again), ("succeeded", "done_by_outlets"), "{again:#}");
+    assert_eq!(machine.count(&EffectKind::PoweredOff), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_stops_a_job_between_two_cuts_is_heard_before_the_second() {
+    for _ in 0..5 {
+        let (lab, machine, db) = beside_a_rival().await;
+        // There is time between the two, also on a busy machine.
+        for pdu in lab.farm.world().pdus() {
+            pdu.change_faults(|faults| faults.link.delay = Duration::from_millis(40));
+        }
+        let job = lab.start_power("srv-01", json!({"action": "off"})).await;
+        let cut = || moved(&lab, &machine, PduEffectKind::SwitchedOff).len();
+        let begun = Instant::now();
+        while cut() == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "nothing was cut");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let (done, told) = tokio::select! {
+            end = stopped_in_its_turn(&lab, job["id"].as_str().unwrap()) => end,
+            never = cut_on_and_on(&db) => (never, false),
+        };
+        if !told {
+            continue;
+        }
+        assert_eq!(state(&done).0, "cancelled", "{done:#}");
+        assert_eq!(cut(), 1, "{done:#}");
+        assert!(lab.fully_fed("srv-01") && machine.is_on());
+        return;
+    }
+    panic!("no job waited for its turn");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -425,4 +520,21 @@ async fn nobody_is_warned_of_a_bmc_whose_feeds_a_job_cut() {
     let told = told["items"].as_array().unwrap();
     let warned: Vec<_> = told.iter().filter(|event| event["kind"] == "endpoint.failing").collect();
     assert!(warned.is_empty(), "{warned:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bmc_that_does_not_come_back_with_its_feeds_is_told_of() {
+    let lab = Lab::start(1).await;
+    let machine = lab.machine("srv-01");
+    let forced = json!({"action": "cycle", "via": "outlets", "confirm_name": "srv-01"});
+    let job = lab.start_power("srv-01", forced).await;
+    lab.wait_until("it is dark", async |lab: &Lab| lab.feeds_on("srv-01") == 0).await;
+    mute(&machine);
+    let done = lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!(state(&done).0, "succeeded", "{done:#}");
+    lab.wait_until("somebody hears of it", async |lab: &Lab| {
+        let told = lab.get("/events?limit=200").await.ok();
+        told["items"].as_array().unwrap().iter().any(|event| event["kind"] == "endpoint.failing")
+    })
+    .await;
 }

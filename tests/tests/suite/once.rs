@@ -103,3 +103,19 @@ async fn what_was_done_is_answered_alike_though_it_would_be_refused_by_now() {
         assert_eq!(lab.post(path, body).await.status, 422, "without the key it is another request");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_power_action_that_was_accepted_is_answered_alike_after_its_server_was_renamed() {
+    let lab = Lab::start(1).await;
+    let server = format!("/servers/{}", lab.id("srv-01"));
+    let power = format!("{server}/power");
+    let forced = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"});
+    let first = lab.send("POST", &power, Some(&forced), &KEY).await;
+    assert_eq!(first.status, 202, "{}", first.body);
+    lab.finish(first.body["id"].as_str().unwrap()).await;
+    lab.patch(&server, &json!({"name": "srv-one"})).await.ok();
+    let again = lab.send("POST", &power, Some(&forced), &KEY).await;
+    assert_eq!((again.status, &again.body["id"]), (202, &first.body["id"]), "{}", again.body);
+    let anew = lab.post(&power, &forced).await;
+    assert_eq!((anew.status, anew.field().0), (422, "confirm_name"), "without the key it is another request");
+}

@@ -23,6 +23,7 @@ mod verdict;
 mod tests;
 
 pub use effect::{Effect, Signal, Step, Verdict};
+pub use outlet::leaves_untouched;
 pub use plan::{Action, Path, Plan, Rhythm};
 pub use run::Run;
 pub use verdict::{overdue, withdrawn};

@@ -59,7 +59,7 @@ pub(super) fn advance(
     rhythm: &Rhythm,
 ) -> Option<Outcome> {
     match (attempt.doing, signal) {
-        (Doing::Sending, Signal::Switched(answer)) => Some(sent(attempt, outlet, answer)),
+        (Doing::Sending, Signal::Switched(answer)) => Some(sent(attempt, outlet, answer, now)),
         (Doing::Pausing, Signal::Waited) => {
             attempt.doing = Doing::Reading;
             Some(Outcome::Continue(Effect::ReadOutlet { outlet }, "switched counts only when read"))
@@ -69,21 +69,29 @@ pub(super) fn advance(
     }
 }
 
-fn sent(attempt: &mut Attempt, outlet: usize, answer: &Result<(), Fault>) -> Outcome {
+/// Says whether an outlet is certainly as it was before a write that ended so.
+#[must_use]
+pub fn leaves_untouched(fault: &Fault) -> bool {
+    match fault.code {
+        FaultCode::Auth | FaultCode::Config | FaultCode::Unsupported | FaultCode::Updating => true,
+        // Refused in its state it may be there already; what was known before the order left says no more.
+        FaultCode::State => matches!(fault.reason, Reason::Locked | Reason::Undone),
+        FaultCode::Exec if fault.never_begun() => true,
+        // An answer that never came may still have switched it: only a read can tell.
+        FaultCode::Busy
+        | FaultCode::Unreach
+        | FaultCode::Lost
+        | FaultCode::Dup
+        | FaultCode::Proto
+        | FaultCode::Exec => false,
+    }
+}
+
+fn sent(attempt: &mut Attempt, outlet: usize, answer: &Result<(), Fault>, now: u64) -> Outcome {
+    // A cut may have waited for its turn: the outlet has its time to follow from here on.
+    attempt.since = now;
     if let Err(fault) = answer {
-        let untouched = match fault.code {
-            FaultCode::Auth | FaultCode::Config | FaultCode::Unsupported | FaultCode::Updating => true,
-            // Refused in its state it may be there already; what was known before the order left says no more.
-            FaultCode::State => matches!(fault.reason, Reason::Locked | Reason::Undone),
-            FaultCode::Exec if fault.never_begun() => true,
-            // An answer that never came may still have switched it: only a read can tell.
-            FaultCode::Busy
-            | FaultCode::Unreach
-            | FaultCode::Lost
-            | FaultCode::Dup
-            | FaultCode::Proto
-            | FaultCode::Exec => false,
-        };
+        let untouched = leaves_untouched(fault);
         if fault.reason == Reason::Undone && (!untouched || attempt.sends > 1) {
             return Outcome::Undone(fault.clone());
         }

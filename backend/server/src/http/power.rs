@@ -116,10 +116,13 @@ pub async fn start(
 ) -> Result<HttpResponse, Refused> {
     let (id, Body(mut asked)) = (id.into_inner(), body);
     let server = servers::get(app.db.reader(), &caller.scope, id).await?;
+    // What is typed to confirm is no part of the job.
+    let typed = (asked.password.take(), asked.confirm_name.take());
+    if let Some(answer) = once.answered(&caller, &asked).await? {
+        return Ok(answer);
+    }
     times(&asked)?;
-    confirmed(&app, &caller, &server, &asked).await?;
-    // What was typed to confirm is no part of the job.
-    (asked.password, asked.confirm_name) = (None, None);
+    confirmed(&app, &caller, &server, asked.via, typed).await?;
     let blueprint = work::blueprint(&app, &caller.scope, id, &asked).await?;
     let tx = app.db.begin().await?;
     if let Some(answer) = once.replay(&tx, &caller, &asked).await? {
@@ -252,18 +255,24 @@ fn known_code(code: &str) -> &'static str {
 }
 
 /// Forcing by outlets needs the server's name typed, and a person's password again.
-async fn confirmed(app: &App, caller: &Caller, server: &Server, asked: &StartPower) -> Result<(), Refused> {
-    if asked.via == Via::Auto {
+async fn confirmed(
+    app: &App,
+    caller: &Caller,
+    server: &Server,
+    via: Via,
+    (password, name): (Option<String>, Option<String>),
+) -> Result<(), Refused> {
+    if via == Via::Auto {
         return Ok(());
     }
-    if asked.confirm_name.as_deref() != Some(server.name.as_str()) {
+    if name.as_deref() != Some(server.name.as_str()) {
         let why = format!("Type the server's name, “{}”, to confirm.", server.name);
         return Err(Refused::field("confirm_name", "not_confirmed", why));
     }
     if caller.session().is_none() {
         return Ok(());
     }
-    let Some(password) = asked.password.clone().filter(|password| !password.is_empty()) else {
+    let Some(password) = password.filter(|password| !password.is_empty()) else {
         return Err(Refused::field("password", "required", "Enter your password again."));
     };
     let (name, source) = (caller.user.name.as_str(), caller.source_ip.as_deref());

@@ -7,23 +7,30 @@ use rackhand_domain::power::{
 use rackhand_store::{Result, Scope, Tx, jobs, now, servers};
 use rackhand_wire::{
     PowerAction,
-    id::{EndpointId, JobId, TenantId},
+    id::{EndpointId, JobId, StepId, TenantId},
     power::PowerFlag,
 };
 use std::time::Duration;
 
 use super::{
-    neighbours,
+    neighbours, patience,
     plan::{self, Blueprint},
     weigh,
 };
 use crate::app::App;
 
+/// What a step waits for whose job is not the only one to cut.
+pub const TURN: &str = "waiting for its turn: on the same PDU another server was cut a moment ago";
+
 /// Checks the gates for a run whose controller is unreachable.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn check(app: &App, job: JobId, blueprint: &Blueprint) -> Result<std::result::Result<(), Refusal>> {
+pub async fn check(
+    app: &App,
+    (job, step): (JobId, StepId),
+    blueprint: &Blueprint,
+) -> Result<std::result::Result<(), Refusal>> {
     let everything = Scope::provider();
     // The server as it is now: someone may have begun to work on it.
     let mut server = servers::get(app.db.reader(), &everything, blueprint.server.id).await?;
@@ -48,14 +55,14 @@ pub async fn check(app: &App, job: JobId, blueprint: &Blueprint) -> Result<std::
         recent_cuts_in_rack: 0,
         cuts: blueprint.plan.action.what != PowerAction::On,
     };
-    turn(app, job, (tenant, &server.rack), blueprint, facts).await
+    turn(app, (job, step), (tenant, &server.rack), blueprint, facts).await
 }
 
 /// Decides, and takes the job's place among the automatic cuts in the same transaction, so that two jobs
 /// never both find the last free place. Cuts on one PDU keep a distance: a job waits for its turn.
 async fn turn(
     app: &App,
-    job: JobId,
+    (job, step): (JobId, StepId),
     (tenant, rack): (TenantId, &str),
     blueprint: &Blueprint,
     mut facts: Facts,
@@ -75,27 +82,31 @@ async fn turn(
             return Ok(decision);
         };
         drop(tx);
+        patience::note(app, job, step, TURN).await;
         // Whoever stands right before a cut goes first.
         tokio::time::sleep(left + app.timings().cut_spacing / 8).await;
     }
 }
 
-/// Waits, right before an automatic cut, until the last one on its PDUs is long enough ago, and notes this one. A
-/// place that was taken at the gates says nothing of the moment: outlets are read in between, for one job longer
-/// than for another.
+/// Takes the turn for one automatic cut right before it is made, where `is_late` whether or not others were cut on its
+/// PDUs just now; gives how long to wait else. A place that was taken at the gates says nothing of the moment: outlets
+/// are read in between, for one job longer than for another.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn keep_distance(app: &App, job: JobId, blueprint: &Blueprint) -> Result<()> {
-    loop {
-        let tx = app.db.begin().await?;
-        let Some(left) = until_turn(&tx, app, job, blueprint).await? else {
-            jobs::reserve_cut(&tx, job).await?;
-            return tx.commit().await.map_err(rackhand_store::Error::from);
-        };
-        drop(tx);
-        tokio::time::sleep(left).await;
+pub async fn take_turn(
+    app: &App,
+    job: JobId,
+    blueprint: &Blueprint,
+    is_late: bool,
+) -> Result<Option<Duration>> {
+    let tx = app.db.begin().await?;
+    if let Some(left) = until_turn(&tx, app, job, blueprint).await?.filter(|_| !is_late) {
+        return Ok(Some(left));
     }
+    jobs::reserve_cut(&tx, job).await?;
+    tx.commit().await?;
+    Ok(None)
 }
 
 /// How long another job's automatic cut on the same PDUs still holds this one up.

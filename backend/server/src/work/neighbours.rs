@@ -168,7 +168,7 @@ async fn word(app: &App, asker: &Asker, endpoint: &Endpoint) -> Word {
 }
 
 /// A read over a session that stood before the silence began is "lost" rather than "unreachable".
-fn is_silence(fault: &Fault) -> bool {
+pub fn is_silence(fault: &Fault) -> bool {
     matches!(fault.code, FaultCode::Unreach | FaultCode::Lost)
 }
 

@@ -110,10 +110,15 @@ impl Wait<'_> {
     }
 
     async fn note(&self, detail: &str) {
-        match steps::note(self.app.db.writer(), self.step, detail).await {
-            Ok(()) => self.app.live.tell(Object::Job, self.job),
-            Err(error) => tracing::warn!(%error, step = %self.step, "cannot tell whom a step waits for"),
-        }
+        note(self.app, self.job, self.step, detail).await;
+    }
+}
+
+/// Tells beside a step what it waits for.
+pub async fn note(app: &App, job: JobId, step: StepId, detail: &str) {
+    match steps::note(app.db.writer(), step, detail).await {
+        Ok(()) => app.live.tell(Object::Job, job),
+        Err(error) => tracing::warn!(%error, %step, "cannot tell what a step waits for"),
     }
 }
 
@@ -136,13 +141,13 @@ fn left(stage: Stage) -> Done {
 
 /// Why a command was not sent that a person did not want to wait for.
 pub fn not_wanted() -> Fault {
-    Fault::new(FaultCode::Exec, Reason::AgentOffline, "nobody waits for it any more")
+    Fault::new(FaultCode::Exec, Reason::NotWanted, "")
 }
 
 /// An agent that does not come proves nothing of what it was asked before: it may have begun that.
 pub fn begun(done: Done) -> Done {
     let result = done.result.map_err(|fault| {
-        if fault.reason == Reason::AgentOffline {
+        if matches!(fault.reason, Reason::AgentOffline | Reason::NotWanted) {
             return Fault::new(FaultCode::Lost, Reason::Interrupted, fault.detail);
         }
         fault

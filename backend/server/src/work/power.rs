@@ -2,7 +2,7 @@
 
 mod ending;
 
-use rackhand_domain::power::{Effect, Path, Run, Signal, Step, effect::Phase};
+use rackhand_domain::power::{Effect, Path, Run, Signal, Step, effect::Phase, leaves_untouched};
 use rackhand_store::{
     Result, Scope, jobs, locks, now,
     readings::{self, Reading},
@@ -22,6 +22,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     command::{self, Order},
     gates, keep,
+    neighbours::is_silence,
     patience::{self, Asked, Leave, Wait},
     plan,
     reading::{controller_reading, outlet_reading, outlet_seen, power},
@@ -172,6 +173,7 @@ impl Worker<'_> {
             reached("performed", &step);
             self.hear_cancel();
             self.stored.begun |= words::has_begun(&signal);
+            self.forget_untouched(doing, &signal);
             let now = self.elapsed();
             self.stored.run.step(&signal, now);
             self.record(doing.step, &step, &signal).await?;
@@ -230,10 +232,12 @@ impl Worker<'_> {
                 let path = self.stored.run.controller(*controller).cloned();
                 let answer = self.send(doing, path.as_ref(), Operation::ReadPower, None).await.result;
                 let answer = answer.and_then(power);
-                if let Some(path) = &path {
+                let fault = answer.as_ref().err();
+                // One that lost its standby power with the feeds starts anew: its silence says nothing until then.
+                let is_starting = !self.stored.cuts.is_empty() && fault.is_some_and(is_silence);
+                if let Some(path) = path.as_ref().filter(|_| !is_starting) {
                     // The device's own state counts in the gates of other jobs, and is shown beside this one.
-                    super::status::answered(self.app, &path.label, path.endpoint, answer.as_ref().err())
-                        .await?;
+                    super::status::answered(self.app, &path.label, path.endpoint, fault).await?;
                 }
                 self.note(path, controller_reading(&answer, asked)).await?;
                 Signal::Read(answer)
@@ -258,7 +262,7 @@ impl Worker<'_> {
                 if let Err(fault) = self.lock().await? {
                     return Ok(Signal::Switched(Err(fault)));
                 }
-                if *to == Switch::Off && !self.keep_distance(doing.asked).await? {
+                if *to == Switch::Off && !self.keep_distance(doing).await? {
                     return Ok(Signal::Switched(Err(patience::not_wanted())));
                 }
                 if *to == Switch::Off && self.is_undone(doing.command).await? {
@@ -274,7 +278,13 @@ impl Worker<'_> {
                 Signal::Kept(keep::off(self.app, &self.blueprint, cuts, hands).await)
             }
             Effect::CheckGates => {
-                let decision = gates::check(self.app, self.job, &self.blueprint).await?;
+                let checked = gates::check(self.app, (self.job, doing.step), &self.blueprint);
+                let decision = tokio::select! {
+                    biased;
+                    decision = checked => decision?,
+                    // It ends, whatever they would say.
+                    () = patience::stopped(&mut self.cancel) => Ok(()),
+                };
                 self.stored.let_through = decision.is_ok();
                 Signal::Gates(decision)
             }
@@ -286,17 +296,38 @@ impl Worker<'_> {
         })
     }
 
+    /// A cut that certainly was not made is none.
+    fn forget_untouched(&mut self, doing: Doing, signal: &Signal) {
+        let Signal::Switched(Err(fault)) = signal else { return };
+        if doing.asked == Asked::Now && leaves_untouched(fault) {
+            self.stored.cuts.retain(|cut| *cut != doing.command);
+        }
+    }
+
     /// Waits for the turn of an automatic cut; says whether it is still wanted then. One that was asked for before a
-    /// restart had its turn, and may have been made.
-    async fn keep_distance(&mut self, asked: Asked) -> Result<bool> {
-        if !self.stored.let_through || asked == Asked::BeforeRestart {
+    /// restart may have been made: a person who stops it stops what follows.
+    async fn keep_distance(&mut self, doing: Doing) -> Result<bool> {
+        if !self.stored.let_through {
             return Ok(true);
         }
-        let may_stop = self.stored.run.may_stop_waiting();
-        tokio::select! {
-            biased;
-            turn = gates::keep_distance(self.app, self.job, &self.blueprint) => turn.map(|()| true),
-            () = patience::stopped(&mut self.cancel), if may_stop => Ok(false),
+        // What was cut first comes on again after a while: the rest gives way to others only so long.
+        let is_in_the_middle = self.stored.cuts.len() > 1;
+        let (begun, longest) = (Instant::now(), self.app.timings().cut_spacing * 5);
+        let mut is_told = false;
+        loop {
+            let is_late = is_in_the_middle && begun.elapsed() >= longest;
+            let turn = gates::take_turn(self.app, self.job, &self.blueprint, is_late).await?;
+            if is_told != turn.is_some() {
+                is_told = turn.is_some();
+                let detail = if is_told { gates::TURN } else { "" };
+                patience::note(self.app, self.job, doing.step, detail).await;
+            }
+            let Some(left) = turn else { return Ok(true) };
+            tokio::select! {
+                biased;
+                () = patience::stopped(&mut self.cancel), if doing.asked == Asked::Now => return Ok(false),
+                () = tokio::time::sleep(left) => {}
+            }
         }
     }
 

@@ -1,8 +1,7 @@
 //! Whether a device answers, as it is shown, and what is told when that turns.
 
 use chrono::{DateTime, Utc};
-use rackhand_domain::power::effect::Phase;
-use rackhand_store::{Db, Result, endpoints, events, now, steps};
+use rackhand_store::{Result, endpoints, events, now};
 use rackhand_wire::{
     Fault, FaultCode,
     api::{event::Severity, live::Object},
@@ -21,19 +20,9 @@ pub async fn answered(app: &App, name: &str, id: EndpointId, fault: Option<&Faul
     let look = endpoints::Look { identity, outlets: None, at };
     if endpoints::looked(app.db.writer(), id, look).await? {
         app.live.tell(Object::Endpoint, id);
-        if is_expected(&app.db, id, fault).await? {
-            return Ok(());
-        }
         super::tell(app, TenantId::PROVIDER, turned(name, id, fault, at)).await;
     }
     Ok(())
-}
-
-/// Says whether a job that cut the feeds explains the silence: the device lost its standby power with them and starts
-/// anew, and nobody is warned of that.
-pub async fn is_expected(db: &Db, id: EndpointId, fault: Option<&Fault>) -> Result<bool> {
-    let is_silent = fault.is_some_and(|fault| fault.code == FaultCode::Unreach);
-    Ok(is_silent && steps::is_under_way(db.reader(), id, Phase::CutFeeds.title()).await?)
 }
 
 /// What is told when a device begins or ceases to answer.

@@ -218,10 +218,8 @@ impl Round {
             let Findings { identity, outlets, readings } = found;
             let fault = identity.as_ref().err().cloned();
             if endpoints::looked(&tx, id, endpoints::Look { identity, outlets, at }).await? {
-                if !status::is_expected(&app.db, id, fault.as_ref()).await? {
-                    let event = status::turned(&device.name, id, fault.as_ref(), at);
-                    told.add(&tx, TenantId::PROVIDER, event).await?;
-                }
+                let event = status::turned(&device.name, id, fault.as_ref(), at);
+                told.add(&tx, TenantId::PROVIDER, event).await?;
                 told.endpoints.push(id);
             }
             for (reading, of) in alike(readings) {
