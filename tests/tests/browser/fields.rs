@@ -1,6 +1,6 @@
 //! A wrong value is told at its field, in the window where it was typed, and nothing is changed.
 
-use rackhand_tests::{Lab, PASSWORD, USER};
+use rackhand_tests::{Lab, PASSWORD, USER, pdu_body};
 use serde_json::json;
 
 use super::page::Page;
@@ -64,6 +64,41 @@ async fn a_wrong_connection_is_told_at_its_field() {
     let connections = lab.get(&format!("/servers/{id}/connections")).await.ok();
     assert_eq!(connections["items"], json!([]));
     page.assert_quiet(&[("/api/v1/session", 401), ("connections", 422), ("endpoints/test", 422)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outlet_that_the_device_does_not_have_is_refused_where_outlets_are_chosen() {
+    let lab = Lab::bare(1).await;
+    // Nobody reads it yet, so the number is typed.
+    let far = lab.post("/agents", &json!({"name": "far"})).await.ok();
+    let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
+    let mut body = pdu_body(&inventory["pdus"][0]);
+    body["agent_id"] = far["agent"]["id"].clone();
+    let pdu = lab.post("/endpoints", &body).await.ok();
+    let (name, device) =
+        (pdu["name"].as_str().unwrap(), format!("/endpoints/{}", pdu["id"].as_str().unwrap()));
+    let server = lab.post("/servers", &json!({"name": "srv-01"})).await.ok();
+    let server = format!("/servers/{}", server["id"].as_str().unwrap());
+    let page = signed_in(&lab, "outlet").await;
+    page.open(&format!("{server}/configuration")).await;
+    page.press("Add connection").await;
+    page.press("PDU (SNMP)").await;
+    page.choose("Device", name).await;
+    page.fill("Outlet number", "99").await;
+    page.press("Take this outlet").await;
+    page.see(&format!("Outlet 99 on {name}")).await;
+    lab.patch(&device, &json!({"agent_id": null})).await.ok();
+    lab.wait_until("its outlets are known", async |lab: &Lab| {
+        let outlets = lab.get(&format!("{device}/outlets")).await.ok();
+        outlets["outlets"].as_array().is_some_and(|outlets| !outlets.is_empty())
+    })
+    .await;
+    page.tick("No, or not sure").await;
+    page.press("Add connection").await;
+    page.see("there is no outlet 99").await;
+    page.show("no-such-outlet").await;
+    assert_eq!(lab.get(&format!("{server}/connections")).await.ok()["items"], json!([]));
+    page.assert_quiet(&[("/api/v1/session", 401), ("connections", 422)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
