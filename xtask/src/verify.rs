@@ -209,18 +209,11 @@ fn integration(root: &Path) -> Result<String, Problem> {
     test.args(["test", "--quiet", "--no-fail-fast", "--package", "rackhand-tests", "--lib"]);
     test.args(["--test", "tidy", "--test", "suite"]);
     let walks = std::env::var_os("RACKHAND_FIXTURES").is_some();
-    test.args(["--", &at_once()]);
     if !walks {
-        test.args(["--skip", "records::"]);
+        test.args(["--", "--skip", "records::"]);
     }
     let note = if walks { "" } else { "; recorded walks not read: RACKHAND_FIXTURES is not set" };
     Ok(counted(&mut test, root)? + note)
-}
-
-/// How many tests of the whole product run at a time: they wait for more than they compute.
-fn at_once() -> String {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    format!("--test-threads={}", cores + 1)
 }
 
 /// Runs tests, showing what they print, and counts those that passed. Nothing run is a failure too.

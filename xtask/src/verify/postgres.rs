@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::{at_once, counted, shell};
+use super::{counted, shell};
 use crate::{
     Problem,
     children::{build_programs, cargo},
@@ -46,7 +46,7 @@ pub fn run(root: &Path) -> Result<String, Problem> {
         test.args(words).env("RACKHAND_TEST_POSTGRES", cluster.url());
         test
     };
-    let one_server = counted(tests("suite", &TESTS).arg(at_once()), root)?;
+    let one_server = counted(&mut tests("suite", &TESTS), root)?;
     let several = counted(&mut tests("replicas", &["--skip", OUTAGE]), root)?;
     let mut outage = tests("replicas", &[OUTAGE]);
     outage.env("RACKHAND_TEST_POSTGRES_STOP", words(&cluster.stop())?);

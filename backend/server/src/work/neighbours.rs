@@ -25,6 +25,9 @@ const OTHERS: usize = 8;
 const CONTROLLERS: usize = 254;
 /// Questions under way at a time.
 const AT_ONCE: usize = 64;
+/// A device is asked for so long at least: one that is alive may be slow on a busy machine, and many silent ones close
+/// the gate.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Longest wait for the name of a device.
 const RESOLVER: Duration = Duration::from_secs(1);
 
@@ -155,7 +158,7 @@ async fn word(app: &App, asker: &Asker, endpoint: &Endpoint) -> Word {
             (_, _) => {}
         }
     }
-    let patience = app.timings().unreachable_after / 5;
+    let patience = (app.timings().unreachable_after / 5).max(LEAST_PATIENCE);
     match tokio::time::timeout(patience, command::look(app, asker.agent, endpoint.id, Operation::Identify))
         .await
     {
