@@ -102,6 +102,37 @@ async fn an_outlet_that_the_device_does_not_have_is_refused_where_outlets_are_ch
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_changed_beside_it_leaves_a_site_and_an_agent_as_they_are() {
+    let lab = Lab::start(1).await;
+    let site = lab.post("/sites", &json!({"name": "Oslo"})).await.ok()["id"].clone();
+    let agent = lab.post("/agents", &json!({"name": "site-a"})).await.ok()["agent"]["id"].clone();
+    let server = format!("/servers/{}", lab.id("srv-01"));
+    let ties = lab.get(&format!("{server}/connections")).await.ok();
+    let bmc = format!("/endpoints/{}", ties["items"][0]["endpoint_id"].as_str().unwrap());
+    lab.patch(&server, &json!({"site_id": site})).await.ok();
+    lab.patch(&bmc, &json!({"agent_id": agent})).await.ok();
+    let page = signed_in(&lab, "beside").await;
+    page.open(&format!("{server}/configuration")).await;
+    page.tick("Under maintenance").await;
+    lab.wait_until("it is in maintenance", async |lab: &Lab| {
+        lab.get(&server).await.ok()["maintenance"] == true
+    })
+    .await;
+    assert_eq!(lab.get(&server).await.ok()["site_id"], site);
+    page.press("Actions for BMC of srv-01").await;
+    page.press_verb("Accept the identity").await;
+    page.see("The device that answers at the next look is trusted").await;
+    assert_eq!(lab.get(&bmc).await.ok()["agent_id"], agent);
+    page.press("Actions for BMC of srv-01").await;
+    page.press_verb("Change").await;
+    page.fill("Password", "rackhand-bmc").await;
+    page.press("Save").await;
+    page.see("BMC of srv-01 saved").await;
+    assert_eq!(lab.get(&bmc).await.ok()["agent_id"], agent);
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn markup_in_a_name_is_shown_as_text() {
     let lab = Lab::bare(1).await;
     let page = signed_in(&lab, "markup").await;

@@ -88,11 +88,11 @@ pub struct ChangeConnection {
     #[serde(default)]
     pub features: Option<Vec<Feature>>,
     /// Agent; null for the endpoint's own.
-    #[serde(default, deserialize_with = "super::present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<AgentId>))]
     pub agent_id: Option<Option<AgentId>>,
     /// Group of agents; null for the endpoint's own.
-    #[serde(default, deserialize_with = "super::present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub agent_group: Option<Option<String>>,
 }

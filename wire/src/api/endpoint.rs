@@ -106,11 +106,11 @@ pub struct ChangeEndpoint {
     #[serde(default)]
     pub name: Option<String>,
     /// Agent; null for any agent of the group.
-    #[serde(default, deserialize_with = "super::present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<AgentId>))]
     pub agent_id: Option<Option<AgentId>>,
     /// Group of agents; null for `local`.
-    #[serde(default, deserialize_with = "super::present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub agent_group: Option<Option<String>>,
     /// Parameters, replaced as a whole.

@@ -139,7 +139,7 @@ pub struct ChangeServer {
     #[serde(default)]
     pub rack: Option<String>,
     /// Where it stands; null for nowhere.
-    #[serde(default, deserialize_with = "super::present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<SiteId>))]
     pub site_id: Option<Option<SiteId>>,
     /// Free words.

@@ -124,7 +124,9 @@ fn Power(scene: Scene, refusal: Signal<Option<String>>) -> impl IntoView {
 /// How many paths say the same.
 fn agreement(power: &ServerPower) -> impl IntoView + use<> {
     let all = power.paths.len();
-    let answers = |path: &&PathEvidence| path.fault.is_none() && path.state.is_some() && !path.agent_away;
+    let answers = |path: &&PathEvidence| {
+        path.fault.is_none() && path.state.is_some() && !path.agent_away && !path.outdated
+    };
     let answering = power.paths.iter().filter(answers).count();
     (all > 0).then(|| match power.confidence {
         Confidence::High => view! { <Badge text=format!("Confirmed, {answering} of {all} paths answer") tone=Tone::On icon="check"/> },
