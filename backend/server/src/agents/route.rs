@@ -155,7 +155,7 @@ pub async fn holder(db: &Db, roster: &Roster, route: &Route, patience: Duration)
             continue;
         }
         if begun.elapsed() >= patience {
-            let detail = format!("none of its group came within {patience:?}");
+            let detail = format!("none of its group came within {:.0} s", patience.as_secs_f32());
             return Err(Fault::new(FaultCode::Exec, Reason::AgentOffline, detail));
         }
         tokio::time::sleep(pause.max(Duration::from_millis(5))).await;

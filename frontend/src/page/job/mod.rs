@@ -267,7 +267,7 @@ fn Cancel(job: Held<Job>, load: Load<Job>) -> impl IntoView {
         | JobState::Indeterminate
         | JobState::Cancelled
         | JobState::Expired => {
-            "No new step begins. What was cut is fed again and read back first, so this may take a while."
+            "It ends at the next step where nothing is left in between. What was cut is fed again first, so this may take a while; a server that was switched off by its BMC stays off."
         }
     };
     view! {

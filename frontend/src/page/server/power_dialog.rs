@@ -260,7 +260,7 @@ fn Choices(plan: Held<PowerPlan>, ask: RwSignal<Ask>, options: Options, busy: Me
     };
     let queue = move || {
         busy.get().then(|| {
-            view! { <CheckField label="Start when the present job has ended" name="queue" value=options.queue help=WAITS/> }
+            view! { <CheckField label="Start when the present job has ended" name="queue" value=options.queue help="It follows what is under way."/> }
         })
     };
     view! {
