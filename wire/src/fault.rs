@@ -132,6 +132,8 @@ macro_rules! reasons {
 reasons! {
     /// Silence.
     NoAnswer => "The device does not answer",
+    /// Silence of a controller whose server is known to be without power.
+    WithoutPower => "All feeds of its server are off",
     /// The host says that nobody listens there.
     PortClosed => "Nothing listens on this port of the device",
     /// The command was sent and its answer never came.

@@ -41,7 +41,9 @@ pub fn stages(outcome: Result<(), &Fault>, heard: Heard) -> Vec<Stage> {
         }
         Reason::PortClosed => told([Ok, Failed, NotReached, NotReached], &said),
         Reason::NoAnswer if heard == Heard::Before => told([NotKnown, NotKnown, Ok, Ok], &said),
-        Reason::NoAnswer => told([NotKnown, NotKnown, NotReached, NotReached], SILENCE),
+        Reason::NoAnswer | Reason::WithoutPower => {
+            told([NotKnown, NotKnown, NotReached, NotReached], SILENCE)
+        }
         Reason::TimeoutOrCredentials => told([NotKnown; 4], &said),
         Reason::AnswerLost => told([Ok, Ok, NotKnown, NotKnown], &said),
         Reason::NoMatchingCipher | Reason::Malformed | Reason::IdentityMismatch => {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rackhand_wire::{
-    Fault, FaultCode, Secrets,
+    Fault, FaultCode, Reason, Secrets,
     api::{
         endpoint::{Endpoint, EndpointState, EndpointStatus},
         page::{ListQuery, Page},
@@ -309,9 +309,8 @@ pub async fn looked(db: &impl ConnectionTrait, id: EndpointId, look: Look) -> Re
         Err(fault) => {
             let before = old_fault.and_then(|old| serde_json::from_value::<Fault>(old).ok());
             let changed = status != "failing" || before.is_none_or(|before| class(&before) != class(&fault));
-            let fault = serde_json::to_value(fault)?;
             model.status = Set("failing".into());
-            model.fault = Set(Some(fault));
+            model.fault = Set(Some(serde_json::to_value(fault)?));
             changed
         }
     };
@@ -327,9 +326,10 @@ pub async fn looked(db: &impl ConnectionTrait, id: EndpointId, look: Look) -> Re
     Ok(changed && done.rows_affected > 0)
 }
 
-/// What a person would do about a fault: silence is silence, however much of it there was.
-fn class(fault: &Fault) -> FaultCode {
-    if fault.code == FaultCode::Lost { FaultCode::Unreach } else { fault.code }
+/// What a person would do about a fault: silence is silence, with power or without.
+fn class(fault: &Fault) -> (FaultCode, bool) {
+    let code = if fault.code == FaultCode::Lost { FaultCode::Unreach } else { fault.code };
+    (code, fault.reason == Reason::WithoutPower)
 }
 
 /// Reads the outlets as last seen.

@@ -7,11 +7,11 @@ use rackhand_wire::{
     power::PathState,
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Set,
 };
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::{
@@ -253,6 +253,33 @@ pub async fn paths(db: &impl ConnectionTrait, ids: &[EndpointId]) -> Result<Hash
         paths.entry(path.endpoint).or_default().push(path);
     }
     Ok(paths)
+}
+
+/// Says whether each of these servers is known to be without power: its outlets are said to be all of its
+/// feeds, and each was read off last. Of no servers that is not known.
+///
+/// # Errors
+/// When the database fails.
+pub async fn are_dark(db: &impl ConnectionTrait, servers: &BTreeSet<ServerId>) -> Result<bool> {
+    let ids = || servers.iter().map(|id| id.0);
+    let whole =
+        Condition::all().add(server::Column::Id.is_in(ids())).add(server::Column::FeedsComplete.eq(true));
+    let whole = server::Entity::find().filter(whole).count(db).await?;
+    if servers.is_empty() || usize::try_from(whole).ok() != Some(servers.len()) {
+        return Ok(false);
+    }
+    let rows = connection::Entity::find().filter(connection::Column::ServerId.is_in(ids())).all(db).await?;
+    let mut dark = BTreeSet::new();
+    for row in rows.into_iter().filter(|row| has_power(&row.features)) {
+        if parsed::<Role>(row.role)? != Role::Feed {
+            continue;
+        }
+        if row.state.map(parsed).transpose()? != Some(PathState::FeedOff) {
+            return Ok(false);
+        }
+        dark.insert(ServerId(row.server_id));
+    }
+    Ok(dark.len() == servers.len())
 }
 
 async fn busy(db: &impl ConnectionTrait, servers: HashSet<Uuid>) -> Result<HashSet<Uuid>> {

@@ -373,7 +373,7 @@ impl Feeds {
     fn confirm(&mut self, at: usize) -> Next {
         self.at = At::Confirm { at };
         let effect = Effect::ReadOutlet { outlet: at };
-        Next::Do(step(Phase::CutFeeds, "off counts only when all were read off together", effect))
+        Next::Do(step(Phase::CheckFeeds, "off counts only when all were read off together", effect))
     }
 
     /// Supplies carry the machine on for a while: feeds that return before that were never missed.

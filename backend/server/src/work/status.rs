@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rackhand_store::{Result, endpoints, events, now};
 use rackhand_wire::{
-    Fault, FaultCode,
+    Fault, FaultCode, Reason,
     api::{event::Severity, live::Object},
     id::{EndpointId, TenantId},
 };
@@ -28,6 +28,10 @@ pub async fn answered(app: &App, name: &str, id: EndpointId, fault: Option<&Faul
 /// What is told when a device begins or ceases to answer.
 pub fn turned(name: &str, id: EndpointId, fault: Option<&Fault>, at: DateTime<Utc>) -> events::New {
     let (kind, severity, message) = match fault {
+        // Silence that was to be expected is nobody's work.
+        Some(fault) if fault.reason == Reason::WithoutPower => {
+            ("endpoint.dark", Severity::Info, format!("{name} does not answer: {fault}."))
+        }
         Some(fault) => ("endpoint.failing", Severity::Warning, format!("{name}: {fault}.")),
         None => ("endpoint.ok", Severity::Info, format!("{name} answers.")),
     };

@@ -8,7 +8,7 @@ use rackhand_store::{
     watches,
 };
 use rackhand_wire::{
-    Role,
+    Fault, FaultCode, Reason, Role,
     agent::{Entry, Sample},
     api::{event::Severity, live::Object},
     id::{AgentId, ConnectionId, EndpointId, ServerId, TenantId},
@@ -215,7 +215,15 @@ impl Round {
             let role = catalogue::find(&device.kind)
                 .map_or(Role::Controller, |integration| integration.descriptor().role);
             let Some(found) = findings(role, sample.found, paths, &device.name, at) else { continue };
-            let Findings { identity, outlets, readings } = found;
+            let Findings { mut identity, outlets, readings } = found;
+            if role == Role::Controller
+                && identity.as_ref().is_err_and(|fault| fault.code == FaultCode::Unreach)
+            {
+                let servers = paths.iter().map(|path| path.server).collect();
+                if watches::are_dark(&tx, &servers).await? {
+                    identity = Err(Fault::new(FaultCode::Unreach, Reason::WithoutPower, ""));
+                }
+            }
             let fault = identity.as_ref().err().cloned();
             if endpoints::looked(&tx, id, endpoints::Look { identity, outlets, at }).await? {
                 let event = status::turned(&device.name, id, fault.as_ref(), at);
