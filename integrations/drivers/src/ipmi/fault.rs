@@ -13,7 +13,8 @@ pub(super) fn of_failure(failure: &Failure, doing: &str) -> Fault {
     let said = || format!("{doing}: {failure}");
     match failure {
         Failure::WrongUser => Fault::auth(Reason::WrongUser, ""),
-        Failure::WrongPassword { .. } => Fault::auth(Reason::WrongPassword, said()),
+        // The reason says it already; only how it is known adds to that.
+        Failure::WrongPassword { proof } => Fault::auth(Reason::WrongPassword, proof.words()),
         Failure::WrongKg => Fault::auth(Reason::WrongKg, "the password is right"),
         // The BMC may count even this one against the account, so that it is not asked again by itself.
         Failure::SignInRefused { .. } => Fault::auth(Reason::SignInRefused, said()),

@@ -8,7 +8,7 @@ pub enum Failure {
     #[error("the BMC does not know this user")]
     WrongUser,
     /// The BMC and this side do not hold the same password.
-    #[error("the password is wrong{}", proof.words())]
+    #[error("the password is wrong")]
     WrongPassword {
         /// How sure that is.
         proof: Proof,
@@ -94,10 +94,12 @@ pub enum Proof {
 }
 
 impl Proof {
-    fn words(self) -> &'static str {
+    /// How it is known, where that is not from an answer.
+    #[must_use]
+    pub fn words(self) -> &'static str {
         match self {
             Self::Certain => "",
-            Self::Silence => ": the BMC knows the user but does not answer the sign-in",
+            Self::Silence => "the BMC knows the user but does not answer the sign-in",
         }
     }
 }
