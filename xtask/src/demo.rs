@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     fs,
-    io::{BufReader, Write},
+    io::{BufReader, IsTerminal, Write},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -296,14 +296,22 @@ pub fn seed(api: &Api, inventory: &Value, far: Option<&Far>, stop: &AtomicBool) 
         pdus.insert(text(&pdu["name"]), added["id"].clone());
     }
     let servers = list(inventory, "servers");
+    let watched = std::io::stderr().is_terminal();
     for (at, server) in servers.iter().enumerate() {
         if stop.load(Ordering::Relaxed) {
             return Ok(());
         }
-        eprint!("\rAdding servers {} of {} … ", at + 1, servers.len());
+        // In a log each word stands on a line of its own.
+        if watched {
+            eprint!("\rAdding servers {} of {} … ", at + 1, servers.len());
+        } else if at == 0 {
+            eprintln!("Adding {} servers", servers.len());
+        }
         add_server(api, server, &site["id"], &pdus, far)?;
     }
-    eprintln!();
+    if watched {
+        eprintln!();
+    }
     Ok(())
 }
 

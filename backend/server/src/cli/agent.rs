@@ -80,8 +80,9 @@ async fn list(db: &Db, printed: &Printed) -> Result<(), Failure> {
     let rows = all.iter().map(|agent| {
         let state = match (agent.revoked_at, &agent.identity) {
             (Some(_), _) => "revoked",
-            (None, None) if !agent.embedded => "not enrolled",
-            (None, _) => "known",
+            (None, None) if agent.embedded => "built in",
+            (None, None) => "not enrolled",
+            (None, Some(_)) => "enrolled",
         };
         let heard = if agent.embedded { "part of a server".to_owned() } else { moment(agent.last_seen_at) };
         [agent.id.to_string(), agent.name.clone(), agent.group.clone(), state.to_owned(), heard]

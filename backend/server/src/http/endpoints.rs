@@ -320,9 +320,13 @@ pub async fn try_out(
         return Ok(answer);
     }
     let trial = trial(&app, &caller, asked.clone()).await?;
-    let host = trial.params.get("host").and_then(Value::as_str).unwrap_or_default();
+    let integration = kinds::find("kind", &trial.kind)?;
+    let name = match trial.endpoint {
+        Some(saved) => endpoints::get(app.db.reader(), &caller.scope, saved).await?.name,
+        None => default_name(integration, integration.address(&trial.params).as_deref()),
+    };
     let from = from.map(|agent| format!(" from {agent}")).unwrap_or_default();
-    let title = format!("Test {} {host}{from}", kinds::find("kind", &trial.kind)?.descriptor().title);
+    let title = format!("Test {name}{from}");
     let new = jobs::New {
         tenant: caller.tenant,
         kind: JobKind::EndpointTest,

@@ -31,7 +31,7 @@ pub async fn firewall(
     id: web::Path<AgentId>,
 ) -> Result<web::Json<Firewall>, Refused> {
     let agent = agents::get(app.db.reader(), &caller.scope, id.into_inner()).await?;
-    let mut devices = BTreeMap::new();
+    let mut devices = BTreeMap::<Flow, Vec<String>>::new();
     let mut query =
         ListQuery { limit: Some(500), q: Some(format!("agent:{}", agent.id)), ..ListQuery::default() };
     loop {
@@ -39,7 +39,7 @@ pub async fn firewall(
         for endpoint in page.items {
             let flow = catalogue::find(&endpoint.kind).and_then(|kind| kind.flow(&endpoint.params));
             if let Some(flow) = flow {
-                devices.insert(flow, endpoint.name);
+                devices.entry(flow).or_default().push(endpoint.name);
             }
         }
         let Some(next) = page.next else { break };
@@ -57,7 +57,7 @@ fn server(url: &str) -> Option<(String, u16)> {
     Some((host, url.port_u16().unwrap_or(usual)))
 }
 
-fn rules(agent: &str, server: Option<&(String, u16)>, devices: &BTreeMap<Flow, String>) -> Firewall {
+fn rules(agent: &str, server: Option<&(String, u16)>, devices: &BTreeMap<Flow, Vec<String>>) -> Firewall {
     let out = |to: &str, port: u16, protocol: Transport, purpose: String| FirewallRule {
         direction: Direction::Out,
         from: agent.to_owned(),
@@ -78,8 +78,10 @@ fn rules(agent: &str, server: Option<&(String, u16)>, devices: &BTreeMap<Flow, S
             stateful.push(out("the site's resolver", 53, protocol, "Names are looked up".into()));
         }
     }
-    for (flow, name) in devices {
-        stateful.push(out(&flow.host, flow.port, flow.transport, name.clone()));
+    let mut flows: Vec<_> = devices.iter().map(|(flow, names)| (names.join(", "), flow)).collect();
+    flows.sort_unstable();
+    for (name, flow) in flows {
+        stateful.push(out(&flow.host, flow.port, flow.transport, name));
     }
     let stateless = stateful.iter().flat_map(|rule| [rule.clone(), back(rule)]).collect();
     Firewall { mode: "reverse_tls".into(), stateful, stateless }
@@ -117,7 +119,7 @@ mod tests {
     #[test]
     fn names_need_a_resolver_and_every_rule_has_its_way_back() {
         let flow = Flow { host: "10.0.0.7".into(), transport: Transport::Udp, port: 623 };
-        let devices = BTreeMap::from([(flow, "bmc".to_owned())]);
+        let devices = BTreeMap::from([(flow, vec!["bmc".to_owned()])]);
         let named = rules("a", Some(&("rack.example".into(), 443)), &devices);
         assert_eq!(named.stateful.len(), 4);
         let plain = rules("a", Some(&("192.0.2.1".into(), 443)), &devices);
