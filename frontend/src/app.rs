@@ -10,7 +10,7 @@ use rackhand_wire::api::{
 };
 
 use crate::{
-    draw, live,
+    draw, focus, live,
     load::load,
     page::{activity, agents, devices, gate, job, search, server, servers, settings},
     part::{
@@ -31,6 +31,7 @@ use crate::{
 pub fn App() -> impl IntoView {
     time::start();
     route::start();
+    focus::keep();
     let state = session::start();
     // Another name or token alone must not build the page anew.
     let kind = Memo::new(move |_| std::mem::discriminant(&state.get()));

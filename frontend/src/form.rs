@@ -6,7 +6,10 @@ use rackhand_wire::api::problem::Problem;
 use serde::{Serialize, de::DeserializeOwned};
 use std::pin::Pin;
 
-use crate::api::{self, Intent};
+use crate::{
+    api::{self, Intent},
+    focus,
+};
 
 /// The state of one form's sending. Copy; lives with the form.
 #[derive(Clone, Copy)]
@@ -115,6 +118,7 @@ impl Submit {
             self.busy.try_set(false);
             if refused.is_some() {
                 self.problem.try_set(refused);
+                focus::lead_to_refused();
             }
         });
     }

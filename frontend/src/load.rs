@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use std::rc::Rc;
 
 use crate::{
-    api,
+    api, focus,
     held::{Held, Slot, Thing},
     live::{self, Notice},
     part::empty::Failed,
@@ -207,6 +207,7 @@ fn choose(
         (Face::Failed(problem), _) => view! { <Failed problem again/> }.into_any(),
         (Face::Loading, _) | (Face::Filled, None) => shape(),
         (Face::Filled, Some(first)) => {
+            request_animation_frame(focus::enter_window);
             filled(Signal::derive(move || value.get().unwrap_or_else(|| first.clone())))
         }
     };

@@ -81,6 +81,15 @@ impl Page {
         self.stop().await;
     }
 
+    /// Waits until the keyboard goes on at the page itself.
+    async fn see_focus_on_the_page(&self) {
+        self.until("see the keyboard go on at the page", async || {
+            let focus = self.focus().await;
+            if focus["tag"] == "main" { Ok(()) } else { Err(format!("the focus is on {focus}")) }
+        })
+        .await;
+    }
+
     /// Presses one key after the other.
     async fn write(&self, text: &str) {
         for key in text.chars() {
@@ -134,14 +143,14 @@ async fn a_server_is_reached_and_asked_for_power_by_keys_alone() {
     let page = Page::start(lab.backend.url(), "by-keys").await;
     page.open("/servers").await;
     page.see_heading("Sign in").await;
-    page.tab_to("User name").await;
+    page.see_focus("User name").await;
     page.write(USER).await;
     page.tab_to("Password").await;
     page.write(PASSWORD).await;
-    page.tab_to("Sign in").await;
     page.keys(&[ENTER]).await;
     page.see_heading("Servers").await;
     page.see("srv-02").await;
+    page.see_focus_on_the_page().await;
 
     page.tab_to("srv-01").await;
     for (key, name) in [(DOWN, "srv-02"), (UP, "srv-01"), (END, "srv-02"), (HOME, "srv-01")] {
@@ -150,11 +159,7 @@ async fn a_server_is_reached_and_asked_for_power_by_keys_alone() {
     }
     page.keys(&[ENTER]).await;
     page.see_heading("srv-01").await;
-    page.until("see the keyboard go on at the new page", async || {
-        let focus = page.focus().await;
-        if focus["tag"] == "main" { Ok(()) } else { Err(format!("the focus is on {focus}")) }
-    })
-    .await;
+    page.see_focus_on_the_page().await;
 
     page.tab_to("Power cycle").await;
     page.keys(&[ENTER]).await;
@@ -171,6 +176,76 @@ async fn a_server_is_reached_and_asked_for_power_by_keys_alone() {
     in_the_menu(&page).await;
     let jobs = lab.get("/jobs?q=kind:power").await.ok();
     assert_eq!(jobs["items"], json!([]), "a window that was closed has done nothing");
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bmc_is_connected_by_keys_alone_past_what_is_refused_and_what_goes() {
+    let lab = Lab::bare(1).await;
+    let bmc = lab.farm.inventory().servers[0].bmc.clone();
+    let server = lab.post("/servers", &json!({"name": "srv-01"})).await.ok();
+    let page = signed_in(&lab, "connect-by-keys").await;
+    page.open(&format!("/servers/{}/configuration", server["id"].as_str().unwrap())).await;
+    page.tab_to("Add connection").await;
+    page.keys(&[ENTER]).await;
+    page.see_focus("Paste the BMC address").await;
+    // The suggestion that is taken goes, and so does the type that is chosen instead.
+    page.write("10.0.0.9").await;
+    page.keys(&[ENTER]).await;
+    page.tab_to("IPMI at 10.0.0.9").await;
+    page.keys(&[ENTER]).await;
+    page.see_focus("BMC address").await;
+    page.see_filled("BMC address", "10.0.0.9").await;
+
+    page.tab_to("Test").await;
+    page.keys(&[ENTER]).await;
+    page.see_refused("User", "is needed").await;
+    page.see_focus("User").await;
+    page.write(&bmc.user).await;
+    page.fill("BMC address", &bmc.addr.ip().to_string()).await;
+    page.tab_to("More settings").await;
+    page.keys(&[ENTER]).await;
+    page.fill("Port", &bmc.addr.port().to_string()).await;
+    page.fill("Password", "not this one").await;
+    page.tab_to("Test").await;
+    page.keys(&[ENTER]).await;
+    page.see("The password is wrong").await;
+    page.show("refused").await;
+    // What was found with another password is not true of this one.
+    page.fill("Password", &bmc.password).await;
+    page.see_gone("The password is wrong").await;
+    page.tab_to("Test").await;
+    page.keys(&[ENTER]).await;
+    page.see("It answers: on").await;
+    page.tab_to("Add connection").await;
+    page.keys(&[ENTER]).await;
+    page.see("Connected:").await;
+    // What opened the window said that nothing is connected, and is gone.
+    page.see_focus_on_the_page().await;
+    page.assert_quiet(&[("/api/v1/session", 401), ("endpoints/test", 422)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_servers_are_switched_by_keys_alone() {
+    let lab = Lab::start(2).await;
+    let page = signed_in(&lab, "bulk-by-keys").await;
+    page.see("srv-02").await;
+    page.tab_to("Select all on this page").await;
+    page.keys(&[SPACE]).await;
+    page.see("2 selected").await;
+    page.tab_to("Power").await;
+    page.keys(&[ENTER]).await;
+    page.see_focus("On").await;
+    page.keys(&[DOWN, DOWN, DOWN]).await;
+    page.see_focus("Power cycle").await;
+    page.keys(&[ENTER]).await;
+    page.tab_to("Power cycle 2 servers").await;
+    page.keys(&[ENTER]).await;
+    page.see("2 started").await;
+    // The button that started them is gone.
+    page.see_focus("Close").await;
+    page.keys(&[ENTER]).await;
+    page.see_gone("2 started").await;
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
 }
 

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::shell::Logo;
+use crate::focus;
 
 /// Draws the frame around what is asked.
 #[component]
@@ -10,6 +11,8 @@ pub fn Gate(#[prop(into)] title: String, children: Children) -> impl IntoView {
     if let Some(page) = web_sys::window().and_then(|window| window.document()) {
         page.set_title(&format!("{title} · Rackhand"));
     }
+    // One came to fill this in.
+    request_animation_frame(|| focus::lead_to("#main input"));
     view! {
         <div class="gate">
             <main id="main">

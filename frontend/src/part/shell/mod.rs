@@ -29,7 +29,7 @@ const SITES: [Place; 1] = [Place { label: "Agents", icon: "agent", href: "/agent
 const WORK: [Place; 1] = [Place { label: "Activity", icon: "clock", href: "/activity" }];
 const HOUSE: [Place; 1] = [Place { label: "Settings", icon: "settings", href: "/settings" }];
 
-/// After this a new page stands and a window that led to it is closed.
+/// After this the sheet of the navigation stands.
 const DRAWN: Duration = Duration::from_millis(50);
 
 /// What the frame shows beside the page.
@@ -58,14 +58,10 @@ pub fn Shell(
 ) -> impl IntoView {
     let open = RwSignal::new(false);
     let here = Memo::new(|_| route::path());
-    Effect::new(move |before: Option<()>| {
+    Effect::new(move |_| {
         // Read, not only tracked: what nobody reads is never worked out and never changes.
         here.with(|_| ());
         open.set(false);
-        // The pressed link may be gone with its page; the keyboard goes on at the new one.
-        if before.is_some() {
-            set_timeout(focus_page, DRAWN);
-        }
     });
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
@@ -166,13 +162,6 @@ fn leaves(event: &FocusEvent) -> bool {
     let node = |target: Option<EventTarget>| target.and_then(|target| target.dyn_into::<Node>().ok());
     let side = node(event.current_target());
     node(event.related_target()).is_some_and(|to| side.is_some_and(|side| !side.contains(Some(&to))))
-}
-
-fn focus_page() {
-    let lost = focus::active().is_none_or(|element| element.tag_name() == "BODY");
-    if lost && let Some(page) = web_sys::window().and_then(|window| window.document()) {
-        focus::give(page.get_element_by_id("main"));
-    }
 }
 
 fn is_below(path: &str, href: &str) -> bool {
