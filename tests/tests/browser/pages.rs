@@ -35,6 +35,7 @@ async fn every_page_shows_what_it_is_for_and_fits_both_screens() {
         ("server-activity", format!("{server}/activity"), "srv-01", "Newest first"),
         ("job", format!("/jobs/{}", job["id"].as_str().unwrap()), "Reset srv-01", "Succeeded"),
         ("devices", "/devices".into(), "Network devices", "on this page"),
+        ("controllers", "/devices?of=controllers".into(), "Network devices", "BMC of srv-02"),
         ("device", format!("/devices/{pdu}"), "", "srv-02"),
         ("agents", "/agents".into(), "Agents", "local-node1"),
         ("activity-events", "/activity".into(), "Activity", "srv-01"),

@@ -92,6 +92,12 @@ async fn a_filter_that_finds_nothing_says_so_and_can_be_taken_away() {
     page.press("Remove filter power:off").await;
     see_rows(&page, &ALL).await;
     page.see_gone(refusal).await;
+    filter(&page, "power:on").await;
+    page.press("Take the filter away").await;
+    see_rows(&page, &ALL).await;
+    page.see("1–3 of 3").await;
+    filter(&page, "srv-02").await;
+    page.see("1–1 of 1").await;
     page.assert_quiet(&[("/api/v1/session", 401), ("/api/v1/servers", 422)]).await;
 }
 

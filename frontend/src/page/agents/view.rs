@@ -286,20 +286,13 @@ fn Probe(agent: Held<Agent>, assigned: Signal<Vec<Assignment>>) -> impl IntoView
     );
     let options = Signal::derive(move || {
         let own: Vec<_> = assigned.get().into_iter().map(|device| device.endpoint_id).collect();
-        let mut named = vec![(String::new(), "Choose a device".to_owned())];
-        for device in devices.value.get().map(|page| page.items).unwrap_or_default() {
-            // Its own first.
-            let at = if own.contains(&device.id) { 1 } else { named.len() };
-            named.insert(at, (device.id.to_string(), device.name));
-        }
-        named
-    });
-    Effect::new(move |_| {
-        chosen.track();
-        found.set(None);
+        let all = devices.value.get().map(|page| page.items).unwrap_or_default();
+        let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|device| own.contains(&device.id));
+        let named = own.into_iter().chain(others).map(|device| (device.id.to_string(), device.name));
+        std::iter::once((String::new(), "Choose a device".to_owned())).chain(named).collect::<Vec<_>>()
     });
     let request = Callback::new(move |()| TestEndpoint {
-        endpoint_id: chosen.get_untracked().parse().ok(),
+        endpoint_id: chosen.get().parse().ok(),
         kind: None,
         agent_id: Some(agent.with_untracked(|agent| agent.id)),
         agent_group: None,

@@ -84,8 +84,8 @@ pub fn DevicePage(id: String) -> impl IntoView {
 fn Head(device: Held<Endpoint>, kinds: Signal<Vec<Integration>>, feeds: bool) -> impl IntoView {
     let name = Memo::new(move |_| device.with(|device| device.name.clone()));
     crumbs::stand(move || {
-        let list = ("Network devices".to_owned(), "/devices".to_owned());
-        (if feeds { vec![list] } else { Vec::new() }, name.get())
+        let list = if feeds { "/devices" } else { "/devices?of=controllers" };
+        (vec![("Network devices".to_owned(), list.to_owned())], name.get())
     });
     let task = RwSignal::new(None);
     let press = move |make: fn(Endpoint) -> Task| {
@@ -93,7 +93,7 @@ fn Head(device: Held<Endpoint>, kinds: Signal<Vec<Integration>>, feeds: bool) ->
     };
     let fault = move || {
         device.with(|device| device.status.fault.clone()).map(|fault| {
-            view! { <Callout title=fault.to_string() text=remedy(fault.code) tone=Tone::Danger/> }
+            view! { <Callout title=fault.to_string() text=remedy(&fault) tone=Tone::Danger/> }
         })
     };
     view! {

@@ -1,4 +1,4 @@
-//! The list of network devices, one tab per kind.
+//! The list of network devices, one tab per kind, and of the controllers inside servers.
 
 use leptos::prelude::*;
 use rackhand_wire::{
@@ -44,47 +44,54 @@ pub fn DevicesPage() -> impl IntoView {
             <Button label="Add device".to_owned() kind=Kind::Primary icon="plus" refusal=Signal::derive(live::refusal) on_click=Callback::new(move |()| adding.set(true))/>
         </PageHead>
         {faces(kinds, shape, move |kinds| {
-            let network = kinds.with_untracked(|page| {
-                page.items.iter().filter(|kind| kind.descriptor.group == Group::NetworkDevice).cloned().collect::<Vec<_>>()
-            });
-            view! { <Devices kinds=network adding/> }.into_any()
+            view! { <Devices kinds=kinds.get_untracked().items adding/> }.into_any()
         })}
     }
 }
 
 #[component]
 fn Devices(kinds: Vec<Integration>, adding: RwSignal<bool>) -> impl IntoView {
-    let q = route::query("/devices", "q");
-    let all = kinds.iter().map(|kind| kind.descriptor.kind.as_str()).collect::<Vec<_>>().join(",");
-    let chosen = RwSignal::new(all.clone());
+    let (of, q) = (route::query("/devices", "of"), route::query("/devices", "q"));
+    let tabs = StoredValue::new(tabs_of(&kinds));
+    let chosen = Memo::new(move |_| {
+        let of = of.get();
+        tabs.with_value(|tabs| tabs.iter().find(|tab| tab.of == of).or(tabs.first()).cloned())
+    });
     let sort = RwSignal::new("name".to_owned());
     let cursor = Cursor::new();
     Effect::new(move |_| {
         q.track();
         sort.track();
-        chosen.track();
+        of.track();
         cursor.reset();
     });
     let path = move || {
         let cursor =
             cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();
-        let q = api::encode(&format!("kind:{} {}", chosen.get(), q.get()));
+        let q = api::encode(&format!("kind:{} {}", chosen.get()?.kinds, q.get()));
         Some(format!("endpoints?limit=50&sort={}&q={q}{cursor}", sort.get()))
     };
     let list = load::<Page<Endpoint>>(path, concerns);
-    let search = Callback::new(|q: String| route::go(&format!("/devices?q={}", api::encode(&q))));
-    let named = kinds.iter().map(|kind| (kind.descriptor.kind.clone(), kind.descriptor.title.clone()));
-    let tabs: Vec<_> = std::iter::once((all, "All".to_owned()))
-        .chain(named)
-        .map(|(kinds, text)| tab(text, kinds, chosen))
-        .collect();
+    let go = |of: &str, q: &str| route::go(&format!("/devices?of={of}&q={}", api::encode(q)));
+    let search = Callback::new(move |q: String| go(&of.get_untracked(), &q));
+    let choices = tabs.get_value().into_iter().map(|tab| {
+        let (own, to) = (tab.of.clone(), tab.of);
+        Choice {
+            text: tab.text,
+            pressed: Signal::derive(move || chosen.with(|tab| tab.as_ref().is_some_and(|tab| tab.of == own))),
+            press: Arc::new(move || go(&to, &q.get_untracked())),
+        }
+    });
+    let bar = segmented::bar("Type of device".to_owned(), choices.collect());
+    let is_network = |kind: &&Integration| kind.descriptor.group == Group::NetworkDevice;
+    let network: Vec<_> = kinds.iter().filter(is_network).cloned().collect();
     let shape = || view! { <Skeleton lines=8/> }.into_any();
     let known = kinds.clone();
     view! {
-        {(tabs.len() > 2).then(|| view! { <div class="row">{segmented::bar("Type of device".to_owned(), tabs)}</div> })}
+        <div class="row">{bar}</div>
         <FilterBar filter=q on_change=search placeholder="Filter: name, address, model"/>
-        {faces(list, shape, move |page| view! { <Table page kinds=known.clone() cursor sort adding q/> }.into_any())}
-        <AddDevice kinds open=adding/>
+        {faces(list, shape, move |page| view! { <Table page kinds=known.clone() cursor sort adding q of/> }.into_any())}
+        <AddDevice kinds=network open=adding/>
     }
 }
 
@@ -93,14 +100,33 @@ fn concerns(change: &Change) -> bool {
     matches!(change.object, Object::Endpoint | Object::Agent)
 }
 
-/// A tab that lists devices of the `kinds` that it names.
-fn tab(text: String, kinds: String, chosen: RwSignal<String>) -> Choice {
-    let same = kinds.clone();
-    Choice {
-        text,
-        pressed: Signal::derive(move || chosen.with(|chosen| *chosen == same)),
-        press: Arc::new(move || chosen.set(kinds.clone())),
+/// The word for the controllers inside servers in the address.
+const CONTROLLERS: &str = "controllers";
+
+/// One of the lists that the page shows.
+#[derive(Debug, Clone, PartialEq)]
+struct Tab {
+    /// Its word in the address.
+    of: String,
+    text: String,
+    /// The kinds that it lists, as the filter takes them.
+    kinds: String,
+}
+
+/// All network devices, each of their kinds where there are several, and the controllers inside servers.
+fn tabs_of(kinds: &[Integration]) -> Vec<Tab> {
+    let of_group =
+        |group: Group| kinds.iter().map(|kind| &kind.descriptor).filter(move |kind| kind.group == group);
+    let names = |group| of_group(group).map(|kind| kind.kind.as_str()).collect::<Vec<_>>().join(",");
+    let tab = |of: &str, text: &str, kinds: String| Tab { of: of.to_owned(), text: text.to_owned(), kinds };
+    let mut tabs = vec![tab("", "Network devices", names(Group::NetworkDevice))];
+    if of_group(Group::NetworkDevice).count() > 1 {
+        tabs.extend(
+            of_group(Group::NetworkDevice).map(|kind| tab(&kind.kind, &kind.title, kind.kind.clone())),
+        );
     }
+    tabs.push(tab(CONTROLLERS, "Controllers of servers", names(Group::ManagementController)));
+    tabs
 }
 
 #[component]
@@ -111,11 +137,12 @@ fn Table(
     sort: RwSignal<String>,
     adding: RwSignal<bool>,
     q: Memo<String>,
+    of: Memo<String>,
 ) -> impl IntoView {
     let task = RwSignal::new(None);
     let agents = agent_names();
     let on_sort = Callback::new(move |next: String| sort.set(next));
-    let none = move || page.with(|page| page.items.is_empty()).then(|| nothing(q, adding));
+    let none = move || page.with(|page| page.items.is_empty()).then(|| nothing(q, of, adding));
     let shown = kinds.clone();
     view! {
         <div class="table-card">
@@ -153,9 +180,12 @@ fn Table(
     }
 }
 
-fn nothing(q: Memo<String>, adding: RwSignal<bool>) -> AnyView {
+fn nothing(q: Memo<String>, of: Memo<String>, adding: RwSignal<bool>) -> AnyView {
     if !q.get_untracked().is_empty() {
         return view! { <Empty icon="filter" title="No device fits this filter" text="Take a word away to see more."/> }.into_any();
+    }
+    if of.with_untracked(|of| of == CONTROLLERS) {
+        return view! { <Empty icon="cpu" title="No controllers yet" text="Each is added with the connection of its server."/> }.into_any();
     }
     let add = Callback::new(move |()| adding.set(true));
     view! {

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use rackhand_wire::{
-    Fault, FaultCode,
+    Fault, FaultCode, Reason,
     api::{
         agent::Agent,
         endpoint::{Endpoint, EndpointState},
@@ -110,7 +110,7 @@ pub fn Status(endpoint: Held<Endpoint>) -> impl IntoView {
 #[component]
 pub fn FaultBadge(open: RwSignal<bool>, fault: Fault, place: String) -> impl IntoView {
     let word = fault_word(fault.code);
-    let (sentence, remedy, code) = (fault.to_string(), remedy(fault.code), fault.code.code());
+    let (sentence, remedy, code) = (fault.to_string(), remedy(&fault), fault.code.code());
     let opener = move || {
         view! {
             <button
@@ -140,8 +140,11 @@ pub fn FaultBadge(open: RwSignal<bool>, fault: Fault, place: String) -> impl Int
 }
 
 /// What a person can do about it.
-pub fn remedy(code: FaultCode) -> &'static str {
-    match code {
+pub fn remedy(fault: &Fault) -> &'static str {
+    match fault.code {
+        FaultCode::Config if fault.reason == Reason::NotAllowed => {
+            "Whoever runs the agent decides this, in the configuration on its machine."
+        }
         FaultCode::Auth => {
             "The device was reached: check the user and the secret. It is not asked again until they change, so that it does not lock the account."
         }

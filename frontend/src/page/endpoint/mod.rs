@@ -50,12 +50,12 @@ impl Draft {
 
     /// The chosen agent.
     pub fn agent_id(self) -> Option<AgentId> {
-        self.agent.get_untracked().parse().ok()
+        self.agent.get().parse().ok()
     }
 
     /// The chosen group of agents.
     pub fn agent_group(self) -> Option<String> {
-        self.agent.get_untracked().strip_prefix(GROUP).map(str::to_owned)
+        self.agent.get().strip_prefix(GROUP).map(str::to_owned)
     }
 
     /// Chooses what is saved.

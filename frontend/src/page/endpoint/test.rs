@@ -38,7 +38,7 @@ pub struct Found {
     pub at: i64,
 }
 
-/// Draws the button and the result. `request` says what to try; `submit` shows refusals at the fields,
+/// Draws the button and the result. `request` says what to try and is followed; `submit` shows refusals at the fields,
 /// whose paths begin with `prefix`. `at_once` asks without a press.
 #[component]
 pub fn TestPanel(
@@ -50,8 +50,17 @@ pub fn TestPanel(
     #[prop(optional)] at_once: bool,
 ) -> impl IntoView {
     let busy = RwSignal::new(false);
+    // What was found is true of what was asked: with other settings it is gone. The place that was read
+    // is no setting; it is often chosen from what was found.
+    let asked = Memo::new(move |_| api::encode_body(&TestEndpoint { target: None, ..request.run(()) }));
+    Effect::new(move |before: Option<()>| {
+        asked.track();
+        if before.is_some() {
+            found.set(None);
+        }
+    });
     let go = Callback::new(move |()| {
-        let body = request.run(());
+        let (body, tested) = (untrack(|| request.run(())), asked.get_untracked());
         busy.set(true);
         found.set(None);
         let work = async move {
@@ -60,7 +69,9 @@ pub fn TestPanel(
             answer
         };
         submit.run(work, move |result| {
-            found.try_set(Some(Found { result, at: time::now() }));
+            if asked.try_get_untracked().as_ref() == Some(&tested) {
+                found.try_set(Some(Found { result, at: time::now() }));
+            }
         });
     });
     Effect::new(move |_| {

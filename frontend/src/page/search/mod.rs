@@ -16,6 +16,8 @@ use crate::{
 
 /// Waits for a pause in typing.
 const PAUSE_MS: u32 = 120;
+/// How many hits are shown.
+const LIMIT: usize = 12;
 
 const PAGES: [(&str, &str, &str); 11] = [
     ("Servers", "server", "/servers"),
@@ -67,7 +69,7 @@ pub fn SearchPalette(open: RwSignal<bool>) -> impl IntoView {
             if !current() {
                 return;
             }
-            let path = format!("search?limit=12&q={}", api::encode(asked.trim()));
+            let path = format!("search?limit={LIMIT}&q={}", api::encode(asked.trim()));
             let found = api::get::<SearchResult>(&path).await;
             if !current() {
                 return;
@@ -116,7 +118,15 @@ fn entries(text: &str, hits: &[Hit]) -> Vec<Entry> {
         let last = found.iter().rposition(|other| other.group == entry.group);
         found.insert(last.map_or(found.len(), |last| last + 1), entry);
     }
-    found.into_iter().chain(pages).collect()
+    let more = (hits.len() >= LIMIT).then(|| Entry {
+        group: "More",
+        icon: "search",
+        title: format!("All servers that fit “{}”", text.trim()),
+        subtitle: String::new(),
+        power: None,
+        href: format!("/servers?q={}", api::encode(text.trim())),
+    });
+    found.into_iter().chain(more).chain(pages).collect()
 }
 
 fn entry(hit: &Hit) -> Entry {

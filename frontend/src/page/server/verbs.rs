@@ -115,6 +115,9 @@ fn refusal(server: &Server, action: PowerAction) -> Option<String> {
         (PowerAction::Off | PowerAction::Shutdown, PowerValue::Off) if sure => {
             Some("It is off already.".to_owned())
         }
+        (PowerAction::Reset, PowerValue::Off) if sure => {
+            Some("It is off, and a reset restarts only what runs: choose On.".to_owned())
+        }
         _ => None,
     }
 }

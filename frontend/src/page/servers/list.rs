@@ -5,7 +5,7 @@ use rackhand_wire::{
     api::{
         live::{Change, Object},
         page::Page,
-        server::{PathBrief, ServerRow, Tally},
+        server::{PathBrief, ServerRow},
     },
     id::ServerId,
     power::ServerPower,
@@ -14,7 +14,7 @@ use rackhand_wire::{
 use super::{Look, Picked};
 use crate::{
     draw::live,
-    held::{Held, Slot},
+    held::Held,
     load::{faces, load},
     part::{
         Tone,
@@ -35,13 +35,13 @@ pub fn List(
     page: Held<Page<ServerRow>>,
     look: Look,
     picked: Picked,
-    tally: Slot<Tally>,
+    total: Signal<Option<u64>>,
     adding: RwSignal<bool>,
 ) -> impl IntoView {
     let some = Memo::new(move |_| page.with(|page| !page.items.is_empty()));
     live(move || {
         if some.get() {
-            return view! { <Table page look picked tally/> }.into_any();
+            return view! { <Table page look picked total/> }.into_any();
         }
         nothing(look, adding, look.q.with(String::is_empty))
     })
@@ -73,7 +73,12 @@ fn nothing(look: Look, adding: RwSignal<bool>, all: bool) -> AnyView {
 }
 
 #[component]
-fn Table(page: Held<Page<ServerRow>>, look: Look, picked: Picked, tally: Slot<Tally>) -> impl IntoView {
+fn Table(
+    page: Held<Page<ServerRow>>,
+    look: Look,
+    picked: Picked,
+    total: Signal<Option<u64>>,
+) -> impl IntoView {
     let sort = Signal::derive(move || look.sort.get());
     let on_sort = Callback::new(move |sort: String| look.go.run((look.q.get_untracked(), sort)));
     let all = Memo::new(move |_| {
@@ -97,8 +102,9 @@ fn Table(page: Held<Page<ServerRow>>, look: Look, picked: Picked, tally: Slot<Ta
     let range = move || {
         let first = look.cursor.before() * super::LIMIT as usize;
         let last = first + page.with(|page| page.items.len());
-        let whole = tally.get().filter(|_| look.q.with(String::is_empty));
-        let of = whole.map(|tally| format!(" of {}", tally.total)).unwrap_or_default();
+        // Counted a moment apart: what is in sight is there.
+        let total = total.get().and_then(|total| usize::try_from(total).ok());
+        let of = total.map(|total| format!(" of {}", last.max(total))).unwrap_or_default();
         format!("{}–{last}{of}", first + 1)
     };
     view! {

@@ -96,9 +96,12 @@ pub fn ServersPage() -> impl IntoView {
     let filtered = Memo::new(move |_| !without_figure(&look.q.get()).is_empty());
     let figures = Signal::derive(move || figures(tally.value.get().as_ref(), filtered.get()));
     let chosen = Signal::derive(move || figure_of(&look.q.get()));
-    let count = move || {
+    let total = Signal::derive(move || {
         let chosen = chosen.get();
-        let count = figures.with(|all| all.iter().find(|figure| figure.filter == chosen)?.count)?;
+        figures.with(|all| all.iter().find(|figure| figure.filter == chosen)?.count)
+    });
+    let count = move || {
+        let count = total.get()?;
         let how = if live::hears() { "live" } else { "not live" };
         Some(format!("{count} in sight, {how}"))
     };
@@ -126,7 +129,7 @@ pub fn ServersPage() -> impl IntoView {
         {faces(
             rows,
             || view! { <Skeleton lines=12/> }.into_any(),
-            move |page| view! { <list::List page look picked tally=tally.value adding/> }.into_any(),
+            move |page| view! { <list::List page look picked total adding/> }.into_any(),
         )}
         <bulk::Bulk picked/>
         <add::AddServerDialog open=adding/>

@@ -115,8 +115,8 @@ fn line(
     let told = move || {
         let User { name, disabled, last_seen_at, .. } = user.get();
         let mine = name == session::user_name();
-        let seen =
-            last_seen_at.map_or("never signed in".to_owned(), |at| format!("seen {} ago", time::age(at)));
+        let seen = last_seen_at
+            .map_or("never signed in".to_owned(), |at| format!("signed in {} ago", time::age(at)));
         view! {
             <Avatar name=name.clone()/>
             <span class="cut flow"><span class="strong">{name}</span> " " {mine.then_some("(you)")}</span>

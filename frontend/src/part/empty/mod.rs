@@ -8,6 +8,8 @@ use crate::route;
 
 /// The status of what is not there.
 const GONE: u16 = 404;
+/// The status of a filter that cannot be read.
+const REFUSED: u16 = 422;
 
 /// Says that there is nothing yet and what to do about it.
 #[component]
@@ -42,6 +44,8 @@ pub fn Failed(problem: Problem, again: Callback<()>) -> impl IntoView {
         };
         view! { <a href=format!("/{list}") class="button">"Go to the list"</a> }
     });
+    let all = (problem.status == REFUSED)
+        .then(|| view! { <a href=route::path() class="button">"Take the filter away"</a> });
     let title = problem.title.clone();
     view! {
         <div class="empty" data-tone=Tone::Danger.word() role="alert">
@@ -52,6 +56,7 @@ pub fn Failed(problem: Problem, again: Callback<()>) -> impl IntoView {
             <div class="row">
                 <Button label="Try again".to_owned() icon="refresh" on_click=again/>
                 {list}
+                {all}
             </div>
         </div>
     }

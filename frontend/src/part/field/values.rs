@@ -74,9 +74,8 @@ impl Values {
     }
 
     fn filled(self, fields: &[Field]) -> impl Iterator<Item = (&Field, String)> {
-        let seen = fields.iter().filter(move |field| untrack(|| self.shows(field)));
-        seen.map(move |field| (field, self.signal(&field.name).get_untracked()))
-            .filter(|(_, text)| !text.is_empty())
+        let seen = fields.iter().filter(move |field| self.shows(field));
+        seen.map(move |field| (field, self.signal(&field.name).get())).filter(|(_, text)| !text.is_empty())
     }
 }
 

@@ -82,7 +82,9 @@ pub fn FilterBar(
 }
 
 fn token(word: &str, remove: impl Fn() + 'static) -> AnyView {
-    let (name, value) = word.split_once(':').unwrap_or(("word", word));
+    // An address with a port is a word as well.
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let (name, value) = word.split_once(':').filter(|(name, _)| is_name(name)).unwrap_or(("word", word));
     let label = format!("Remove filter {word}");
     view! {
         <span class="token">

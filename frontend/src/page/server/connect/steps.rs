@@ -64,13 +64,7 @@ fn AgentStep(making: Making) -> impl IntoView {
     let own = Signal::derive(move || {
         if making.saved.with(String::is_empty) { "Rackhand itself" } else { "The agent of the device" }
     });
-    let chosen = Signal::derive(move || {
-        if open.get() {
-            String::new()
-        } else {
-            format!("{}, unless you choose one", own.get().to_lowercase())
-        }
-    });
+    let chosen = Signal::derive(move || if open.get() { String::new() } else { own.get().to_owned() });
     let side = move || {
         (!open.get()).then(|| {
             let show = Callback::new(move |()| open.set(true));
@@ -89,7 +83,7 @@ fn AgentStep(making: Making) -> impl IntoView {
 #[component]
 fn TestStep(making: Making) -> impl IntoView {
     let request = Callback::new(move |()| {
-        let saved = untrack(|| making.saved_id());
+        let saved = making.saved_id();
         let target = send_target(making);
         match saved {
             Some(id) => TestEndpoint {
