@@ -22,6 +22,7 @@ pub mod copy;
 mod db;
 pub mod endpoints;
 pub mod events;
+pub mod handover;
 pub mod idempotency;
 pub mod jobs;
 pub mod letters;

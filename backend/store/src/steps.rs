@@ -184,14 +184,14 @@ pub async fn settled(db: &impl ConnectionTrait, cuts: &[CommandId]) -> Result<Ve
     let rows = Entity::find().filter(of).all(db).await?;
     let of = job::Column::Id.is_in(rows.iter().map(|row| row.job_id));
     let jobs = job::Entity::find().filter(of).all(db).await?;
-    let is_well = |id| {
-        jobs.iter().any(|job| {
-            let reason = job.reason.as_deref().unwrap_or_default();
-            job.id == id && (job.state == "succeeded" || ["feeds_restored", "cancelled"].contains(&reason))
-        })
-    };
+    let is_well = |id| jobs.iter().any(|job| job.id == id && is_well(&job.state, job.reason.as_deref()));
     let settled = rows.iter().filter(|row| row.restored.as_deref() == Some(SETTLED) || is_well(row.job_id));
     Ok(settled.filter_map(|row| row.command_id.map(CommandId)).collect())
+}
+
+/// Says whether a job ended with every feed as it should be.
+pub(crate) fn is_well(state: &str, reason: Option<&str>) -> bool {
+    state == "succeeded" || matches!(reason, Some("feeds_restored" | "cancelled"))
 }
 
 /// Says whether an agent undid one of these cuts by itself.

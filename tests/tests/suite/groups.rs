@@ -5,6 +5,7 @@
 
 use rackhand_simulators::world::{EffectKind, Machine};
 use rackhand_tests::{Lab, Line, Relay, SCALE, SLOW, agent::Agent};
+use rackhand_wire::Timings;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -156,4 +157,45 @@ async fn off_by_the_outlets_stays_off_when_the_agent_that_cut_comes_back() {
     // Longer than any cut may last before its agent undoes it.
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(!machine.is_on(), "an agent undid what was proven off");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_agent_ends_what_it_has_begun_and_then_others_take_its_devices() {
+    let mut site = Site::new(1).await;
+    let machine = site.lab.machine("srv-01");
+    let [one, two] = [site.agents[0].id.clone(), site.agents[1].id.clone()];
+    let drain = async |lab: &Lab, draining: bool| {
+        lab.patch(&format!("/agents/{one}"), &json!({"draining": draining})).await.ok();
+    };
+    let held = async |lab: &Lab, agent: &str| {
+        lab.get(&format!("/agents/{agent}")).await.ok()["holds"].as_u64().unwrap()
+    };
+    let all = async |lab: &Lab, agent: &str| held(lab, agent).await == 3;
+    site.lab.wait_until("the first has all", async |lab: &Lab| all(lab, &one).await).await;
+
+    let before = transitions(&machine);
+    let felt = |machine: &Machine| transitions(machine).0 > before.0;
+    let job = site.begin("srv-01", json!({"action": "cycle"}), felt).await;
+    drain(&site.lab, true).await;
+    let job = site.lab.finish(&job).await;
+    let over = Instant::now();
+    assert_eq!(state(&job), "succeeded", "{job:#}");
+    assert!(all(&site.lab, &one).await, "what it had begun was taken away");
+    site.lab.wait_until("the other has all", async |lab: &Lab| all(lab, &two).await).await;
+    // What was sent last may have been under way for so long.
+    assert!(over.elapsed() > Timings::default().scaled(SCALE).command_expiry / 3);
+
+    // It is not missed: the other one need not wait for its lease to end.
+    site.agents[0].kill();
+    let job = site.lab.power("srv-01", json!({"action": "cycle"})).await;
+    assert_eq!(state(&job), "succeeded", "{job:#}");
+    let after = transitions(&machine);
+    assert_eq!((after.0 - before.0, after.1 - before.1), (2, 2));
+
+    site.agents[0].run();
+    site.agents[0].online(&site.lab).await;
+    drain(&site.lab, false).await;
+    let job = site.lab.power("srv-01", json!({"action": "cycle"})).await;
+    assert_eq!(state(&job), "succeeded", "{job:#}");
+    assert!(all(&site.lab, &two).await, "whoever has a device keeps it");
 }

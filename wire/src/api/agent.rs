@@ -24,7 +24,7 @@ pub struct Agent {
     pub state: AgentState,
     /// It is part of a backend: it cannot be removed, revoked or enrolled.
     pub embedded: bool,
-    /// Drained: of its group the other agents come first for what nobody has yet.
+    /// Drained: others of its group take its devices, each once no job needs it, and come first for what nobody has.
     pub draining: bool,
     /// Its host.
     pub host: Option<String>,

@@ -20,7 +20,7 @@ pub use authority::Authority;
 pub use earlier::{Earlier, Keeper};
 pub use line::{OldTls, TlsBinding, serve};
 pub use roster::{Done, Roster, Stage};
-pub use route::{Members, Route, Via, find_group, holder, members};
+pub use route::{Members, Route, Via, find_group, hand_over, holder, members};
 pub use session::{Awaited, Ended, Session};
 pub use told::{Told, listen};
 

@@ -7,7 +7,8 @@
 use rackhand_store::{
     Db,
     agent_groups::{self, Lease},
-    agents, tenants,
+    agents::{self, LOCAL},
+    jobs, tenants,
 };
 use rackhand_wire::{
     Fault, FaultCode, Reason,
@@ -232,6 +233,40 @@ impl Members {
         members.sort_by_key(|id| self.draining.contains(id));
         members
     }
+
+    /// Lists who shall have a device instead of the agent that has it, the preferred one first: nobody, unless that
+    /// one is being drained.
+    #[must_use]
+    pub fn heirs(&self, endpoint: EndpointId, held: AgentId) -> Vec<AgentId> {
+        // Each server begins with its own agent in the local group; none of them is drained.
+        if self.group.name == LOCAL || !self.draining.contains(&held) {
+            return Vec::new();
+        }
+        self.of(endpoint).into_iter().filter(|id| !self.draining.contains(id)).collect()
+    }
+}
+
+/// Gives a device to another agent while the one that has it is there, unless a job uses it: what that began is
+/// ended by who began it. Gives the new lease, where it did.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hand_over(
+    db: &Db,
+    endpoint: EndpointId,
+    held: Lease,
+    heir: AgentId,
+) -> rackhand_store::Result<Option<Lease>> {
+    let tx = db.begin().await?;
+    if jobs::find_using(&tx, endpoint).await?.is_some() {
+        return Ok(None);
+    }
+    let taken = agent_groups::take(&tx, endpoint, heir, Some(held)).await?;
+    tx.commit().await.map_err(rackhand_store::Error::from)?;
+    if let Some(Lease { epoch, .. }) = taken {
+        tracing::info!(%endpoint, from = %held.agent, to = %heir, epoch, "a device was handed over");
+    }
+    Ok(taken)
 }
 
 /// Finds a group for a tenant: its own, or the nearest ancestor's. Two that share a name are two groups.
@@ -271,6 +306,23 @@ mod tests {
     use rackhand_store::fresh_id;
 
     use super::*;
+
+    #[test]
+    fn what_a_drained_agent_has_goes_to_those_that_are_not_drained() {
+        let [one, two, three, gone] = std::array::from_fn(|_| AgentId(fresh_id()));
+        let endpoint = EndpointId(fresh_id());
+        let heirs = |name: &str, draining: &[AgentId], held| {
+            let members = vec![one, two, three];
+            let group = AgentGroup { name: name.into(), policy: GroupPolicy::Ordered, members };
+            Members { group, draining: draining.to_vec() }.heirs(endpoint, held)
+        };
+        assert_eq!(heirs("a", &[], three), vec![], "a stand-in keeps what it has");
+        assert_eq!(heirs("a", &[one], one), vec![two, three]);
+        assert_eq!(heirs("a", &[one], two), vec![], "nothing comes back to who is drained");
+        assert_eq!(heirs("a", &[one, two, three], two), vec![], "nobody else takes it");
+        assert_eq!(heirs("a", &[two], gone), vec![], "one that left the group is waited out elsewhere");
+        assert_eq!(heirs(LOCAL, &[three], three), vec![]);
+    }
 
     #[test]
     fn a_group_that_spreads_gives_each_member_a_share() {

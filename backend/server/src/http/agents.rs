@@ -148,6 +148,8 @@ pub async fn change(
         reseat_group(&app, agent.tenant, &before).await?;
         reseat_group(&app, agent.tenant, &agent.group).await?;
     }
+    // Its devices may go to others now.
+    app.engine.watch.replan();
     Ok(web::Json(shown(&app, agent).await?))
 }
 

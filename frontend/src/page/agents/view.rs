@@ -110,9 +110,9 @@ fn Head(agent: Held<Agent>, assigned: Signal<Vec<Assignment>>) -> impl IntoView 
     let items = move || {
         let agent = agent.get_untracked();
         let (word, help) = if agent.draining {
-            ("Undrain", "It is preferred as before")
+            ("Undrain", "It stands in for others of its group again")
         } else {
-            ("Drain", "Others of its group come first; it keeps what it has until it goes")
+            ("Drain", "Others of its group take its devices as jobs end; what names it alone stays")
         };
         let mut items = vec![Item::new(word, "pause", drain).help(help)];
         let (replaced, revoked, removed) = (agent.clone(), agent.clone(), agent.clone());
@@ -205,6 +205,7 @@ fn facts(agent: Agent) -> AnyView {
             {fact("Site", or_dash(agent.site_name.clone()))}
             {fact("Group", agent.group.clone())}
             {fact("Kinds", or_dash(Some(agent.kinds.join(", "))))}
+            {fact("Devices held", agent.holds.to_string())}
             {fact("In flight", agent.in_flight.to_string())}
             {fact("Certified", day(agent.certificate_at))}
             {fact("Valid until", day(agent.certificate_until))}

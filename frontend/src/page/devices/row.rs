@@ -47,7 +47,7 @@ pub fn Row(
         let identity = endpoint.status.identity.unwrap_or_else(unknown);
         let told = |value: Option<String>| value.unwrap_or_else(|| "—".to_owned());
         view! {
-            <td data-m="line">{told(identity.model)}</td>
+            <td data-m=identity.model.is_some().then_some("line")>{told(identity.model)}</td>
             <td data-p="3" class="mono">{told(identity.firmware)}</td>
             <td data-m="line" class="mono">{told(endpoint.address)}</td>
             <td data-p="3">{told(identity.protocol)}</td>

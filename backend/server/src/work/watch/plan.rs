@@ -1,27 +1,32 @@
 //! Who looks at which device: the agent that is named, or of a group the one that holds it.
 
+use chrono::TimeDelta;
 use rackhand_agent::{catalogue, poller::digest, proof::hex};
-use rackhand_store::{Result, agent_groups::Lease, agents, watches};
+use rackhand_store::{Result, agent_groups::Lease, agents, handover, now, watches};
 use rackhand_wire::{
     Operation, Role,
     agent::{Look, Read},
+    api::live::Object,
     id::{AgentId, EndpointId, TenantId},
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use crate::{
-    agents::{Members, Route, Via, find_group, holder},
+    agents::{Members, Route, Via, find_group, hand_over, holder},
     app::App,
 };
 
 /// So many devices of groups are given to an agent at a time.
 const TAKEN_AT_ONCE: usize = 200;
+
+/// So many leases after its last job ended, whatever was sent to a device has come to an end at its agent.
+const OUT: u32 = 4;
 
 /// What one agent looks at.
 #[derive(Default)]
@@ -75,12 +80,17 @@ pub async fn plans(app: &App, before: &Plans) -> Result<Plans> {
         leases: watches::leases(db).await?,
         groups: HashMap::new(),
         has_lease: HashMap::new(),
+        bound: None,
         may_take: TAKEN_AT_ONCE,
         is_unsettled: false,
+        moved: HashSet::new(),
     };
     for device in watches::devices(db).await? {
         let places = places.remove(&device.id).unwrap_or_default();
         draft.put(&device, places).await?;
+    }
+    for agent in &draft.moved {
+        app.live.tell(Object::Agent, agent);
     }
     Ok(draft.plans())
 }
@@ -93,8 +103,12 @@ struct Draft<'a> {
     leases: HashMap<EndpointId, Lease>,
     groups: HashMap<(TenantId, String), Option<Members>>,
     has_lease: HashMap<AgentId, bool>,
+    /// Devices that stay where they are; asked for once an agent is drained.
+    bound: Option<HashSet<EndpointId>>,
     may_take: usize,
     is_unsettled: bool,
+    /// Agents that gave devices to others or got them from others.
+    moved: HashSet<AgentId>,
 }
 
 impl Draft<'_> {
@@ -160,6 +174,8 @@ impl Draft<'_> {
         }
         let Some(Some(found)) = self.groups.get(&key) else { return Ok(None) };
         let mut members = found.of(endpoint);
+        let held = self.leases.get(&endpoint).copied();
+        let heirs = held.map(|held| found.heirs(endpoint, held.agent)).unwrap_or_default();
         if group == agents::LOCAL {
             // What another server's own agent does not hold already, this one's takes.
             members.sort_by_key(|member| self.app.embedded != Some(*member));
@@ -167,7 +183,14 @@ impl Draft<'_> {
         if !members.iter().any(|member| self.of.contains_key(member)) {
             return Ok(None);
         }
-        if let Some(held) = self.leases.get(&endpoint).filter(|held| members.contains(&held.agent)).copied()
+        if let Some(held) = held
+            && let Some(heir) = self.heir(&heirs).await
+            && self.may_go(endpoint).await?
+            && let Some(taken) = self.pass_on(endpoint, held, heir).await
+        {
+            return Ok(Some(taken));
+        }
+        if let Some(held) = held.filter(|held| members.contains(&held.agent))
             && self.app.roster.is_here(held.agent)
             && (members.len() == 1 || self.has_lease(held.agent).await)
         {
@@ -184,6 +207,48 @@ impl Draft<'_> {
         // The lease of the one before may not have ended yet.
         self.is_unsettled |= found.is_err();
         Ok(found.ok().map(|holder| holder.agent))
+    }
+
+    /// Finds the first of those who shall have a device that is here and may write.
+    async fn heir(&mut self, heirs: &[AgentId]) -> Option<AgentId> {
+        for heir in heirs {
+            if self.app.roster.is_here(*heir) && self.has_lease(*heir).await {
+                return Some(*heir);
+            }
+        }
+        None
+    }
+
+    /// Says whether a device may leave the agent that has it: whatever that one was told to write is over.
+    async fn may_go(&mut self, endpoint: EndpointId) -> Result<bool> {
+        if self.bound.is_none() {
+            let timings = self.app.timings();
+            let out =
+                TimeDelta::from_std(timings.command_expiry + timings.lease * OUT).unwrap_or(TimeDelta::MAX);
+            self.bound = Some(handover::bound(self.app.db.reader(), now() - out).await?);
+        }
+        Ok(self.bound.as_ref().is_some_and(|bound| !bound.contains(&endpoint)))
+    }
+
+    /// Gives a device to another agent. That this fails leaves it where it is, and everything else is planned.
+    async fn pass_on(&mut self, endpoint: EndpointId, held: Lease, heir: AgentId) -> Option<AgentId> {
+        if self.may_take == 0 {
+            self.is_unsettled = true;
+            return None;
+        }
+        match hand_over(&self.app.db, endpoint, held, heir).await {
+            Ok(taken) => {
+                let taken = taken?;
+                self.may_take -= 1;
+                self.leases.insert(endpoint, taken);
+                self.moved.extend([held.agent, heir]);
+                Some(heir)
+            }
+            Err(error) => {
+                tracing::warn!(%error, %endpoint, "a device could not be handed over");
+                None
+            }
+        }
     }
 
     /// Says whether an agent may think that it holds its devices; asked once for each plan.
