@@ -290,6 +290,35 @@ async fn an_agent_of_protocol_1_is_served_by_a_server_that_speaks_2_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_does_not_know_a_kind_is_given_no_device_of_it() {
+    let lab = Lab::bare(1).await;
+    let peer = Peer::enrolled(&lab, "old").await;
+    let server = lab.post("/servers", &json!({"name": "srv-01"})).await.ok();
+    let connections = format!("/servers/{}/connections", server["id"].as_str().unwrap());
+    let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
+    let mut body = bmc_body(&inventory["servers"][0]);
+    body["agent_id"] = json!(peer.id);
+    // What it knows is not known before it has come.
+    let device = lab.post("/endpoints", &body).await.ok();
+    let only = BTreeMap::from([("snmp_pdu".to_owned(), "1".to_owned())]);
+    drop(peer.greet(&lab, |hello, _| hello.kinds = only).await);
+
+    let refused = lab.post(&connections, &json!({"endpoint": body, "target": {}})).await;
+    assert_eq!(refused.field(), ("endpoint.agent_id", "unknown_kind"), "{refused:?}");
+    for (field, name) in [("agent_id", json!(peer.id)), ("agent_group", json!("old"))] {
+        let new = json!({"endpoint_id": device["id"], "target": {}, field: name});
+        let refused = lab.post(&connections, &new).await;
+        assert_eq!(refused.field(), (field, "unknown_kind"), "{refused:?}");
+    }
+    // What names it already may be changed otherwise, and leave it.
+    let path = format!("/endpoints/{}", device["id"].as_str().unwrap());
+    lab.patch(&path, &json!({"name": "bmc"})).await.ok();
+    lab.patch(&path, &json!({"agent_id": null})).await.ok();
+    let refused = lab.patch(&path, &json!({"agent_id": peer.id})).await;
+    assert_eq!(refused.field(), ("agent_id", "unknown_kind"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn versions_that_do_not_meet_are_named_on_both_sides() {
     let (mut lab, agent, _line) = Lab::behind_an_agent(rack_of(1)).await;
     lab.backend.restart_with(&[("RACKHAND_PROTOCOLS", "2-3")]);

@@ -88,8 +88,16 @@ pub async fn add(
     if let Some(answer) = once.answered(&caller, &new).await? {
         return Ok(answer);
     }
-    kinds::known_agent(&app, &caller, new.agent_id).await?;
-    kinds::known_group(&app, &caller, &Via { agent: new.agent_id, group: new.agent_group.clone() }).await?;
+    let kind = match (&new.endpoint, new.endpoint_id) {
+        (Some(endpoint), _) => Some(endpoint.kind.clone()),
+        // That it is not there is told below.
+        (None, Some(id)) => {
+            endpoints::get(app.db.reader(), &caller.scope, id).await.ok().map(|found| found.kind)
+        }
+        (None, None) => None,
+    };
+    let via = Via { agent: new.agent_id, group: new.agent_group.clone() };
+    kinds::reached_by(&app, &caller, &via, kind.as_deref()).await?;
     // The form of a new endpoint is a part of this one.
     let inside = |refused: Refused| refused.under("endpoint");
     let fresh = match (&new.endpoint, new.endpoint_id) {
@@ -206,9 +214,9 @@ pub async fn change(
     body: Body<ChangeConnection>,
 ) -> Result<web::Json<Connection>, Refused> {
     let ((server, id), Body(change)) = (ids.into_inner(), body);
-    kinds::known_agent(&app, &caller, change.agent_id.flatten()).await?;
-    let group = change.agent_group.clone().flatten();
-    kinds::known_group(&app, &caller, &Via { agent: change.agent_id.flatten(), group }).await?;
+    let old = connections::get(app.db.reader(), &caller.scope, server, id).await?;
+    let via = Via { agent: change.agent_id.flatten(), group: change.agent_group.clone().flatten() };
+    kinds::reached_by(&app, &caller, &via, Some(&old.kind)).await?;
     let tx = app.db.begin().await?;
     let old = connections::get(&tx, &caller.scope, server, id).await?;
     busy::server(&tx, server).await?;

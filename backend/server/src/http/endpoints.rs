@@ -87,9 +87,8 @@ pub async fn prepare(app: &App, caller: &Caller, new: &AddEndpoint) -> Result<en
     let integration = kinds::find("kind", &new.kind)?;
     let secrets = kinds::wrap(new.secrets.clone());
     let params = kinds::checked(integration, &new.params, &secrets)?;
-    kinds::known_agent(app, caller, new.agent_id).await?;
     let via = Via { agent: new.agent_id, group: new.agent_group.clone() };
-    kinds::known_group(app, caller, &via).await?;
+    kinds::reached_by(app, caller, &via, Some(&new.kind)).await?;
     hosts::known(app, integration, &params, &via).await?;
     let address = integration.address(&params);
     let name = new.name.clone().filter(|name| !name.trim().is_empty());
@@ -141,13 +140,13 @@ pub async fn change(
     if let Some(name) = &change.name {
         Check::default().name("name", name).done()?;
     }
-    kinds::known_agent(&app, &caller, change.agent_id.flatten()).await?;
     let own = Via::from(&reach.endpoint);
     let via = Via {
         agent: change.agent_id.unwrap_or(own.agent),
         group: change.agent_group.clone().unwrap_or_else(|| own.group.clone()),
     };
-    kinds::known_group(&app, &caller, &via).await?;
+    let is_other = via != own;
+    kinds::reached_by(&app, &caller, &via, is_other.then_some(reach.endpoint.kind.as_str())).await?;
     let mut secrets = reach.secrets.clone();
     for (name, value) in &change.secrets {
         match value.as_deref() {
@@ -366,7 +365,6 @@ async fn trial(app: &App, caller: &Caller, asked: TestEndpoint) -> Result<work::
     let kind = asked.kind.or_else(|| saved.as_ref().map(|saved| saved.endpoint.kind.clone()));
     let kind = kind.ok_or_else(|| Refused::field("kind", "required", "Say the kind, or an endpoint_id."))?;
     let integration = kinds::find("kind", &kind)?;
-    kinds::known_agent(app, caller, asked.agent_id).await?;
     let mut secrets = saved.as_ref().map_or_else(Secrets::default, |saved| saved.secrets.clone());
     let entered = kinds::wrap(asked.secrets);
     for (name, value) in entered.expose_all() {
@@ -385,7 +383,8 @@ async fn trial(app: &App, caller: &Caller, asked: TestEndpoint) -> Result<work::
         Some(_) | None => None,
     };
     let asked_via = Via { agent: asked.agent_id, group: asked.agent_group };
-    kinds::known_group(app, caller, &asked_via).await?;
+    // What it does not know it says itself.
+    kinds::reached_by(app, caller, &asked_via, None).await?;
     let via = asked_via.or(saved.as_ref().map(|saved| Via::from(&saved.endpoint)).unwrap_or_default());
     hosts::known(app, integration, &params, &via).await?;
     Ok(work::Trial { endpoint: asked.endpoint_id, kind, params, secrets, via, target })

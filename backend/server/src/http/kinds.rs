@@ -11,7 +11,6 @@ use rackhand_wire::{
         page::{ListQuery, Page},
         problem::Problem,
     },
-    id::AgentId,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -126,32 +125,40 @@ pub fn wrap(secrets: BTreeMap<String, String>) -> Secrets {
     wrapped
 }
 
-/// Refuses an agent that does not exist.
+/// Refuses an agent or a group of agents that is not there or does not know the kind, and one beside the other.
+/// What kinds an agent knows is not known before it has come once.
 ///
 /// # Errors
 /// A field error.
-pub async fn known_agent(app: &App, caller: &Caller, agent: Option<AgentId>) -> Result<(), Refused> {
-    let Some(agent) = agent else { return Ok(()) };
-    match agents::get(app.db.reader(), &caller.scope, agent).await {
-        Err(rackhand_store::Error::NotFound) => {
-            Err(Refused::field("agent_id", "unknown", "There is no such agent."))
+pub async fn reached_by(app: &App, caller: &Caller, via: &Via, kind: Option<&str>) -> Result<(), Refused> {
+    let serves = |agent: &agents::Agent| {
+        agent.kinds.is_empty() || kind.is_none_or(|kind| agent.kinds.contains_key(kind))
+    };
+    if let Some(agent) = via.agent {
+        let agent = match agents::get(app.db.reader(), &caller.scope, agent).await {
+            Err(rackhand_store::Error::NotFound) => {
+                return Err(Refused::field("agent_id", "unknown", "There is no such agent."));
+            }
+            found => found?,
+        };
+        if !serves(&agent) {
+            let why = "This agent does not know the kind in its version: upgrade it, or choose another one.";
+            return Err(Refused::field("agent_id", "unknown_kind", why));
         }
-        found => found.map(|_| ()).map_err(Refused::from),
     }
-}
-
-/// Refuses a group that no agent is in, and a group beside an agent.
-///
-/// # Errors
-/// A field error.
-pub async fn known_group(app: &App, caller: &Caller, via: &Via) -> Result<(), Refused> {
     let Some(group) = via.group.as_deref() else { return Ok(()) };
     if via.agent.is_some() {
         return Err(Refused::field("agent_group", "one_of_both", "Name an agent or a group, not both."));
     }
     let known = agents::list(app.db.reader(), &caller.scope).await?;
-    if group == agents::LOCAL || known.iter().any(|agent| agent.group == group) {
-        return Ok(());
+    let mut members = known.iter().filter(|agent| agent.group == group).peekable();
+    if members.peek().is_none() && group != agents::LOCAL {
+        return Err(Refused::field("agent_group", "unknown", "No agent is in this group."));
     }
-    Err(Refused::field("agent_group", "unknown", "No agent is in this group."))
+    if members.peek().is_some() && !members.any(serves) {
+        let why =
+            "No agent of this group knows the kind in its version: upgrade one, or choose another group.";
+        return Err(Refused::field("agent_group", "unknown_kind", why));
+    }
+    Ok(())
 }
