@@ -54,7 +54,12 @@ pub fn terms(text: &str) -> Vec<Term> {
         .into_iter()
         .filter(|part| !part.is_empty())
         .map(|part| match part.split_once(':') {
-            Some((key, value)) if !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase()) => {
+            // `fe::1` is an address.
+            Some((key, value))
+                if !key.is_empty()
+                    && key.chars().all(|c| c.is_ascii_lowercase())
+                    && !value.starts_with(':') =>
+            {
                 Term::Token(key.to_owned(), value.to_owned())
             }
             _ => Term::Word(part.to_lowercase()),
