@@ -7,11 +7,11 @@ use rackhand_wire::{
     power::PathState,
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set,
 };
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::{
@@ -236,7 +236,7 @@ impl Path {
 pub async fn paths(db: &impl ConnectionTrait, ids: &[EndpointId]) -> Result<HashMap<EndpointId, Vec<Path>>> {
     let of = connection::Column::EndpointId.is_in(ids.iter().map(|id| id.0));
     let rows = connection::Entity::find().filter(of).order_by_asc(connection::Column::Id).all(db).await?;
-    let busy = busy(db, rows.iter().map(|row| row.server_id).collect()).await?;
+    let busy = busy(db, rows.iter().map(|row| ServerId(row.server_id))).await?;
     let mut paths: HashMap<EndpointId, Vec<Path>> = HashMap::new();
     for row in rows.into_iter().filter(|row| has_power(&row.features)) {
         let path = Path {
@@ -248,45 +248,46 @@ pub async fn paths(db: &impl ConnectionTrait, ids: &[EndpointId]) -> Result<Hash
             target_label: row.target_label,
             state: row.state.map(parsed).transpose()?,
             fault: row.fault.and_then(|fault| serde_json::from_value(fault).ok()),
-            is_busy: busy.contains(&row.server_id),
+            is_busy: busy.contains(&ServerId(row.server_id)),
         };
         paths.entry(path.endpoint).or_default().push(path);
     }
     Ok(paths)
 }
 
-/// Says whether each of these servers is known to be without power: its outlets are said to be all of its
-/// feeds, and each was read off last. Of no servers that is not known.
+/// Lists which of these servers a job has.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn are_dark(db: &impl ConnectionTrait, servers: &BTreeSet<ServerId>) -> Result<bool> {
-    let ids = || servers.iter().map(|id| id.0);
-    let whole =
-        Condition::all().add(server::Column::Id.is_in(ids())).add(server::Column::FeedsComplete.eq(true));
-    let whole = server::Entity::find().filter(whole).count(db).await?;
-    if servers.is_empty() || usize::try_from(whole).ok() != Some(servers.len()) {
-        return Ok(false);
-    }
-    let rows = connection::Entity::find().filter(connection::Column::ServerId.is_in(ids())).all(db).await?;
-    let mut dark = BTreeSet::new();
-    for row in rows.into_iter().filter(|row| has_power(&row.features)) {
-        if parsed::<Role>(row.role)? != Role::Feed {
-            continue;
-        }
-        if row.state.map(parsed).transpose()? != Some(PathState::FeedOff) {
-            return Ok(false);
-        }
-        dark.insert(ServerId(row.server_id));
-    }
-    Ok(dark.len() == servers.len())
-}
-
-async fn busy(db: &impl ConnectionTrait, servers: HashSet<Uuid>) -> Result<HashSet<Uuid>> {
+pub async fn busy(
+    db: &impl ConnectionTrait,
+    servers: impl IntoIterator<Item = ServerId>,
+) -> Result<HashSet<ServerId>> {
+    let servers: HashSet<Uuid> = servers.into_iter().map(|server| server.0).collect();
     let column = job::Column::ActiveServerId;
     let active = job::Entity::find().select_only().column(column).filter(column.is_in(servers));
     let rows: Vec<Option<Uuid>> = active.into_tuple().all(db).await?;
-    Ok(rows.into_iter().flatten().collect())
+    Ok(rows.into_iter().flatten().map(ServerId).collect())
+}
+
+/// Lists the controllers of servers with power ticked.
+///
+/// # Errors
+/// When the database fails.
+pub async fn controllers(
+    db: &impl ConnectionTrait,
+    servers: impl IntoIterator<Item = ServerId>,
+) -> Result<Vec<EndpointId>> {
+    let servers: HashSet<Uuid> = servers.into_iter().map(|server| server.0).collect();
+    let of = connection::Entity::find()
+        .filter(connection::Column::ServerId.is_in(servers))
+        .filter(connection::Column::Role.eq("controller"));
+    let rows = of.all(db).await?;
+    Ok(rows
+        .into_iter()
+        .filter(|row| has_power(&row.features))
+        .map(|row| EndpointId(row.endpoint_id))
+        .collect())
 }
 
 /// Up to which number of which spool the samples of an agent are stored.

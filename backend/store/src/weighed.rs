@@ -1,16 +1,24 @@
 //! The power of servers as it is weighed: what their paths said, and what was made of it. Many at once, since every
 //! look at a device weighs the servers that hang on it.
 
+use chrono::TimeDelta;
 use rackhand_wire::{
-    id::{ServerId, TenantId},
+    Fault, FaultCode, PowerValue, Reason, Role,
+    id::{EndpointId, ServerId, TenantId},
     power::{PowerFlag, ServerPower},
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use std::collections::HashSet;
 
 use crate::{
     Result, Tx,
-    entity::server::{ActiveModel, Column, Entity, Model},
-    millis, readings, servers,
+    entity::{
+        connection, endpoint,
+        server::{ActiveModel, Column, Entity, Model},
+    },
+    millis, now,
+    readings::{self, has_power},
+    servers,
 };
 
 /// A server with what it is weighed by.
@@ -55,6 +63,51 @@ pub async fn find(db: &impl ConnectionTrait, ids: &[ServerId]) -> Result<Vec<Wei
     rows.into_iter().map(weighed).collect()
 }
 
+/// How long things may take around a loss of power.
+#[derive(Debug, Clone, Copy)]
+pub struct Spans {
+    /// That outlets were read off counts for so long.
+    pub fresh: TimeDelta,
+    /// A controller that has power again starts for so long.
+    pub start: TimeDelta,
+}
+
+/// Names the reason of a controller's silence where it cannot but be silent: every server that it controls is known
+/// to be without power, or was so until a moment ago, so that it may be starting.
+///
+/// # Errors
+/// When the database fails.
+pub async fn explained(
+    db: &impl ConnectionTrait,
+    controller: EndpointId,
+    fault: Fault,
+    spans: Spans,
+) -> Result<Fault> {
+    if fault.code != FaultCode::Unreach {
+        return Ok(fault);
+    }
+    let of = connection::Entity::find().filter(connection::Column::EndpointId.eq(controller.0));
+    let paths = of.all(db).await?.into_iter().filter(|path| has_power(&path.features));
+    let servers: HashSet<_> = paths.map(|path| path.server_id).collect();
+    let known = endpoint::Entity::find_by_id(controller.0).one(db).await?.and_then(|row| row.fault);
+    let known = known.and_then(|fault| serde_json::from_value::<Fault>(fault).ok());
+    let was_dark = known.is_some_and(|fault| fault.reason == Reason::WithoutPower);
+    let since = |span| now().checked_sub_signed(span).map_or(i64::MIN, millis);
+    let (fresh, start) = (since(spans.fresh), since(spans.start));
+    let is_dark = |row: &Model| {
+        let is_off = row.power_value == PowerValue::Off.code() && row.dark_since.is_some();
+        let is_explained = if is_off {
+            row.checked_at.is_some_and(|at| at >= fresh)
+        } else {
+            was_dark && row.power_since.is_some_and(|at| at >= start)
+        };
+        row.feeds_complete && !row.mismatch_seen && is_explained
+    };
+    let rows = Entity::find().filter(Column::Id.is_in(servers)).all(db).await?;
+    let is_dark = !rows.is_empty() && rows.iter().all(is_dark);
+    Ok(if is_dark { Fault::new(FaultCode::Unreach, Reason::WithoutPower, "") } else { fault })
+}
+
 /// Stores what was made of it, in the transaction in which it was found. Says whether anything that is shown changed.
 ///
 /// # Errors
@@ -62,8 +115,11 @@ pub async fn find(db: &impl ConnectionTrait, ids: &[ServerId]) -> Result<Vec<Wei
 pub async fn store(tx: &Tx, before: &Weighed, power: &ServerPower) -> Result<bool> {
     let was = &before.power;
     let mismatch = power.flags.contains(&PowerFlag::WiringMismatch);
-    // A path that says nothing, or refuses, wants a person as much as a lost feed does.
-    let fault = power.paths.iter().any(|path| path.fault.is_some());
+    // A path that says nothing, or refuses, wants a person as much as a lost feed does. A controller that is dark
+    // with its server cannot but be silent.
+    let is_dark = power.value == PowerValue::Off && power.dark_since.is_some() && !mismatch;
+    let fault = power.paths.iter().filter_map(|path| Some((path.role, path.fault.as_ref()?.code)));
+    let fault = fault.into_iter().any(|met| !is_dark || met != (Role::Controller, FaultCode::Unreach));
     let attention = fault || !power.flags.is_empty();
     let changed = (was.value, was.confidence, &was.flags) != (power.value, power.confidence, &power.flags)
         || before.attention != attention;
@@ -85,4 +141,80 @@ pub async fn store(tx: &Tx, before: &Weighed, power: &ServerPower) -> Result<boo
     }
     Entity::update_many().set(model).filter(Column::Id.eq(before.id.0)).exec(tx).await?;
     Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use rackhand_wire::{Feature, Role, Secrets};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{bench::database, connections, endpoints, sealed::Keyring};
+
+    #[tokio::test]
+    async fn silence_is_explained_only_by_outlets_that_are_believed() {
+        let (db, _folder) = database().await;
+        let tenant = TenantId::PROVIDER;
+        let server = serde_json::from_value(json!({"name": "a"})).unwrap();
+        let server = servers::add(db.writer(), tenant, server).await.unwrap().id;
+        let bmc = endpoints::New {
+            tenant,
+            kind: "ipmi".into(),
+            name: "bmc".into(),
+            agent_id: None,
+            agent_group: None,
+            params: json!({}),
+            secrets: Secrets::default(),
+            address: None,
+        };
+        let bmc = endpoints::add(db.writer(), &Keyring::new([7; 32]), bmc).await.unwrap().id;
+        let spans = Spans { fresh: TimeDelta::minutes(3), start: TimeDelta::minutes(5) };
+        let silent = || Fault::unreachable("");
+        let reason = async || explained(db.reader(), bmc, silent(), spans).await.unwrap().reason;
+        assert_eq!(reason().await, Reason::NoAnswer, "no server hangs on it");
+        let path = connections::New {
+            tenant,
+            server,
+            endpoint: bmc,
+            role: Role::Controller,
+            target: json!({}),
+            target_label: String::new(),
+            features: vec![Feature::Power],
+            agent: None,
+            group: None,
+        };
+        connections::add(db.writer(), path).await.unwrap();
+        let ago = |minutes| Some(millis(now() - TimeDelta::minutes(minutes)));
+        let dark = ActiveModel {
+            feeds_complete: Set(true),
+            mismatch_seen: Set(false),
+            power_value: Set("off".into()),
+            power_since: Set(ago(60)),
+            dark_since: Set(ago(60)),
+            checked_at: Set(ago(1)),
+            ..Default::default()
+        };
+        let lit = ActiveModel { power_value: Set("fed".into()), dark_since: Set(None), ..dark.clone() };
+        for (row, expected, why) in [
+            (dark.clone(), Reason::WithoutPower, "dark"),
+            (ActiveModel { feeds_complete: Set(false), ..dark.clone() }, Reason::NoAnswer, "not all feeds"),
+            (ActiveModel { mismatch_seen: Set(true), ..dark.clone() }, Reason::NoAnswer, "others' outlets"),
+            (ActiveModel { checked_at: Set(ago(4)), ..dark.clone() }, Reason::NoAnswer, "read long ago"),
+            (ActiveModel { dark_since: Set(None), ..dark.clone() }, Reason::NoAnswer, "off, but fed"),
+            (ActiveModel { power_since: Set(ago(4)), ..lit.clone() }, Reason::NoAnswer, "it was not dark"),
+        ] {
+            Entity::update_many().set(row).exec(db.writer()).await.unwrap();
+            assert_eq!(reason().await, expected, "{why}");
+        }
+        let identity = Err(Fault::new(FaultCode::Unreach, Reason::WithoutPower, ""));
+        let look = endpoints::Look { identity, outlets: None, at: now() };
+        endpoints::looked(db.writer(), bmc, look).await.unwrap();
+        for (minutes, expected) in [(4, Reason::WithoutPower), (6, Reason::NoAnswer)] {
+            let row = ActiveModel { power_since: Set(ago(minutes)), ..lit.clone() };
+            Entity::update_many().set(row).exec(db.writer()).await.unwrap();
+            assert_eq!(reason().await, expected, "lit for {minutes} min");
+        }
+        let refused = Fault::auth(Reason::WrongPassword, "");
+        assert_eq!(explained(db.reader(), bmc, refused.clone(), spans).await.unwrap(), refused);
+    }
 }

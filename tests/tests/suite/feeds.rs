@@ -520,30 +520,67 @@ async fn nobody_is_warned_of_a_bmc_whose_feeds_a_job_cut() {
     assert!(warned.is_empty(), "{warned:#?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_warned_of_a_bmc_that_is_dark_but_of_one_that_stays_silent_with_power() {
-    let lab = Lab::start(1).await;
-    let machine = lab.machine("srv-01");
-    let told = async |lab: &Lab| {
-        let events = lab.get("/events?limit=200").await.ok();
-        let bmc = |event: &&Value| event["kind"].as_str().unwrap().starts_with("endpoint.");
-        let kinds = events["items"].as_array().unwrap().iter().filter(bmc);
-        let turns: Vec<_> = kinds.map(|event| (event["kind"].clone(), event["severity"].clone())).collect();
-        turns
-    };
-    let before = told(&lab).await.len();
+/// What was told of devices, the newest first.
+async fn turns(lab: &Lab) -> Vec<(String, String)> {
+    let events = lab.get("/events?limit=200").await.ok();
+    let word = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
+    let told = events["items"].as_array().unwrap().iter();
+    let told = told.filter(|event| word(event, "kind").starts_with("endpoint."));
+    told.map(|event| (word(event, "kind"), word(event, "severity"))).collect()
+}
+
+/// Forces it off past its BMC, and waits until that is known to be silent.
+async fn go_dark(lab: &Lab) {
     let off = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"});
     assert_eq!(state(&lab.power("srv-01", off).await).0, "succeeded");
-    lab.wait_until("it is known to be silent", async |lab: &Lab| told(lab).await.len() > before).await;
-    let newest = told(&lab).await.remove(0);
-    assert_eq!(newest, (json!("endpoint.dark"), json!("info")));
-    mute(&machine);
-    let on = json!({"action": "on", "via": "outlets", "confirm_name": "srv-01"});
-    assert_eq!(state(&lab.power("srv-01", on).await).0, "succeeded");
-    lab.wait_until("somebody is warned", async |lab: &Lab| {
-        told(lab).await.first() == Some(&(json!("endpoint.failing"), json!("warning")))
+    let dark = ("endpoint.dark".to_owned(), "info".to_owned());
+    lab.wait_until("it is known to be dark", async |lab: &Lab| turns(lab).await.first() == Some(&dark)).await;
+}
+
+fn failing() -> (String, String) {
+    ("endpoint.failing".into(), "warning".into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_warned_of_a_bmc_that_is_dark_or_starts_again() {
+    // Three minutes, as slow ones need.
+    let bmc_boot = Duration::from_mins(3).mul_f64(SCALE);
+    let timings = WorldTimings { bmc_boot, ..WorldTimings::quick() };
+    let lab = Lab::wired(FarmConfig { timings, ..rack_of(1) }).await;
+    go_dark(&lab).await;
+    let attention = lab.get("/servers?q=flag:attention").await.ok();
+    assert_eq!(attention["items"], json!([]), "who cut it knows that it is dark");
+    assert_eq!(state(&lab.power("srv-01", json!({"action": "shutdown"})).await).0, "failed");
+    let on = lab.power("srv-01", json!({"action": "on"})).await;
+    assert_eq!(state(&on).0, "succeeded", "{on:#}");
+    let told = turns(&lab).await;
+    assert!(!told.contains(&failing()), "{told:?}");
+
+    // The same where power comes back without a job.
+    go_dark(&lab).await;
+    for feed in lab.machine("srv-01").feeds() {
+        let pdu = lab.farm.world().pdu(feed.pdu()).unwrap();
+        pdu.switch(feed.number(), OutletCommand::On(Duration::ZERO)).unwrap();
+    }
+    lab.wait_until("it is asked again before long", async |lab: &Lab| {
+        turns(lab).await.first() == Some(&("endpoint.ok".to_owned(), "info".to_owned()))
     })
     .await;
+    let told = turns(&lab).await;
+    assert!(!told.contains(&failing()), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bmc_that_stays_silent_with_power_is_warned_of() {
+    let lab = Lab::start(1).await;
+    go_dark(&lab).await;
+    mute(&lab.machine("srv-01"));
+    let lit = Instant::now();
+    let on = json!({"action": "on", "via": "outlets", "confirm_name": "srv-01"});
+    assert_eq!(state(&lab.power("srv-01", on).await).0, "succeeded");
+    lab.wait_until("somebody is warned", async |lab: &Lab| turns(lab).await.first() == Some(&failing()))
+        .await;
+    assert!(lit.elapsed() > Timings::default().scaled(SCALE).bmc_warm_up / 3, "it may have been starting");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ pub enum Phase {
     Controller,
     /// Gates of the fallback.
     Gates,
-    /// Every outlet is read before any is switched.
+    /// Outlets are read: before any is switched, and all together to prove that they are off.
     CheckFeeds,
     /// Outlets are switched off.
     CutFeeds,

@@ -1,7 +1,10 @@
 //! Whether a device answers, as it is shown, and what is told when that turns.
 
-use chrono::{DateTime, Utc};
-use rackhand_store::{Result, endpoints, events, now};
+use chrono::{DateTime, TimeDelta, Utc};
+use rackhand_store::{
+    Result, endpoints, events, now,
+    weighed::{self, Spans},
+};
 use rackhand_wire::{
     Fault, FaultCode, Reason,
     api::{event::Severity, live::Object},
@@ -16,13 +19,23 @@ pub async fn answered(app: &App, name: &str, id: EndpointId, fault: Option<&Faul
         return Ok(());
     }
     let at = now();
-    let identity = fault.map_or(Ok(None), |fault| Err(fault.clone()));
+    let fault = match fault {
+        Some(fault) => Some(weighed::explained(app.db.reader(), id, fault.clone(), spans(app)).await?),
+        None => None,
+    };
+    let identity = fault.clone().map_or(Ok(None), Err);
     let look = endpoints::Look { identity, outlets: None, at };
     if endpoints::looked(app.db.writer(), id, look).await? {
         app.live.tell(Object::Endpoint, id);
-        super::tell(app, TenantId::PROVIDER, turned(name, id, fault, at)).await;
+        super::tell(app, TenantId::PROVIDER, turned(name, id, fault.as_ref(), at)).await;
     }
     Ok(())
+}
+
+/// How long things may take around a loss of power.
+pub fn spans(app: &App) -> Spans {
+    let delta = |time| TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX);
+    Spans { fresh: delta(app.timings().poll * 3), start: delta(app.timings().bmc_warm_up) }
 }
 
 /// What is told when a device begins or ceases to answer.

@@ -16,6 +16,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::app::App;
 
+/// The word of the event that tells of a lost feed.
+const DEGRADED: &str = "server.degraded";
+
 /// Servers weighed in one transaction: others write in between.
 const AT_ONCE: usize = 25;
 
@@ -75,7 +78,14 @@ pub async fn servers(app: &App, touched: BTreeMap<ServerId, DateTime<Utc>>) -> R
                 continue;
             }
             changed.push(server.id);
-            for event in news((server.id, &server.name), &server.power, &power, at) {
+            let mut news = news((server.id, &server.name), &server.power, &power, at);
+            // A job switches one outlet after the other; what it leaves is told with its end.
+            if news.iter().any(|event| event.kind == DEGRADED)
+                && !watches::busy(&tx, [server.id]).await?.is_empty()
+            {
+                news.retain(|event| event.kind != DEGRADED);
+            }
+            for event in news {
                 told.push(events::add(&tx, server.tenant, event).await?.id);
             }
         }
@@ -133,7 +143,7 @@ fn news(
     }
     for flag in after.flags.iter().filter(|flag| !before.flags.contains(flag)) {
         let (word, severity, sentence) = match flag {
-            PowerFlag::Degraded => ("server.degraded", Severity::Warning, "runs on part of its feeds only"),
+            PowerFlag::Degraded => (DEGRADED, Severity::Warning, "runs on part of its feeds only"),
             PowerFlag::WiringMismatch => (
                 "server.wiring_mismatch",
                 Severity::Alarm,

@@ -3,7 +3,7 @@
 use rackhand_domain::power::Verdict;
 use rackhand_store::{Result, events, jobs, locks};
 use rackhand_wire::{
-    FaultCode,
+    FaultCode, PowerAction,
     api::{event::Severity, job::JobState, live::Object},
     id::EndpointId,
 };
@@ -72,6 +72,11 @@ impl Worker<'_> {
         keep::forget(self.app, &self.stored.hands).await;
         self.app.live.tell(Object::Event, event.id);
         self.app.engine.look_now(self.worth_a_look(verdict));
+        let plan = &self.blueprint.plan;
+        if !plan.outlets.is_empty() && matches!(plan.action.what, PowerAction::On | PowerAction::Cycle) {
+            let starting: Vec<_> = plan.controllers.iter().map(|path| path.endpoint).collect();
+            self.app.engine.watch.look_while_they_start(&starting, self.app.timings().bmc_warm_up);
+        }
         weigh::server(self.app, self.server).await?;
         self.app.live.tell(Object::Job, self.job);
         self.app.live.tell(Object::Server, self.server);

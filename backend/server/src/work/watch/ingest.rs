@@ -5,15 +5,16 @@ use rackhand_agent::catalogue;
 use rackhand_store::{
     Result, endpoints, events,
     readings::{self, Reading},
-    watches,
+    watches, weighed,
 };
 use rackhand_wire::{
-    Fault, FaultCode, Reason, Role,
+    Role,
     agent::{Entry, Sample},
     api::{event::Severity, live::Object},
     id::{AgentId, ConnectionId, EndpointId, ServerId, TenantId},
+    power::PathState,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 use super::plan::generation;
@@ -217,12 +218,9 @@ impl Round {
             let Some(found) = findings(role, sample.found, paths, &device.name, at) else { continue };
             let Findings { mut identity, outlets, readings } = found;
             if role == Role::Controller
-                && identity.as_ref().is_err_and(|fault| fault.code == FaultCode::Unreach)
+                && let Err(fault) = identity
             {
-                let servers = paths.iter().map(|path| path.server).collect();
-                if watches::are_dark(&tx, &servers).await? {
-                    identity = Err(Fault::new(FaultCode::Unreach, Reason::WithoutPower, ""));
-                }
+                identity = Err(weighed::explained(&tx, id, fault, status::spans(app)).await?);
             }
             let fault = identity.as_ref().err().cloned();
             if endpoints::looked(&tx, id, endpoints::Look { identity, outlets, at }).await? {
@@ -239,6 +237,9 @@ impl Round {
                         told.endpoints.push(id);
                     }
                     if let Some(server) = of.get(&connection) {
+                        if before == Some(PathState::FeedOff) && reading.state == Some(PathState::FeedOn) {
+                            told.lit.insert(*server);
+                        }
                         told.touch(*server, is_turn, at);
                     }
                 }
@@ -258,6 +259,11 @@ impl Round {
         }
         for id in told.events {
             app.live.tell(Object::Event, id);
+        }
+        if !told.lit.is_empty() {
+            let starting = watches::controllers(app.db.reader(), told.lit).await?;
+            app.engine.watch.look_while_they_start(&starting, app.timings().bmc_warm_up);
+            app.engine.look_now(starting);
         }
         let turned = told.servers.iter().filter(|(_, (is_turn, _))| *is_turn);
         let turned: Vec<ServerId> = turned.map(|(id, _)| *id).collect();
@@ -295,6 +301,8 @@ struct Told {
     events: Vec<rackhand_wire::id::EventId>,
     /// Servers whose paths said something, whether it was something else than before, and when.
     servers: BTreeMap<ServerId, (bool, DateTime<Utc>)>,
+    /// Servers with an outlet that was off and is on.
+    lit: BTreeSet<ServerId>,
 }
 
 impl Told {

@@ -35,6 +35,8 @@ const LONGEST: Duration = Duration::from_secs(10);
 pub struct Watch {
     changed: Notify,
     wanted: Mutex<Vec<EndpointId>>,
+    /// Devices that shall be looked at then.
+    later: Mutex<Vec<(Instant, EndpointId)>>,
     plans: watch::Sender<Arc<Plans>>,
     minds: Mutex<HashMap<AgentId, Mind>>,
 }
@@ -49,6 +51,23 @@ impl Watch {
     pub fn look_now(&self, endpoints: impl IntoIterator<Item = EndpointId>) {
         self.wanted().extend(endpoints);
         self.replan();
+    }
+
+    /// Has controllers looked at again while they start, and when they should have: those that were dark for long are
+    /// asked once an hour.
+    pub fn look_while_they_start(&self, controllers: &[EndpointId], warm_up: Duration) {
+        let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+        for part in [0.2, 0.5, 1.1] {
+            let then = Instant::now() + warm_up.mul_f64(part);
+            later.extend(controllers.iter().map(|id| (then, *id)));
+        }
+    }
+
+    /// Takes what is to be looked at by now.
+    fn due(&self) -> Vec<EndpointId> {
+        let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        later.extract_if(.., |(then, _)| *then <= now).map(|(_, id)| id).collect()
     }
 
     /// Hands over what an agent found; it tells again what is not taken.
@@ -93,6 +112,7 @@ pub async fn run(app: Arc<App>) {
     let watch = &app.engine.watch;
     loop {
         let begun = Instant::now();
+        app.engine.look_now(watch.due());
         let wanted: HashSet<EndpointId> = watch.wanted().drain(..).collect();
         let before = Arc::clone(&watch.plans.borrow());
         let timings = app.timings();
