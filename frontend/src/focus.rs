@@ -67,11 +67,21 @@ fn rescue() {
 
 /// What a window asks for came after it was opened: the browser had only the button that closes.
 pub fn enter_window() {
-    let head = active().and_then(|element| element.closest(".dialog-head").ok().flatten());
-    if let Some(window) = head.and_then(|head| head.parent_element()) {
-        put_into(&window, FIELDS);
+    let waits = format!("dialog[{WAITS}]:has(.dialog-head :focus)");
+    let window = active().and_then(|element| element.closest(&waits).ok().flatten());
+    if let Some(window) = window
+        && put_into(&window, FIELDS)
+    {
+        drop(window.remove_attribute(WAITS));
     }
 }
+
+/// Notes that a window holds nothing yet that could be filled in.
+pub fn wait_to_enter(window: &Element) {
+    drop(window.set_attribute(WAITS, ""));
+}
+
+const WAITS: &str = "data-waits";
 
 /// Gives the focus to the first of `selector` that takes it.
 fn put_into(around: &Element, selector: &str) -> bool {
@@ -100,8 +110,12 @@ fn document() -> Option<Document> {
     web_sys::window()?.document()
 }
 
-/// Leads to the first field that was refused, once that is drawn: it is the next to be worked on.
-pub fn lead_to_refused() {
+/// Leads to the first field that was refused, once that is drawn: it is the next to be worked on. Whoever has gone on
+/// from where it was `sent` stays there.
+pub fn lead_to_refused(sent: Option<Element>) {
+    if !is_lost() && active() != sent {
+        return;
+    }
     request_animation_frame(|| {
         let form = active().and_then(|element| element.closest("dialog, form").ok().flatten());
         let refused = form.map_or_else(

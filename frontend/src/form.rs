@@ -112,13 +112,14 @@ impl Submit {
         }
         self.busy.set(true);
         self.problem.set(None);
+        let sent = focus::active();
         spawn_local(async move {
             let refused = work.await;
             // The form may be gone by now; what was sent still counts.
             self.busy.try_set(false);
             if refused.is_some() {
                 self.problem.try_set(refused);
-                focus::lead_to_refused();
+                focus::lead_to_refused(sent);
             }
         });
     }

@@ -46,6 +46,15 @@ pub fn path() -> String {
     HERE.get().map(|here| here.with(|here| here.path.clone())).unwrap_or_default()
 }
 
+/// The address of the list that is in sight, without its filter and order.
+pub fn unfiltered() -> String {
+    let here = HERE.get().map(|here| here.get_untracked()).unwrap_or_default();
+    match value(&here.query, "of") {
+        of if of.is_empty() => here.path,
+        of => format!("{}?of={}", here.path, crate::api::encode(&of)),
+    }
+}
+
 /// What the page at `base` follows of its address. Once the reader went elsewhere the last word
 /// stands, so that a page on its way out does not draw or fetch another one's.
 fn while_at(base: &str, pick: impl Fn(&Address) -> String + Send + Sync + 'static) -> Memo<String> {

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use rackhand_wire::{
-    OutletState, Role,
+    OutletState, Reason, Role,
     api::{
         endpoint::{Endpoint, EndpointOutlets, FedOutlet},
         kind::Kind as Integration,
@@ -93,7 +93,8 @@ fn Head(device: Held<Endpoint>, kinds: Signal<Vec<Integration>>, feeds: bool) ->
     };
     let fault = move || {
         device.with(|device| device.status.fault.clone()).map(|fault| {
-            view! { <Callout title=fault.to_string() text=remedy(&fault) tone=Tone::Danger/> }
+            let tone = if fault.reason == Reason::WithoutPower { Tone::Unknown } else { Tone::Danger };
+            view! { <Callout title=fault.to_string() text=remedy(&fault) tone/> }
         })
     };
     view! {

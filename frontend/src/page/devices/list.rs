@@ -72,7 +72,7 @@ fn Devices(kinds: Vec<Integration>, adding: RwSignal<bool>) -> impl IntoView {
         Some(format!("endpoints?limit=50&sort={}&q={q}{cursor}", sort.get()))
     };
     let list = load::<Page<Endpoint>>(path, concerns);
-    let go = |of: &str, q: &str| route::go(&format!("/devices?of={of}&q={}", api::encode(q)));
+    let go = |of: &str, q: &str| route::go(&format!("/devices?of={}&q={}", api::encode(of), api::encode(q)));
     let search = Callback::new(move |q: String| go(&of.get_untracked(), &q));
     let choices = tabs.get_value().into_iter().map(|tab| {
         let (own, to) = (tab.of.clone(), tab.of);

@@ -15,6 +15,7 @@ use crate::{
     draw::live,
     held::Held,
     part::{
+        Tone,
         connection_card::status_badge,
         evidence::fault_word,
         icon::Icon,
@@ -45,9 +46,10 @@ pub fn Row(
         let endpoint = endpoint.get();
         let agent = agents.with(|agents| agent_of(&endpoint, agents));
         let identity = endpoint.status.identity.unwrap_or_else(unknown);
+        let has_model = identity.model.is_some();
         let told = |value: Option<String>| value.unwrap_or_else(|| "—".to_owned());
         view! {
-            <td data-m=identity.model.is_some().then_some("line")>{told(identity.model)}</td>
+            <td data-m=has_model.then_some("line")>{told(identity.model)}</td>
             <td data-p="3" class="mono">{told(identity.firmware)}</td>
             <td data-m="line" class="mono">{told(endpoint.address)}</td>
             <td data-p="3">{told(identity.protocol)}</td>
@@ -109,19 +111,23 @@ pub fn Status(endpoint: Held<Endpoint>) -> impl IntoView {
 /// What a fault means in a word, with its sentence behind it.
 #[component]
 pub fn FaultBadge(open: RwSignal<bool>, fault: Fault, place: String) -> impl IntoView {
-    let word = fault_word(fault.code);
+    let (word, tone, icon) = if fault.reason == Reason::WithoutPower {
+        ("Without power", Tone::Off, "state-off")
+    } else {
+        (fault_word(fault.code), Tone::Danger, "x")
+    };
     let (sentence, remedy, code) = (fault.to_string(), remedy(&fault), fault.code.code());
     let opener = move || {
         view! {
             <button
                 class="badge"
-                data-tone="danger"
+                data-tone=tone.word()
                 type="button"
                 aria-expanded=move || open.get().to_string()
                 on:focus=move |_| open.set(true)
                 on:click=move |_| open.set(true)
             >
-                <Icon name="x"/>
+                <Icon name=icon/>
                 {word}
             </button>
         }
@@ -130,7 +136,7 @@ pub fn FaultBadge(open: RwSignal<bool>, fault: Fault, place: String) -> impl Int
         <span on:mouseenter=move |_| open.set(true) on:mouseleave=move |_| open.set(false)>
             <Popover open opener title=word.to_owned()>
                 <div class="stack" data-gap="2">
-                    <b class="strong ink" data-tone="danger">{sentence.clone()}</b>
+                    <b class="strong ink" data-tone=tone.word()>{sentence.clone()}</b>
                     <span class="dim">{remedy}</span>
                     <span class="meta mono">{code} ", " {place.clone()}</span>
                 </div>
@@ -142,6 +148,9 @@ pub fn FaultBadge(open: RwSignal<bool>, fault: Fault, place: String) -> impl Int
 /// What a person can do about it.
 pub fn remedy(fault: &Fault) -> &'static str {
     match fault.code {
+        FaultCode::Unreach if fault.reason == Reason::WithoutPower => {
+            "It answers again some time after its server has power."
+        }
         FaultCode::Config if fault.reason == Reason::NotAllowed => {
             "Whoever runs the agent decides this, in the configuration on its machine."
         }

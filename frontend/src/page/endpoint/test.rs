@@ -38,6 +38,14 @@ pub struct Found {
     pub at: i64,
 }
 
+impl Found {
+    /// What is left of it when it was found at another place of the device.
+    fn of_the_device(mut self) -> Option<Self> {
+        self.result.reading = None;
+        self.result.fault.is_none().then_some(self)
+    }
+}
+
 /// Draws the button and the result. `request` says what to try and is followed; `submit` shows refusals at the fields,
 /// whose paths begin with `prefix`. `at_once` asks without a press.
 #[component]
@@ -50,17 +58,31 @@ pub fn TestPanel(
     #[prop(optional)] at_once: bool,
 ) -> impl IntoView {
     let busy = RwSignal::new(false);
-    // What was found is true of what was asked: with other settings it is gone. The place that was read
-    // is no setting; it is often chosen from what was found.
-    let asked = Memo::new(move |_| api::encode_body(&TestEndpoint { target: None, ..request.run(()) }));
+    // What was found is true of what was asked. With other settings it is gone; of another place only the device
+    // is known, whose places are often chosen from what was found.
+    let asked = Memo::new(move |_| api::encode_body(&request.run(())));
+    let settings = Memo::new(move |_| api::encode_body(&TestEndpoint { target: None, ..request.run(()) }));
     Effect::new(move |before: Option<()>| {
-        asked.track();
+        settings.track();
         if before.is_some() {
             found.set(None);
         }
     });
+    Effect::new(move |before: Option<()>| {
+        asked.track();
+        if before.is_some() {
+            let known = found.get_untracked();
+            if known
+                .as_ref()
+                .is_some_and(|known| known.result.fault.is_some() || known.result.reading.is_some())
+            {
+                found.set(known.and_then(Found::of_the_device));
+            }
+        }
+    });
     let go = Callback::new(move |()| {
-        let (body, tested) = (untrack(|| request.run(())), asked.get_untracked());
+        let body = untrack(|| request.run(()));
+        let tested = (asked.get_untracked(), settings.get_untracked());
         busy.set(true);
         found.set(None);
         let work = async move {
@@ -69,9 +91,12 @@ pub fn TestPanel(
             answer
         };
         submit.run(work, move |result| {
-            if asked.try_get_untracked().as_ref() == Some(&tested) {
-                found.try_set(Some(Found { result, at: time::now() }));
-            }
+            let (Some(asked), Some(settings)) = (asked.try_get_untracked(), settings.try_get_untracked())
+            else {
+                return;
+            };
+            let new = Some(Found { result, at: time::now() }).filter(|_| settings == tested.1);
+            found.try_set(if asked == tested.0 { new } else { new.and_then(Found::of_the_device) });
         });
     });
     Effect::new(move |_| {

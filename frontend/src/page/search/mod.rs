@@ -118,7 +118,9 @@ fn entries(text: &str, hits: &[Hit]) -> Vec<Entry> {
         let last = found.iter().rposition(|other| other.group == entry.group);
         found.insert(last.map_or(found.len(), |last| last + 1), entry);
     }
-    let more = (hits.len() >= LIMIT).then(|| Entry {
+    // Kinds share the room; of servers there may be more than a few.
+    let servers = hits.iter().filter(|hit| matches!(hit.kind, HitKind::Server)).count();
+    let more = (hits.len() >= LIMIT && servers > 1).then(|| Entry {
         group: "More",
         icon: "search",
         title: format!("All servers that fit “{}”", text.trim()),

@@ -97,7 +97,9 @@ pub fn ServersPage() -> impl IntoView {
     let figures = Signal::derive(move || figures(tally.value.get().as_ref(), filtered.get()));
     let chosen = Signal::derive(move || figure_of(&look.q.get()));
     let total = Signal::derive(move || {
-        let chosen = chosen.get();
+        // Each figure counts alone; two together are not counted.
+        let several = look.q.with(|q| words(q).into_iter().filter(|word| is_figure(word)).count() > 1);
+        let chosen = Some(chosen.get()).filter(|_| !several)?;
         figures.with(|all| all.iter().find(|figure| figure.filter == chosen)?.count)
     });
     let count = move || {

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use rackhand_wire::{
-    Role,
+    Fault, Reason, Role,
     api::{
         connection::Connection,
         endpoint::{EndpointState, EndpointStatus},
@@ -84,6 +84,9 @@ pub fn status_badge(status: &EndpointStatus) -> impl IntoView + use<> {
         EndpointState::Ok => {
             view! { <Badge text="Answering" tone=Tone::On icon="check" kind=Kind::Plain title/> }
         }
+        EndpointState::Failing if is_dark(status.fault.as_ref()) => {
+            view! { <Badge text="Without power" tone=Tone::Off icon="state-off" title/> }
+        }
         EndpointState::Failing => view! { <Badge text="Failing" tone=Tone::Danger icon="x" title/> },
         EndpointState::Unchecked => {
             view! { <Badge text="Not read yet" tone=Tone::Unknown icon="state-unknown" title/> }
@@ -91,11 +94,16 @@ pub fn status_badge(status: &EndpointStatus) -> impl IntoView + use<> {
     }
 }
 
+fn is_dark(fault: Option<&Fault>) -> bool {
+    fault.is_some_and(|fault| fault.reason == Reason::WithoutPower)
+}
+
 fn sentence(status: EndpointStatus) -> impl IntoView {
     let read = status.checked_at;
-    let fault = status
-        .fault
-        .map(|fault| view! { <span class="ink" data-tone="danger">{fault.to_string()} ", "</span> });
+    let fault = status.fault.map(|fault| {
+        let tone = if is_dark(Some(&fault)) { Tone::Off } else { Tone::Danger };
+        view! { <span class="ink" data-tone=tone.word()>{fault.to_string()} ", "</span> }
+    });
     let protocol =
         status.identity.and_then(|identity| identity.protocol).map(|protocol| format!("{protocol}, "));
     let age =

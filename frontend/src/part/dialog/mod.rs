@@ -114,7 +114,10 @@ pub fn hold_open(node: NodeRef<html::Dialog>) {
             // Fails only when it is open already.
             drop(dialog.show_modal());
             // What is asked for comes before the button that closes.
-            focus::give(dialog.query_selector(FIRST).ok().flatten());
+            match dialog.query_selector(FIRST).ok().flatten() {
+                Some(first) => focus::give(Some(first)),
+                None => focus::wait_to_enter(&dialog),
+            }
         }
     });
     on_cleanup(move || {

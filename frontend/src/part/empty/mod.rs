@@ -45,7 +45,7 @@ pub fn Failed(problem: Problem, again: Callback<()>) -> impl IntoView {
         view! { <a href=format!("/{list}") class="button">"Go to the list"</a> }
     });
     let all = (problem.status == REFUSED)
-        .then(|| view! { <a href=route::path() class="button">"Take the filter away"</a> });
+        .then(|| view! { <a href=route::unfiltered() class="button">"Take the filter away"</a> });
     let title = problem.title.clone();
     view! {
         <div class="empty" data-tone=Tone::Danger.word() role="alert">

@@ -83,8 +83,10 @@ pub fn FilterBar(
 
 fn token(word: &str, remove: impl Fn() + 'static) -> AnyView {
     // An address with a port is a word as well.
-    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    let (name, value) = word.split_once(':').filter(|(name, _)| is_name(name)).unwrap_or(("word", word));
+    let is_token = |(name, value): &(&str, &str)| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase()) && !value.starts_with(':')
+    };
+    let (name, value) = word.split_once(':').filter(is_token).unwrap_or(("word", word));
     let label = format!("Remove filter {word}");
     view! {
         <span class="token">

@@ -103,9 +103,8 @@ fn TestStep(making: Making) -> impl IntoView {
 
 /// The place to read in a test: the first picked outlet, when there is one.
 fn send_target(making: Making) -> Option<serde_json::Value> {
-    let saved = untrack(|| making.saved_id());
-    let pick =
-        making.picks.with_untracked(|picks| picks.iter().find(|pick| pick.endpoint == saved).cloned())?;
+    let saved = making.saved_id();
+    let pick = making.picks.with(|picks| picks.iter().find(|pick| pick.endpoint == saved).cloned())?;
     let field = making.outlet_field()?;
     Some(serde_json::json!({ field: pick.outlet }))
 }
