@@ -40,6 +40,7 @@ async fn tested(lab: &Lab, via: &Value) -> Value {
     let mut body = joined(bmc_body(&inventory["servers"][0]), via);
     body.as_object_mut().unwrap().remove("name");
     let job = lab.post("/endpoints/test", &body).await.ok();
+    assert_eq!(job["title"], format!("Test IPMI {}", lab.farm.inventory().servers[0].bmc.addr));
     lab.finish(job["id"].as_str().unwrap()).await
 }
 

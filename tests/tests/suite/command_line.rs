@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a broken bench stops the test")]
 
-use rackhand_tests::{Backend, PASSWORD, USER, binary};
+use rackhand_tests::{Backend, Lab, PASSWORD, USER, binary};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, Write},
@@ -135,6 +135,20 @@ async fn audit(backend: &Backend) -> Value {
     let all: Value = serde_json::from_str(&text).unwrap();
     let items = all["items"].as_array().unwrap();
     items.iter().find(|record| record["actor"] == "command line").unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_are_listed_with_how_they_stand() {
+    let lab = Lab::bare(1).await;
+    lab.post("/agents", &json!({"name": "asked-for"})).await.ok();
+    let known = lab.post("/agents", &json!({"name": "cut-off"})).await.ok();
+    let id = known["agent"]["id"].as_str().unwrap();
+    lab.post(&format!("/agents/{id}/revoke"), &json!(null)).await.ok();
+    let told = printed(&rackhand(&lab.backend, "agent list", ""));
+    let row = |name: &str| told.lines().find(|line| line.contains(name)).unwrap().to_owned();
+    for (name, state) in [("local-", "built in"), ("asked-for", "not enrolled"), ("cut-off", "revoked")] {
+        assert!(row(name).contains(state), "{told}");
+    }
 }
 
 #[test]

@@ -161,6 +161,7 @@ async fn saved_secrets_are_not_sent_to_another_address() {
     let kept = json!({"name": "renamed", "params": pdu["params"]});
     lab.patch(&path, &kept).await.ok();
     let job = lab.post("/endpoints/test", &json!({"endpoint_id": pdu["id"]})).await.ok();
+    assert_eq!(job["title"], "Test renamed", "it is named as lists name it");
     assert_eq!(lab.finish(job["id"].as_str().unwrap()).await["state"], "succeeded", "at its own address");
 }
 

@@ -117,6 +117,19 @@ mod tests {
     }
 
     #[test]
+    fn rules_stand_in_the_order_of_names_and_devices_behind_one_port_share_one() {
+        let flow = |host: &str| Flow { host: host.into(), transport: Transport::Udp, port: 161 };
+        let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let devices = BTreeMap::from([
+            (flow("10.0.0.10"), named(&["pdu-b"])),
+            (flow("10.0.0.9"), named(&["pdu-a", "pdu-a-again"])),
+        ]);
+        let told = rules("a", None, &devices).stateful;
+        let purposes: Vec<_> = told.iter().map(|rule| rule.purpose.as_str()).collect();
+        assert_eq!(purposes, ["pdu-a, pdu-a-again", "pdu-b"]);
+    }
+
+    #[test]
     fn names_need_a_resolver_and_every_rule_has_its_way_back() {
         let flow = Flow { host: "10.0.0.7".into(), transport: Transport::Udp, port: 623 };
         let devices = BTreeMap::from([(flow, vec!["bmc".to_owned()])]);
