@@ -373,6 +373,15 @@ pub async fn revoke(db: &impl ConnectionTrait, scope: &Scope, id: AgentId) -> Re
     Ok(agent(model.update(db).await?))
 }
 
+/// Finds when an agent was revoked last.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last_revoked(db: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>> {
+    let newest = Entity::find().select_only().column_as(Column::RevokedAt.max(), "at");
+    Ok(newest.into_tuple::<Option<i64>>().one(db).await?.flatten().map(from_millis))
+}
+
 /// Notes that two copies of an agent were seen.
 ///
 /// # Errors

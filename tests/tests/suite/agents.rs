@@ -6,7 +6,7 @@ use rackhand_simulators::{
     farm::FarmConfig,
     world::{EffectKind, Machine, PduEffectKind},
 };
-use rackhand_tests::{Lab, Line, SCALE, SLOW, agent, agent::Agent, rack_of};
+use rackhand_tests::{Lab, Line, SCALE, SLOW, agent, agent::Agent, binary, rack_of};
 use rackhand_wire::Timings;
 use serde_json::{Value, json};
 use std::{fs, process::Command, time::Duration};
@@ -182,6 +182,31 @@ async fn a_revoked_agent_is_shut_out_at_once_and_comes_back_with_a_new_token() {
     let done = agent::enroll(agent.folder(), lab.backend.port(), &["--force", "--token", token]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     agent.online(&lab).await;
+
+    // The same by a command beside the server, which hears of it in time.
+    let replaced = Command::new(binary("rackhand"))
+        .args([
+            "agent",
+            "replace",
+            "site-a",
+            "--force",
+            "--database-url",
+            &lab.backend.database(),
+            "--data-dir",
+        ])
+        .arg(lab.backend.folder())
+        .output()
+        .unwrap();
+    assert!(replaced.status.success(), "{}", String::from_utf8_lossy(&replaced.stderr));
+    agent.seen(&lab, "revoked").await;
+    lab.wait_until("the line is cut", async |_: &Lab| agent.log().matches("was revoked").count() > 1).await;
+    let told = String::from_utf8(replaced.stdout).unwrap();
+    let token = told.trim().rsplit(' ').next().unwrap();
+    let done = agent::enroll(agent.folder(), lab.backend.port(), &["--force", "--token", token]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    agent.online(&lab).await;
+    assert_eq!(lab.get(&format!("/agents/{}", agent.id)).await.ok()["name"], "site-a");
+
     let embedded = lab.get("/agents").await.ok();
     let embedded =
         embedded["items"].as_array().unwrap().iter().find(|agent| agent["embedded"] == true).unwrap();

@@ -24,6 +24,7 @@ pub use route::{Members, Route, Via, find_group, hand_over, holder, members};
 pub use session::{Awaited, Ended, Session};
 pub use told::{Told, listen};
 
+use chrono::{DateTime, Utc};
 use rackhand_agent::Delivery;
 use rackhand_store::{Scope, agents, connections, endpoints, steps};
 use rackhand_wire::{
@@ -76,6 +77,20 @@ pub async fn recheck(app: &App) -> rackhand_store::Result<()> {
     let welcome = agents::welcome(app.db.reader()).await?;
     for agent in app.roster.present().into_iter().filter(|agent| !welcome.contains(agent)) {
         app.roster.part(agent, close::REVOKED);
+    }
+    Ok(())
+}
+
+/// Ends the sessions of agents that were revoked past this server, since `before`: by a command, or by a server whose
+/// notice did not come.
+///
+/// # Errors
+/// When the database fails.
+pub async fn recheck_since(app: &App, before: &mut Option<DateTime<Utc>>) -> rackhand_store::Result<()> {
+    let last = agents::last_revoked(app.db.reader()).await?;
+    if last != *before {
+        recheck(app).await?;
+        *before = last;
     }
     Ok(())
 }

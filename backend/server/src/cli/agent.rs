@@ -1,8 +1,9 @@
 //! Agents, from the command line.
 
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use rackhand_store::{Db, Scope, agents};
-use rackhand_wire::id::TenantId;
+use rackhand_wire::id::{AgentId, TenantId};
 use serde_json::json;
 use std::{fs, path::PathBuf};
 
@@ -10,7 +11,7 @@ use super::{
     people::{commit, record},
     print::{Printed, columns, moment},
 };
-use crate::{Failure, http, serve};
+use crate::{Failure, http, secret, serve, tls};
 
 /// What can be done with agents.
 #[derive(Subcommand)]
@@ -26,6 +27,19 @@ pub enum AgentCommand {
         /// Its public key: PEM, Ed25519 or P-256
         #[arg(long, value_name = "FILE")]
         public_key: PathBuf,
+        #[command(flatten)]
+        printed: Printed,
+    },
+    /// Give an agent a new identity, for another machine or a lost key: prints what to run there, good once within an hour
+    Replace {
+        /// Id or name of the agent; its id, and what names it, stays
+        agent: String,
+        /// Refuse its present key at once
+        #[arg(long)]
+        force: bool,
+        /// Network that the token may be used from, like 203.0.113.0/24
+        #[arg(long, value_name = "CIDR")]
+        source: Option<ipnet::IpNet>,
         #[command(flatten)]
         printed: Printed,
     },
@@ -47,6 +61,18 @@ pub async fn agent(command: AgentCommand) -> Result<(), Failure> {
                 return Err(Failure::new(&what, "this is no PEM text of an Ed25519 or P-256 public key"));
             };
             add(&db, &name, group.as_deref(), &key, &printed).await
+        }
+        AgentCommand::Replace { agent, force, source, printed } => {
+            let config = printed.config()?;
+            let db = serve::open_existing(&config).await?;
+            let pin = tls::open(&config, &db).await?.and_then(|tls| tls.pin());
+            let source = source.map(|source| source.to_string());
+            let (id, name, token) = replace(&db, &agent, (force, source)).await?;
+            let (token, until) = (http::pinned(&token.0, pin.as_deref()), token.1);
+            let command = http::enrol_command(&config.public_url, &token);
+            let data =
+                json!({"id": id, "name": name, "token": token, "expires_at": until, "command": command});
+            printed.print(&data, &command)
         }
         AgentCommand::List(printed) => {
             let db = serve::open_existing(&printed.config()?).await?;
@@ -73,6 +99,31 @@ async fn add(db: &Db, name: &str, group: Option<&str>, key: &str, printed: &Prin
     commit(tx).await?;
     let id = agent.id;
     printed.print(&json!({"id": id, "name": agent.name, "group": agent.group}), &format!("added agent {id}"))
+}
+
+async fn replace(
+    db: &Db,
+    wanted: &str,
+    (force, source): (bool, Option<String>),
+) -> Result<(AgentId, String, (String, DateTime<Utc>)), Failure> {
+    let refused = |why: String| Failure::new("replace the agent", why);
+    let tx = db.begin().await?;
+    let all = agents::list(&tx, &Scope::provider()).await?;
+    let is_it = |agent: &agents::Agent| agent.id.to_string() == wanted || agent.name == wanted;
+    let found = all.into_iter().find(is_it);
+    let agent = found
+        .ok_or_else(|| refused(format!("there is no agent {wanted}; `rackhand agent list` names them")))?;
+    if agent.embedded {
+        return Err(refused(format!("{} is part of the server itself", agent.name)));
+    }
+    if force {
+        agents::revoke(&tx, &Scope::provider(), agent.id).await?;
+    }
+    let detail = json!({"force": force, "source": source});
+    let token = http::keep_token(&tx, agent.id, source, &secret::fresh_token()?).await?;
+    record(&tx, "agent.replace", ("agent", &agent.id.to_string(), &agent.name), detail).await?;
+    commit(tx).await?;
+    Ok((agent.id, agent.name, token))
 }
 
 async fn list(db: &Db, printed: &Printed) -> Result<(), Failure> {

@@ -263,11 +263,37 @@ async fn make_token(
     agent: AgentId,
     source: Option<String>,
 ) -> Result<(String, chrono::DateTime<chrono::Utc>), Refused> {
-    let value = format!("rha_{}", secret::fresh_token().map_err(|_| Refused::Internal)?);
+    let value = secret::fresh_token().map_err(|_| Refused::Internal)?;
+    Ok(keep_token(tx, agent, source, &value).await?)
+}
+
+/// Keeps the hash of a token with which an agent is enrolled; gives it as it is told, and when it ends.
+///
+/// # Errors
+/// When the database fails.
+pub async fn keep_token(
+    tx: &Tx,
+    agent: AgentId,
+    source: Option<String>,
+    fresh: &str,
+) -> rackhand_store::Result<(String, chrono::DateTime<chrono::Utc>)> {
+    let value = format!("rha_{fresh}");
     let expires_at = now() + TOKEN_LIFE;
     let token = agent_tokens::Token { agent, source, expires_at };
     agent_tokens::add(tx, &secret::token_hash(&value), token).await?;
     Ok((value, expires_at))
+}
+
+/// A token with the key that the server shows, where no authority vouches for it.
+#[must_use]
+pub fn pinned(token: &str, pin: Option<&str>) -> String {
+    pin.map_or_else(|| token.to_owned(), |pin| format!("{token}.{pin}"))
+}
+
+/// What is to be run on the agent's machine.
+#[must_use]
+pub fn enrol_command(server: &str, token: &str) -> String {
+    format!("rackhand-agent enroll --server {server} --token {token}")
 }
 
 async fn enrolment(
@@ -277,13 +303,12 @@ async fn enrolment(
 ) -> Result<Enrolment, Refused> {
     let server = &app.config.public_url;
     let pin = app.tls.as_ref().and_then(|tls| tls.pin());
-    let (token, expires_at) = match (token, &pin) {
-        (Some((token, until)), Some(pin)) => (Some(format!("{token}.{pin}")), Some(until)),
-        (Some((token, until)), None) => (Some(token), Some(until)),
-        (None, _) => (None, None),
+    let (token, expires_at) = match token {
+        Some((token, until)) => (Some(pinned(&token, pin.as_deref())), Some(until)),
+        None => (None, None),
     };
     let command = match (&token, pin) {
-        (Some(token), _) => format!("rackhand-agent enroll --server {server} --token {token}"),
+        (Some(token), _) => enrol_command(server, token),
         (None, Some(pin)) => {
             let id = agent.id;
             format!("rackhand-agent enroll --server {server} --pin {pin} --agent {id} --key FILE")

@@ -41,7 +41,7 @@ use rackhand_wire::api::live::Object;
 
 use crate::app::App;
 
-pub use agents::agent_key;
+pub use agents::{agent_key, enrol_command, keep_token, pinned};
 pub use openapi::document;
 
 /// Adds every route.

@@ -223,12 +223,17 @@ async fn sweep(app: Arc<App>) {
     }
 }
 
-/// Watches how the leases of agents stand that renew them with other servers.
+/// Watches what no notice tells in time: how the leases of agents stand that renew them with other servers, and who
+/// was revoked by a command.
 async fn watch(app: Arc<App>) {
     let mut ticks = tokio::time::interval(app.timings().lease / 6);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut revoked = None;
     loop {
         ticks.tick().await;
+        if let Err(error) = agents::recheck_since(&app, &mut revoked).await {
+            tracing::warn!(%error, "could not look which agents were revoked");
+        }
         if let Err(error) = app.roster.leases().watch().await {
             tracing::warn!(%error, "could not look which agents renew their leases");
         }
