@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     effect::{Effect, OutletSeen, Phase, Signal, Step},
-    outlet::{Attempt, Outcome, advance},
+    order::List,
+    outlet::{Attempt, Outcome, advance, cut_effect, feed_effect},
     plan::Rhythm,
 };
 
@@ -110,9 +111,9 @@ enum At {
     /// Supplies discharge.
     Discharge,
     /// Switching on the `at`-th of `list`.
-    Feed { list: Vec<usize>, at: usize, attempt: Attempt, dead: Vec<usize>, why: Why },
+    Feed { list: List, at: usize, attempt: Attempt, dead: Vec<usize>, why: Why },
     /// Between two outlets.
-    Spacing { list: Vec<usize>, at: usize, dead: Vec<usize>, why: Why },
+    Spacing { list: List, at: usize, dead: Vec<usize>, why: Why },
 }
 
 /// Progress with the group.
@@ -197,7 +198,7 @@ impl Feeds {
                 Some(self.confirm(0))
             }
             (At::Discharge, Signal::Waited) => {
-                let all = (0..self.count).collect();
+                let all = List::of((0..self.count).collect());
                 Some(self.feed(all, 0, Vec::new(), Why::Goal, now))
             }
             (At::Feed { list, at, attempt, dead, why }, _) => {
@@ -256,7 +257,7 @@ impl Feeds {
                 if off.is_empty() {
                     return Next::End(End::Fed { dead: Vec::new(), switched: false, was_dark: false });
                 }
-                self.feed(off, 0, Vec::new(), Why::Goal, now)
+                self.feed(List::of(off), 0, Vec::new(), Why::Goal, now)
             }
             Goal::Off | Goal::Cycle => self.begin_cut(now, rhythm),
         }
@@ -420,34 +421,44 @@ impl Feeds {
                 lost_power: false,
             });
         }
-        self.feed(list, 0, Vec::new(), Why::Undo { culprit, why, cancelled }, now)
+        self.feed(List::of(list), 0, Vec::new(), Why::Undo { culprit, why, cancelled }, now)
     }
 
-    fn feed(&mut self, list: Vec<usize>, at: usize, dead: Vec<usize>, why: Why, now: u64) -> Next {
-        let Some(&outlet) = list.get(at) else {
-            return Next::End(self.fed(&list, dead, why));
+    fn feed(&mut self, mut list: List, at: usize, dead: Vec<usize>, why: Why, now: u64) -> Next {
+        let Some(&outlet) = list.outlets.get(at) else {
+            return Next::End(self.fed(&list.outlets, dead, why));
         };
-        let reason = match why {
-            Why::Goal => "every feed must be on again",
-            Why::Undo { .. } => "what was cut is put back",
+        let late = list.resume(at).map(Attempt::looks_again);
+        let (reason, effect) = match (&late, &why) {
+            (Some(_), _) => ("it had not followed at once", Effect::ReadOutlet { outlet }),
+            (None, Why::Goal) => ("every feed must be on again", feed_effect(outlet)),
+            (None, Why::Undo { .. }) => ("what was cut is put back", feed_effect(outlet)),
         };
-        self.at = At::Feed { list, at, attempt: Attempt::start(now), dead, why };
-        Next::Do(step(Phase::RestoreFeeds, reason, feed_effect(outlet)))
+        let attempt = late.unwrap_or_else(|| Attempt::start(now));
+        self.at = At::Feed { list, at, attempt, dead, why };
+        Next::Do(step(Phase::RestoreFeeds, reason, effect))
     }
 
     fn feeding(
         &mut self,
-        (list, at, mut dead, why): (Vec<usize>, usize, Vec<usize>, Why),
+        (mut list, at, mut dead, why): (List, usize, Vec<usize>, Why),
         mut attempt: Attempt,
         signal: &Signal,
         now: u64,
         rhythm: &Rhythm,
     ) -> Option<Next> {
-        let outlet = list.get(at).copied()?;
+        let outlet = list.outlets.get(at).copied()?;
         let resend = feed_effect(outlet);
         let outcome = advance(&mut attempt, outlet, Switch::On, &resend, signal, now, rhythm)?;
         self.written |= !matches!(outcome, Outcome::Untouched(_));
         match outcome {
+            // One live feed runs the machine: none waits for another one that is slow or stuck.
+            Outcome::Continue(Effect::Wait { .. }, _) if list.has_others(at) => {
+                list.put_off(at, attempt);
+                self.at = At::Spacing { list, at, dead, why };
+                let effect = Effect::Wait { ms: rhythm.feed_spacing };
+                return Some(Next::Do(step(Phase::RestoreFeeds, "the others come first", effect)));
+            }
             Outcome::Continue(effect, reason) => {
                 self.at = At::Feed { list, at, attempt, dead, why };
                 return Some(Next::Do(step(Phase::RestoreFeeds, reason, effect)));
@@ -458,8 +469,8 @@ impl Feeds {
                 dead.push(outlet);
             }
         }
-        if at + 1 >= list.len() {
-            return Some(Next::End(self.fed(&list, dead, why)));
+        if at + 1 >= list.outlets.len() {
+            return Some(Next::End(self.fed(&list.outlets, dead, why)));
         }
         self.at = At::Spacing { list, at: at + 1, dead, why };
         let effect = Effect::Wait { ms: rhythm.feed_spacing };
@@ -482,15 +493,6 @@ impl Feeds {
     fn is(&self, outlet: usize, state: OutletState) -> bool {
         self.seen.get(outlet).and_then(Option::as_ref).is_some_and(|seen| seen.state == state)
     }
-}
-
-fn cut_effect(outlet: usize, rhythm: &Rhythm) -> Effect {
-    let restore_after_ms = Some(rhythm.discharge + rhythm.restore_slack);
-    Effect::SwitchOutlet { outlet, to: Switch::Off, restore_after_ms }
-}
-
-fn feed_effect(outlet: usize) -> Effect {
-    Effect::SwitchOutlet { outlet, to: Switch::On, restore_after_ms: None }
 }
 
 fn step(phase: Phase, reason: &str, effect: Effect) -> Step {

@@ -13,6 +13,7 @@ pub mod controller;
 pub mod effect;
 pub mod feeds;
 pub mod gates;
+mod order;
 mod outlet;
 pub mod plan;
 pub mod run;

@@ -29,6 +29,12 @@ impl Attempt {
     pub(super) fn start(now: u64) -> Self {
         Self { doing: Doing::Sending, since: now, sends: 1, fault: None, last_read_failed: false }
     }
+
+    /// Goes on with a look after a while.
+    pub(super) fn looks_again(mut self) -> Self {
+        self.doing = Doing::Reading;
+        self
+    }
 }
 
 /// What came of one outlet.
@@ -43,6 +49,17 @@ pub(super) enum Outcome {
     Stuck,
     /// Nobody knows.
     Unknown(Option<Fault>),
+}
+
+/// Cuts an outlet; its agent switches it on again by itself unless it is told otherwise in time.
+pub(super) fn cut_effect(outlet: usize, rhythm: &Rhythm) -> Effect {
+    let restore_after_ms = Some(rhythm.discharge + rhythm.restore_slack);
+    Effect::SwitchOutlet { outlet, to: Switch::Off, restore_after_ms }
+}
+
+/// Switches an outlet on.
+pub(super) fn feed_effect(outlet: usize) -> Effect {
+    Effect::SwitchOutlet { outlet, to: Switch::On, restore_after_ms: None }
 }
 
 /// How often one outlet is written before it counts as stuck.
