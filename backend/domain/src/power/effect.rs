@@ -170,6 +170,12 @@ impl Verdict {
         self
     }
 
+    /// The softer way did not come to an end before.
+    pub(super) fn forced(mut self) -> Self {
+        self.summary = format!("The system did not shut down in time and was switched off. {}", self.summary);
+        self
+    }
+
     pub(super) fn alarm(mut self) -> Self {
         self.alarm = true;
         self

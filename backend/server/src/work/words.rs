@@ -290,7 +290,7 @@ fn asked_of_controller(blueprint: &Blueprint) -> Vec<String> {
         PowerAction::Shutdown => vec![
             format!("Asks the operating system, through {label}, to shut down."),
             format!(
-                "Waits up to {} for it. Power is never cut.",
+                "Waits up to {} for it. Outlets are never switched.",
                 seconds(blueprint.plan.rhythm.soft_deadline)
             ),
         ],

@@ -141,11 +141,14 @@ fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: 
         };
         start(server, body, open, submit);
     });
-    let kind = move || if loses_data(ask.get().action) { Kind::Danger } else { Kind::Primary };
+    let kind = move || {
+        let cuts = loses_data(ask.get().action) || options.escalate.get();
+        if cuts { Kind::Danger } else { Kind::Primary }
+    };
     let shape = || view! { <Skeleton lines=3/> }.into_any();
     view! {
         <div class="dialog-body">
-            <p>{live(move || consequence(ask.get().action, &server.get()))}</p>
+            <p>{live(move || consequence(ask.get().action, &server.get(), options.escalate.get()))}</p>
             {faces(plan, shape, move |plan| view! { <Plan plan/> <Choices plan ask options busy/> }.into_any())}
             <Softer server ask/>
             <ProblemNote problem=submit.problem/>
@@ -190,10 +193,16 @@ pub fn start(server: Held<Server>, body: StartPower, open: RwSignal<bool>, submi
 }
 
 /// What a person should know before any detail.
-fn consequence(action: PowerAction, server: &Server) -> &'static str {
+fn consequence(action: PowerAction, server: &Server, escalates: bool) -> &'static str {
     match (action, server.power.value) {
+        (PowerAction::On, PowerValue::On) => "The machine runs on; feeds that are off are switched on.",
         (PowerAction::On, _) => "The machine starts.",
-        (PowerAction::Shutdown, _) => "The operating system is asked to stop. Power is never cut by this.",
+        (PowerAction::Shutdown, _) if escalates => {
+            "The operating system is asked to stop. If it has not stopped in time, the machine is switched off at once and unsaved data is lost."
+        }
+        (PowerAction::Shutdown, _) => {
+            "The operating system is asked to stop. The machine is never switched off by this."
+        }
         (PowerAction::Cycle, PowerValue::Off) => "The machine is off, so it is only switched on.",
         (PowerAction::Off, _) => "The machine stops at once and unsaved data is lost.",
         (PowerAction::Cycle, _) => {
