@@ -83,6 +83,24 @@ async fn every_feed_is_proven_off_before_any_is_on_again() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_feed_waits_for_one_that_does_not_come_on() {
+    let lab = Lab::start(1).await;
+    let machine = lab.machine("srv-01");
+    let (stuck, live) = (machine.feeds()[0].clone(), machine.feeds()[1].clone());
+    break_outlet(&lab, &stuck, OutletFault::IgnoresOn);
+    let forced = json!({"action": "cycle", "via": "outlets", "confirm_name": "srv-01"});
+    let job = lab.power("srv-01", forced).await;
+    assert_eq!(state(&job), ("succeeded_degraded", "feed_missing"), "{job:#}");
+    assert!(machine.is_on());
+    let restored = phases(&job, "Restore feeds");
+    let at = |fits: &dyn Fn(&Value) -> bool| restored.iter().position(|(_, step)| fits(step)).unwrap();
+    let named = format!("outlet {} on {}", live.number(), live.pdu());
+    let told = at(&|step| step["title"].as_str().unwrap().to_lowercase().contains(&named));
+    let again = at(&|step| step["reason"] == "it did not follow: once more");
+    assert!(told < again, "{job:#}");
+}
+
 /// What an action would do, as a person is told beforehand.
 async fn planned(lab: &Lab, action: &str) -> Vec<String> {
     let path = format!("/servers/{}/power/plan?action={action}", lab.id("srv-01"));
@@ -221,6 +239,15 @@ async fn an_outlet_that_feeds_others_is_never_cut_automatically_whoever_is_named
 async fn a_dark_outlet_that_feeds_another_is_switched_on_by_the_way_when_that_one_is_named() {
     let lab = Lab::wired(FarmConfig { per_chassis: 2, ..rack_of(2) }).await;
     let (id, other) = (lab.id("srv-01"), lab.id("srv-02"));
+    let told = lab.get("/events?limit=200").await.ok();
+    let told =
+        told["items"].as_array().unwrap().iter().filter(|event| event["kind"] == "server.shares_outlet");
+    let told: Vec<_> = told.map(|event| (&event["server_name"], &event["severity"])).collect();
+    assert_eq!(
+        told,
+        vec![(&json!("srv-01"), &json!("warning")); 2],
+        "for each outlet, when the second one came"
+    );
     let forced = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01", "shared_with": [other]});
     assert_eq!(state(&lab.power("srv-01", forced).await).0, "succeeded");
     let plan = lab.get(&format!("/servers/{id}/power/plan?action=on")).await.ok();

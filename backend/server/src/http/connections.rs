@@ -2,17 +2,18 @@
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use rackhand_agent::catalogue;
-use rackhand_store::{Tx, connections, endpoints, page_by, servers};
+use rackhand_store::{Scope, Tx, connections, endpoints, events, page_by, servers};
 use rackhand_wire::{
     Feature, FieldError, Role,
     api::{
         connection::{AddConnection, ChangeConnection, Connection},
         endpoint::Endpoint,
+        event::Severity,
         live::Object,
         page::{ListQuery, Page},
         problem::Problem,
     },
-    id::{ConnectionId, ServerId},
+    id::{ConnectionId, EventId, ServerId},
 };
 use serde_json::{Value, json};
 
@@ -90,10 +91,11 @@ pub async fn add(
     }
     let kind = match (&new.endpoint, new.endpoint_id) {
         (Some(endpoint), _) => Some(endpoint.kind.clone()),
-        // That it is not there is told below.
-        (None, Some(id)) => {
-            endpoints::get(app.db.reader(), &caller.scope, id).await.ok().map(|found| found.kind)
-        }
+        (None, Some(id)) => match endpoints::get(app.db.reader(), &caller.scope, id).await {
+            // That it is not there is told below.
+            Err(rackhand_store::Error::NotFound) => None,
+            found => Some(found?.kind),
+        },
         (None, None) => None,
     };
     let via = Via { agent: new.agent_id, group: new.agent_group.clone() };
@@ -131,11 +133,50 @@ pub async fn add(
         (None, None) => return Err(Refused::Internal),
     };
     let connection = bind(&tx, &caller, id, &endpoint, &new).await?;
+    let news = tell_sharers(&tx, &caller, id, &connection).await?;
     let (endpoint, location) =
         (endpoint.id, Some(format!("/api/v1/servers/{id}/connections/{}", connection.id)));
     let answer = once.commit(tx, &caller, &new, (201, location, titled(connection))).await?;
     told(&app, id, endpoint).await?;
+    for event in news {
+        app.live.tell(Object::Event, event);
+    }
     Ok(answer)
+}
+
+/// Tells of every other server that hangs on the same place of a feed: from now on nothing switches it
+/// automatically.
+async fn tell_sharers(
+    tx: &Tx,
+    caller: &Caller,
+    server: ServerId,
+    new: &Connection,
+) -> Result<Vec<EventId>, Refused> {
+    let mut told = Vec::new();
+    if new.role != Role::Feed {
+        return Ok(told);
+    }
+    let name = servers::get(tx, &caller.scope, server).await?.name;
+    for other in connections::of_endpoint(tx, new.endpoint_id).await? {
+        if other.target != new.target || other.server_id == server {
+            continue;
+        }
+        let other = servers::get(tx, &Scope::provider(), other.server_id).await?;
+        let message = format!(
+            "{} feeds {name} beside {}: neither falls back to its outlets automatically.",
+            new.label, other.name
+        );
+        let event = events::New {
+            kind: "server.shares_outlet".into(),
+            severity: Some(Severity::Warning),
+            message,
+            actor: Some(caller.actor()),
+            server: Some((other.id, other.name)),
+            ..Default::default()
+        };
+        told.push(events::add(tx, caller.tenant, event).await?.id);
+    }
+    Ok(told)
 }
 
 async fn bind(

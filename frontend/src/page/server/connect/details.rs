@@ -17,7 +17,9 @@ use crate::{
     load::load,
     page::endpoint::{EndpointFields, NameField},
     part::{
+        Tone,
         button::{Button, Size},
+        callout::Callout,
         field::{FieldForm, Kind, PathOf, SelectField, TextField},
         icon_button::IconButton,
         outlet_picker::OutletPicker,
@@ -143,6 +145,20 @@ fn Outlets(making: Making) -> impl IntoView {
             view! { <TypedOutlet making/> }.into_any()
         }
     };
+    // Whoever shares an outlet is switched by a person alone, on either side.
+    let shared = move || {
+        let picked = picked.get();
+        let servers = listed.with(|all| {
+            let taken = all.iter().filter(|outlet| picked.contains(&outlet.reading.outlet));
+            taken.flat_map(|outlet| &outlet.servers).map(|server| server.name.clone()).collect::<Vec<_>>()
+        });
+        (!servers.is_empty()).then(|| {
+            let names = servers.join(", ");
+            let title = format!("Feeds {names} as well");
+            let text = format!("Then neither this server nor {names} falls back to its outlets automatically: what switches both is up to a person.");
+            view! { <Callout title text tone=Tone::Degraded/> }
+        })
+    };
     let error = making.submit.at("target.outlet");
     // Where it is typed, it stands at the field.
     let refused = move || some.get().then(|| error.get()).flatten();
@@ -150,6 +166,7 @@ fn Outlets(making: Making) -> impl IntoView {
         <div class="field" data-wide="">
             <span class="field-label">"Outlets that feed this server"</span>
             {live(body)}
+            {live(shared)}
             {live(move || refused().map(|message| view! { <span class="error" role="alert">{message}</span> }))}
         </div>
         <Picked making/>
