@@ -16,7 +16,7 @@ use super::{
     plan::Blueprint,
 };
 use crate::{
-    agents::{self, Stage},
+    agents::{self, Route, Stage},
     app::App,
 };
 use tokio::sync::watch;
@@ -47,8 +47,12 @@ pub async fn off(app: &App, blueprint: &Blueprint, cuts: &[CommandId], hands: &[
 async fn told_off(app: &App, blueprint: &Blueprint, cuts: &[CommandId], hands: &[Hand]) -> Result<(), Fault> {
     let places: Vec<&Destination> = destinations(blueprint).collect();
     let mut holders = BTreeMap::<AgentId, Vec<Outlet>>::new();
+    let mut members = BTreeSet::new();
     for to in &places {
         let (_, route) = command::reached(app, to).await?;
+        if let Route::Group { members: all, .. } = &route {
+            members.extend(all.iter().copied());
+        }
         let patience = app.timings().agent_patience;
         let holder = agents::holder(&app.db, &app.roster, &route, patience).await?;
         holders.entry(holder.agent).or_default().push(outlet(to));
@@ -69,6 +73,16 @@ async fn told_off(app: &App, blueprint: &Blueprint, cuts: &[CommandId], hands: &
         match kept {
             Ok(()) => {}
             Err(fault) if fault.reason == Reason::AgentOffline => is_sure = false,
+            Err(fault) => return Err(fault),
+        }
+    }
+    // One that had an outlet long ago may mean to switch it on again for an earlier job.
+    for agent in
+        members.into_iter().filter(|agent| !holders.contains_key(agent) && app.roster.is_here(*agent))
+    {
+        match app.roster.keep_off(agent, cuts.to_vec(), all.clone(), longest_cut(app)).await {
+            Ok(()) => {}
+            Err(fault) if fault.reason == Reason::AgentOffline => {}
             Err(fault) => return Err(fault),
         }
     }
