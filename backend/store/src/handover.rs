@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rackhand_wire::id::EndpointId;
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::{
     Result,
-    entity::{connection, job, step},
+    entity::{connection, endpoint, job, step},
     millis, now,
     steps::is_well,
 };
@@ -16,21 +16,31 @@ use crate::{
 /// Agents keep in their journals for so long what they mean to undo.
 const KEPT: TimeDelta = TimeDelta::days(7);
 
-/// Lists the devices that stay with the agent that has them: a connection names another way to them, or a power
-/// job of a server that hangs on them is under way, has ended after `since`, so that what it sent may be on its
-/// way yet, or was the last and left outlets cut that its agent may mean to switch on again.
+/// Lists the devices that stay with the agent that has them: a connection names another way to them than they do, or
+/// a power job of a server that hangs on them is under way, has ended after `since`, so that what it sent may be on its
+/// way yet, or left an outlet cut that its agent may mean to switch on again.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn bound(db: &impl ConnectionTrait, since: DateTime<Utc>) -> Result<HashSet<EndpointId>> {
+    use connection::Column;
+    type Row = (Uuid, Uuid, Option<Uuid>, Option<String>);
     let restless = restless(db, since).await?;
-    let mut bound = HashSet::new();
-    for row in connection::Entity::find().all(db).await? {
-        if row.agent_id.is_some() || row.agent_group.is_some() || restless.contains(&row.server_id) {
-            bound.insert(EndpointId(row.endpoint_id));
-        }
-    }
-    Ok(bound)
+    let groups = endpoint::Entity::find().select_only();
+    let groups = groups.columns([endpoint::Column::Id, endpoint::Column::AgentGroup]);
+    let groups: Vec<(Uuid, Option<String>)> = groups.into_tuple().all(db).await?;
+    let groups: HashMap<_, _> = groups.into_iter().collect();
+    let rows: Vec<Row> = connection::Entity::find()
+        .select_only()
+        .columns([Column::EndpointId, Column::ServerId, Column::AgentId, Column::AgentGroup])
+        .into_tuple()
+        .all(db)
+        .await?;
+    let stays = |(device, server, agent, group): &Row| {
+        let is_other = group.is_some() && groups.get(device) != Some(group);
+        agent.is_some() || is_other || restless.contains(server)
+    };
+    Ok(rows.iter().filter(|row| stays(row)).map(|(device, ..)| EndpointId(*device)).collect())
 }
 
 /// Lists the servers whose power jobs may not be over for the agents that carried them out.
@@ -46,7 +56,6 @@ async fn restless(db: &impl ConnectionTrait, since: DateTime<Utc>) -> Result<Has
         .columns([Column::Reason, Column::FinishedAt])
         .filter(Column::ServerId.is_not_null())
         .filter(recent)
-        .order_by_asc(Column::Id)
         .into_tuple()
         .all(db)
         .await?;
@@ -56,46 +65,51 @@ async fn restless(db: &impl ConnectionTrait, since: DateTime<Utc>) -> Result<Has
         if active.is_some() || finished.is_some_and(|at| at >= millis(since)) {
             restless.insert(server);
         }
-        // What the last one left is what stands.
-        if is_well(&state, reason.as_deref()) {
-            ill.remove(&server);
-        } else {
-            ill.insert(server, job);
+        if !is_well(&state, reason.as_deref()) {
+            ill.insert(job, server);
         }
     }
-    let cut: Vec<Uuid> = step::Entity::find()
+    let left: Vec<Uuid> = step::Entity::find()
         .select_only()
         .column(step::Column::JobId)
         .distinct()
-        .filter(step::Column::JobId.is_in(ill.values().copied()))
-        .filter(step::Column::Phase.eq("Cut feeds"))
-        .filter(step::Column::CommandId.is_not_null())
+        .filter(step::Column::JobId.is_in(ill.keys().copied()))
+        .filter(step::Column::Title.starts_with(CUT))
+        .filter(
+            Condition::any()
+                .add(step::Column::Restored.is_null())
+                .add(step::Column::Restored.is_not_in(OVER)),
+        )
         .into_tuple()
         .all(db)
         .await?;
-    restless.extend(ill.iter().filter(|(_, job)| cut.contains(job)).map(|(server, _)| *server));
+    restless.extend(left.iter().filter_map(|job| ill.get(job)));
     Ok(restless)
 }
+
+/// How the title of a step begins that cuts an outlet.
+const CUT: &str = "Switch off ";
+/// What is said of a cut that its agent undoes no more: it was proven, or undone.
+const OVER: [&str; 2] = ["settled", "restored"];
 
 #[cfg(test)]
 mod tests {
     use rackhand_wire::{
-        Feature, PowerAction, Role, Secrets,
+        PowerAction, Role,
         api::{
             job::{JobKind, JobState},
             power::Via,
         },
         id::{CommandId, JobId, ServerId, TenantId},
     };
+    use sea_orm::Set;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::{
         Db,
-        bench::{NODE, database},
-        connections, endpoints, fresh_id, jobs,
-        sealed::Keyring,
-        servers, steps,
+        bench::{NODE, database, device, place},
+        connections, fresh_id, jobs, servers, steps,
     };
 
     /// A server with an outlet on a PDU, and a PDU that no server hangs on.
@@ -112,24 +126,15 @@ mod tests {
             let (db, folder) = database().await;
             let server = serde_json::from_value(json!({"name": "a"})).unwrap();
             let server = servers::add(db.writer(), TenantId::PROVIDER, server).await.unwrap().id;
-            let (device, idle) = (pdu(&db, "one").await, pdu(&db, "two").await);
-            let bench = Self { db, _folder: folder, server, device, idle };
+            let (wired, idle) = (device(&db, "snmp_pdu", "one").await, device(&db, "snmp_pdu", "two").await);
+            let bench = Self { db, _folder: folder, server, device: wired, idle };
             bench.connect("1", None).await;
             bench
         }
 
         async fn connect(&self, outlet: &str, group: Option<&str>) {
-            let new = connections::New {
-                tenant: TenantId::PROVIDER,
-                server: self.server,
-                endpoint: self.device,
-                role: Role::Feed,
-                target: json!({"outlet": outlet}),
-                target_label: format!("outlet {outlet}"),
-                features: vec![Feature::Power],
-                agent: None,
-                group: group.map(str::to_owned),
-            };
+            let group = group.map(str::to_owned);
+            let new = connections::New { group, ..place(self.server, self.device, Role::Feed, outlet) };
             connections::add(self.db.writer(), new).await.unwrap();
         }
 
@@ -161,18 +166,20 @@ mod tests {
             job
         }
 
-        async fn cut(&self, job: JobId) {
+        async fn cut(&self, job: JobId) -> CommandId {
+            let command = CommandId(fresh_id());
             let intent = steps::Intent {
                 job,
                 seq: 1,
                 phase: "Cut feeds".into(),
-                title: String::new(),
+                title: "Switch off outlet 1 on one".into(),
                 reason: String::new(),
                 path: None,
-                command: Some(CommandId(fresh_id())),
+                command: Some(command),
                 wait_ms: None,
             };
             steps::begin(self.db.writer(), intent).await.unwrap();
+            command
         }
 
         /// Ends a job; gives a moment after it.
@@ -184,20 +191,6 @@ mod tests {
             tx.commit().await.unwrap();
             now() + TimeDelta::milliseconds(1)
         }
-    }
-
-    async fn pdu(db: &Db, name: &str) -> EndpointId {
-        let new = endpoints::New {
-            tenant: TenantId::PROVIDER,
-            kind: "snmp_pdu".into(),
-            name: name.into(),
-            agent_id: None,
-            agent_group: None,
-            params: json!({}),
-            secrets: Secrets::default(),
-            address: None,
-        };
-        endpoints::add(db.writer(), &Keyring::new([7; 32]), new).await.unwrap().id
     }
 
     #[tokio::test]
@@ -213,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_device_stays_where_something_is_left_cut_until_another_job_succeeds() {
+    async fn a_device_stays_where_something_is_left_cut_until_its_agent_means_to_undo_it_no_more() {
         let bench = Bench::new().await;
         let job = bench.begin().await;
         let after = bench.end(job, JobState::Failed, "no_answer").await;
@@ -222,19 +215,34 @@ mod tests {
         bench.cut(job).await;
         let after = bench.end(job, JobState::Failed, "feeds_restored").await;
         assert!(!bench.stays(after).await, "its feeds are on again");
-        let job = bench.begin().await;
-        bench.cut(job).await;
-        let after = bench.end(job, JobState::FailedPartial, "outlet_stuck").await;
-        assert!(bench.stays(after).await);
-        let job = bench.begin().await;
-        let after = bench.end(job, JobState::Succeeded, "").await;
-        assert!(!bench.stays(after).await);
+        for undone in [true, false] {
+            let job = bench.begin().await;
+            let cut = bench.cut(job).await;
+            bench.end(job, JobState::FailedPartial, "outlet_stuck").await;
+            let job = bench.begin().await;
+            let after = bench.end(job, JobState::Succeeded, "").await;
+            assert!(bench.stays(after).await, "a job that touched no outlet settles nothing");
+            steps::restored(bench.db.writer(), cut, "it does not answer").await.unwrap();
+            assert!(bench.stays(after).await);
+            if undone {
+                steps::restored(bench.db.writer(), cut, "restored").await.unwrap();
+            } else {
+                let again = bench.cut(job).await;
+                assert_ne!(again, cut);
+                steps::restored(bench.db.writer(), cut, "settled").await.unwrap();
+            }
+            assert!(!bench.stays(after).await);
+        }
     }
 
     #[tokio::test]
     async fn a_device_stays_when_a_connection_names_another_way_to_it() {
         let bench = Bench::new().await;
-        bench.connect("2", Some("others")).await;
+        bench.connect("2", Some("own")).await;
+        let own = endpoint::ActiveModel { agent_group: Set(Some("own".into())), ..Default::default() };
+        endpoint::Entity::update_many().set(own).exec(bench.db.writer()).await.unwrap();
+        assert!(!bench.stays(now()).await, "it names the way that the device has");
+        bench.connect("3", Some("others")).await;
         assert!(bench.stays(now()).await);
     }
 }

@@ -63,12 +63,46 @@ pub fn fresh_id() -> uuid::Uuid {
 
 #[cfg(test)]
 mod bench {
-    use super::{Db, sealed::Keyring};
+    use super::{Db, connections, endpoints, sealed::Keyring};
     use rackhand_migrations::Migrator;
+    use rackhand_wire::{
+        Feature, Role, Secrets,
+        id::{EndpointId, ServerId, TenantId},
+    };
     use sea_orm_migration::MigratorTrait as _;
 
     /// A server that nobody has entered: what it has is free.
     pub const NODE: rackhand_wire::id::NodeId = rackhand_wire::id::NodeId(uuid::Uuid::from_u128(1));
+
+    /// A device of a kind that nobody gave an address.
+    pub async fn device(db: &Db, kind: &str, name: &str) -> EndpointId {
+        let new = endpoints::New {
+            tenant: TenantId::PROVIDER,
+            kind: kind.into(),
+            name: name.into(),
+            agent_id: None,
+            agent_group: None,
+            params: serde_json::json!({}),
+            secrets: Secrets::default(),
+            address: None,
+        };
+        endpoints::add(db.writer(), &Keyring::new([7; 32]), new).await.unwrap().id
+    }
+
+    /// A server's place on a device, with power ticked.
+    pub fn place(server: ServerId, endpoint: EndpointId, role: Role, outlet: &str) -> connections::New {
+        connections::New {
+            tenant: TenantId::PROVIDER,
+            server,
+            endpoint,
+            role,
+            target: serde_json::json!({"outlet": outlet}),
+            target_label: format!("outlet {outlet}"),
+            features: vec![Feature::Power],
+            agent: None,
+            group: None,
+        }
+    }
 
     /// An empty database in a folder of its own.
     pub async fn database() -> (Db, tempfile::TempDir) {

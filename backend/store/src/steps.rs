@@ -3,7 +3,7 @@
 use rackhand_wire::{
     api::job::{Step, StepOutcome},
     fault::FaultCode,
-    id::{CommandId, JobId, StepId},
+    id::{CommandId, JobId, ServerId, StepId},
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
@@ -204,6 +204,18 @@ pub async fn has_restored(db: &impl ConnectionTrait, cuts: &[CommandId]) -> Resu
     }
     let of = Column::CommandId.is_in(cuts.iter().map(|cut| cut.0));
     Ok(Entity::find().filter(of).filter(Column::Restored.eq("restored")).one(db).await?.is_some())
+}
+
+/// Says whether the job that a server has switches its outlets one after the other.
+///
+/// # Errors
+/// When the database fails.
+pub async fn switches_feeds(db: &impl ConnectionTrait, server: ServerId) -> Result<bool> {
+    let active = job::Entity::find().filter(job::Column::ActiveServerId.eq(server.0)).one(db).await?;
+    let Some(active) = active else { return Ok(false) };
+    let switching = Column::Phase.is_in(["Cut feeds", "Restore feeds"]);
+    let steps = Entity::find().filter(Column::JobId.eq(active.id)).filter(switching);
+    Ok(steps.one(db).await?.is_some())
 }
 
 /// Counts the steps of a job.

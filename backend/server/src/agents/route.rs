@@ -19,7 +19,10 @@ use rackhand_wire::{
     },
     id::{AgentId, EndpointId, TenantId},
 };
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
 
 use super::{
     lease::{Leases, Standing},
@@ -223,6 +226,8 @@ pub async fn members(
 pub struct Members {
     group: AgentGroup,
     draining: Vec<AgentId>,
+    /// Kinds that each is known to know; nothing of one that has not come yet.
+    kinds: HashMap<AgentId, BTreeSet<String>>,
 }
 
 impl Members {
@@ -237,12 +242,15 @@ impl Members {
     /// Lists who shall have a device instead of the agent that has it, the preferred one first: nobody, unless that
     /// one is being drained.
     #[must_use]
-    pub fn heirs(&self, endpoint: EndpointId, held: AgentId) -> Vec<AgentId> {
+    pub fn heirs(&self, endpoint: EndpointId, kind: &str, held: AgentId) -> Vec<AgentId> {
         // Each server begins with its own agent in the local group; none of them is drained.
         if self.group.name == LOCAL || !self.draining.contains(&held) {
             return Vec::new();
         }
-        self.of(endpoint).into_iter().filter(|id| !self.draining.contains(id)).collect()
+        let may = |id: &AgentId| {
+            !self.draining.contains(id) && self.kinds.get(id).is_some_and(|kinds| kinds.contains(kind))
+        };
+        self.of(endpoint).into_iter().filter(may).collect()
     }
 }
 
@@ -281,7 +289,8 @@ pub async fn find_group(db: &Db, tenant: TenantId, group: &str) -> rackhand_stor
         }
         let group = agent_groups::get(db.reader(), owner, group, &known).await?;
         let draining = known.iter().filter(|agent| agent.draining).map(|agent| agent.id).collect();
-        return Ok(Some(Members { group, draining }));
+        let kinds = known.into_iter().map(|agent| (agent.id, agent.kinds.into_keys().collect())).collect();
+        return Ok(Some(Members { group, draining, kinds }));
     }
     Ok(None)
 }
@@ -309,12 +318,15 @@ mod tests {
 
     #[test]
     fn what_a_drained_agent_has_goes_to_those_that_are_not_drained() {
-        let [one, two, three, gone] = std::array::from_fn(|_| AgentId(fresh_id()));
+        let [one, two, three, gone, old] = std::array::from_fn(|_| AgentId(fresh_id()));
         let endpoint = EndpointId(fresh_id());
         let heirs = |name: &str, draining: &[AgentId], held| {
-            let members = vec![one, two, three];
+            let members = vec![one, old, two, three];
             let group = AgentGroup { name: name.into(), policy: GroupPolicy::Ordered, members };
-            Members { group, draining: draining.to_vec() }.heirs(endpoint, held)
+            let kinds = [one, two, three].map(|id| (id, BTreeSet::from(["ipmi".to_owned()])));
+            let mut kinds = HashMap::from(kinds);
+            kinds.insert(old, BTreeSet::from(["snmp_pdu".to_owned()]));
+            Members { group, draining: draining.to_vec(), kinds }.heirs(endpoint, "ipmi", held)
         };
         assert_eq!(heirs("a", &[], three), vec![], "a stand-in keeps what it has");
         assert_eq!(heirs("a", &[one], one), vec![two, three]);

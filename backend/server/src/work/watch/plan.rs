@@ -151,22 +151,18 @@ impl Draft<'_> {
         let agent = match (via.agent, via.group.as_deref()) {
             (Some(agent), _) => Some(agent),
             (None, Some(group)) if group != agents::LOCAL => {
-                return self.of_group(device.tenant, device.id, group).await;
+                return self.of_group(device, group).await;
             }
             (None, _) if self.app.peers.may_be_many() => {
-                return self.of_group(device.tenant, device.id, agents::LOCAL).await;
+                return self.of_group(device, agents::LOCAL).await;
             }
             (None, _) => self.app.embedded,
         };
         Ok(agent.filter(|agent| self.of.contains_key(agent)))
     }
 
-    async fn of_group(
-        &mut self,
-        tenant: TenantId,
-        endpoint: EndpointId,
-        group: &str,
-    ) -> Result<Option<AgentId>> {
+    async fn of_group(&mut self, device: &watches::Device, group: &str) -> Result<Option<AgentId>> {
+        let (tenant, endpoint) = (device.tenant, device.id);
         let key = (tenant, group.to_owned());
         if !self.groups.contains_key(&key) {
             let found = find_group(&self.app.db, tenant, group).await?;
@@ -175,7 +171,7 @@ impl Draft<'_> {
         let Some(Some(found)) = self.groups.get(&key) else { return Ok(None) };
         let mut members = found.of(endpoint);
         let held = self.leases.get(&endpoint).copied();
-        let heirs = held.map(|held| found.heirs(endpoint, held.agent)).unwrap_or_default();
+        let heirs = held.map(|held| found.heirs(endpoint, &device.kind, held.agent)).unwrap_or_default();
         if group == agents::LOCAL {
             // What another server's own agent does not hold already, this one's takes.
             members.sort_by_key(|member| self.app.embedded != Some(*member));
