@@ -1,14 +1,15 @@
 //! The power of servers as it is weighed: what their paths said, and what was made of it. Many at once, since every
 //! look at a device weighs the servers that hang on it.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use rackhand_wire::{
     Fault, FaultCode, PowerValue, Reason, Role,
     id::{EndpointId, ServerId, TenantId},
     power::{PowerFlag, ServerPower},
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
 
 use crate::{
     Result, Tx,
@@ -16,7 +17,7 @@ use crate::{
         connection, endpoint,
         server::{ActiveModel, Column, Entity, Model},
     },
-    millis, now,
+    millis,
     readings::{self, has_power},
     servers,
 };
@@ -80,7 +81,7 @@ pub struct Spans {
 pub async fn explained(
     db: &impl ConnectionTrait,
     controller: EndpointId,
-    fault: Fault,
+    (fault, at): (Fault, DateTime<Utc>),
     spans: Spans,
 ) -> Result<Fault> {
     if fault.code != FaultCode::Unreach {
@@ -92,20 +93,42 @@ pub async fn explained(
     let known = endpoint::Entity::find_by_id(controller.0).one(db).await?.and_then(|row| row.fault);
     let known = known.and_then(|fault| serde_json::from_value::<Fault>(fault).ok());
     let was_dark = known.is_some_and(|fault| fault.reason == Reason::WithoutPower);
-    let since = |span| now().checked_sub_signed(span).map_or(i64::MIN, millis);
+    let since = |span| at.checked_sub_signed(span).map_or(i64::MIN, millis);
     let (fresh, start) = (since(spans.fresh), since(spans.start));
+    let feeds = feeds(db, &servers).await?;
     let is_dark = |row: &Model| {
-        let is_off = row.power_value == PowerValue::Off.code() && row.dark_since.is_some();
-        let is_explained = if is_off {
-            row.checked_at.is_some_and(|at| at >= fresh)
-        } else {
-            was_dark && row.power_since.is_some_and(|at| at >= start)
+        // What was read of the outlets may not have been weighed yet.
+        let feeds = feeds.get(&row.id).map(Vec::as_slice).unwrap_or_default();
+        let read = |wanted: &str, (state, at): &(Option<String>, Option<i64>)| {
+            state.as_deref() == Some(wanted) && at.is_some_and(|at| at >= fresh)
         };
-        row.feeds_complete && !row.mismatch_seen && is_explained
+        let is_off = !feeds.is_empty() && feeds.iter().all(|feed| read(FEED_OFF, feed));
+        let is_lit = row.dark_since.is_some() && feeds.iter().any(|feed| read(FEED_ON, feed));
+        let starts = was_dark && (is_lit || row.power_since.is_some_and(|at| at >= start));
+        row.feeds_complete && !row.mismatch_seen && (is_off || starts)
     };
     let rows = Entity::find().filter(Column::Id.is_in(servers)).all(db).await?;
     let is_dark = !rows.is_empty() && rows.iter().all(is_dark);
     Ok(if is_dark { Fault::new(FaultCode::Unreach, Reason::WithoutPower, "") } else { fault })
+}
+
+/// How an outlet is stored that was read off, and one that was read on.
+const FEED_OFF: &str = "feed_off";
+const FEED_ON: &str = "feed_on";
+
+/// What the outlets of servers last said, and when.
+async fn feeds(
+    db: &impl ConnectionTrait,
+    servers: &HashSet<Uuid>,
+) -> Result<HashMap<Uuid, Vec<(Option<String>, Option<i64>)>>> {
+    let of = connection::Entity::find()
+        .filter(connection::Column::ServerId.is_in(servers.iter().copied()))
+        .filter(connection::Column::Role.eq("feed"));
+    let mut feeds: HashMap<Uuid, Vec<_>> = HashMap::new();
+    for row in of.all(db).await?.into_iter().filter(|row| has_power(&row.features)) {
+        feeds.entry(row.server_id).or_default().push((row.state, row.checked_at));
+    }
+    Ok(feeds)
 }
 
 /// Stores what was made of it, in the transaction in which it was found. Says whether anything that is shown changed.
@@ -117,7 +140,8 @@ pub async fn store(tx: &Tx, before: &Weighed, power: &ServerPower) -> Result<boo
     let mismatch = power.flags.contains(&PowerFlag::WiringMismatch);
     // A path that says nothing, or refuses, wants a person as much as a lost feed does. A controller that is dark
     // with its server cannot but be silent.
-    let is_dark = power.value == PowerValue::Off && power.dark_since.is_some() && !mismatch;
+    let is_dark =
+        power.value == PowerValue::Off && power.dark_since.is_some() && before.feeds_complete && !mismatch;
     let fault = power.paths.iter().filter_map(|path| Some((path.role, path.fault.as_ref()?.code)));
     let fault = fault.into_iter().any(|met| !is_dark || met != (Role::Controller, FaultCode::Unreach));
     let attention = fault || !power.flags.is_empty();
@@ -145,11 +169,13 @@ pub async fn store(tx: &Tx, before: &Weighed, power: &ServerPower) -> Result<boo
 
 #[cfg(test)]
 mod tests {
-    use rackhand_wire::{Feature, Role, Secrets};
     use serde_json::json;
 
     use super::*;
-    use crate::{bench::database, connections, endpoints, sealed::Keyring};
+    use crate::{
+        bench::{database, device, place},
+        connections, endpoints, now,
+    };
 
     #[tokio::test]
     async fn silence_is_explained_only_by_outlets_that_are_believed() {
@@ -157,64 +183,54 @@ mod tests {
         let tenant = TenantId::PROVIDER;
         let server = serde_json::from_value(json!({"name": "a"})).unwrap();
         let server = servers::add(db.writer(), tenant, server).await.unwrap().id;
-        let bmc = endpoints::New {
-            tenant,
-            kind: "ipmi".into(),
-            name: "bmc".into(),
-            agent_id: None,
-            agent_group: None,
-            params: json!({}),
-            secrets: Secrets::default(),
-            address: None,
-        };
-        let bmc = endpoints::add(db.writer(), &Keyring::new([7; 32]), bmc).await.unwrap().id;
+        let bmc = device(&db, "ipmi", "bmc").await;
         let spans = Spans { fresh: TimeDelta::minutes(3), start: TimeDelta::minutes(5) };
         let silent = || Fault::unreachable("");
-        let reason = async || explained(db.reader(), bmc, silent(), spans).await.unwrap().reason;
+        let reason = async || explained(db.reader(), bmc, (silent(), now()), spans).await.unwrap().reason;
         assert_eq!(reason().await, Reason::NoAnswer, "no server hangs on it");
-        let path = connections::New {
-            tenant,
-            server,
-            endpoint: bmc,
-            role: Role::Controller,
-            target: json!({}),
-            target_label: String::new(),
-            features: vec![Feature::Power],
-            agent: None,
-            group: None,
-        };
-        connections::add(db.writer(), path).await.unwrap();
+        let pdu = device(&db, "snmp_pdu", "pdu").await;
+        for (on, role) in [(bmc, Role::Controller), (pdu, Role::Feed)] {
+            connections::add(db.writer(), place(server, on, role, "1")).await.unwrap();
+        }
         let ago = |minutes| Some(millis(now() - TimeDelta::minutes(minutes)));
-        let dark = ActiveModel {
-            feeds_complete: Set(true),
-            mismatch_seen: Set(false),
-            power_value: Set("off".into()),
-            power_since: Set(ago(60)),
-            dark_since: Set(ago(60)),
-            checked_at: Set(ago(1)),
-            ..Default::default()
+        let told = async |state: &str, minutes| {
+            let model = connection::ActiveModel {
+                state: Set(Some(state.into())),
+                checked_at: Set(ago(minutes)),
+                ..Default::default()
+            };
+            let feeds = connection::Column::Role.eq("feed");
+            connection::Entity::update_many().set(model).filter(feeds).exec(db.writer()).await.unwrap();
         };
-        let lit = ActiveModel { power_value: Set("fed".into()), dark_since: Set(None), ..dark.clone() };
-        for (row, expected, why) in [
-            (dark.clone(), Reason::WithoutPower, "dark"),
-            (ActiveModel { feeds_complete: Set(false), ..dark.clone() }, Reason::NoAnswer, "not all feeds"),
-            (ActiveModel { mismatch_seen: Set(true), ..dark.clone() }, Reason::NoAnswer, "others' outlets"),
-            (ActiveModel { checked_at: Set(ago(4)), ..dark.clone() }, Reason::NoAnswer, "read long ago"),
-            (ActiveModel { dark_since: Set(None), ..dark.clone() }, Reason::NoAnswer, "off, but fed"),
-            (ActiveModel { power_since: Set(ago(4)), ..lit.clone() }, Reason::NoAnswer, "it was not dark"),
+        let known = async |complete, mismatch, minutes| {
+            let model = ActiveModel {
+                feeds_complete: Set(complete),
+                mismatch_seen: Set(mismatch),
+                power_since: Set(ago(minutes)),
+                ..Default::default()
+            };
+            Entity::update_many().set(model).exec(db.writer()).await.unwrap();
+        };
+        for (state, minutes, complete, mismatch, expected, why) in [
+            ("feed_off", 1, true, false, Reason::WithoutPower, "dark"),
+            ("feed_off", 1, false, false, Reason::NoAnswer, "not all feeds"),
+            ("feed_off", 1, true, true, Reason::NoAnswer, "others' outlets"),
+            ("feed_off", 4, true, false, Reason::NoAnswer, "read long ago"),
+            ("feed_on", 1, true, false, Reason::NoAnswer, "it was not dark"),
         ] {
-            Entity::update_many().set(row).exec(db.writer()).await.unwrap();
+            told(state, minutes).await;
+            known(complete, mismatch, 1).await;
             assert_eq!(reason().await, expected, "{why}");
         }
         let identity = Err(Fault::new(FaultCode::Unreach, Reason::WithoutPower, ""));
         let look = endpoints::Look { identity, outlets: None, at: now() };
         endpoints::looked(db.writer(), bmc, look).await.unwrap();
+        told("feed_on", 1).await;
         for (minutes, expected) in [(4, Reason::WithoutPower), (6, Reason::NoAnswer)] {
-            let row = ActiveModel { power_since: Set(ago(minutes)), ..lit.clone() };
-            Entity::update_many().set(row).exec(db.writer()).await.unwrap();
+            known(true, false, minutes).await;
             assert_eq!(reason().await, expected, "lit for {minutes} min");
         }
         let refused = Fault::auth(Reason::WrongPassword, "");
-        assert_eq!(explained(db.reader(), bmc, refused.clone(), spans).await.unwrap(), refused);
+        assert_eq!(explained(db.reader(), bmc, (refused.clone(), now()), spans).await.unwrap(), refused);
     }
 }

@@ -20,7 +20,7 @@ pub async fn answered(app: &App, name: &str, id: EndpointId, fault: Option<&Faul
     }
     let at = now();
     let fault = match fault {
-        Some(fault) => Some(weighed::explained(app.db.reader(), id, fault.clone(), spans(app)).await?),
+        Some(fault) => Some(weighed::explained(app.db.reader(), id, (fault.clone(), at), spans(app)).await?),
         None => None,
     };
     let identity = fault.clone().map_or(Ok(None), Err);

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rackhand_domain::power::state::{Context, weigh};
 use rackhand_store::{
-    Result, events, in_background, now, watches,
+    Result, events, in_background, now, steps, watches,
     weighed::{self, Weighed},
 };
 use rackhand_wire::{
@@ -81,7 +81,7 @@ pub async fn servers(app: &App, touched: BTreeMap<ServerId, DateTime<Utc>>) -> R
             let mut news = news((server.id, &server.name), &server.power, &power, at);
             // A job switches one outlet after the other; what it leaves is told with its end.
             if news.iter().any(|event| event.kind == DEGRADED)
-                && !watches::busy(&tx, [server.id]).await?.is_empty()
+                && steps::switches_feeds(&tx, server.id).await?
             {
                 news.retain(|event| event.kind != DEGRADED);
             }

@@ -204,7 +204,14 @@ impl Round {
         let known = watches::known(&tx, &ids).await?;
         let paths = watches::paths(&tx, &ids).await?;
         let mut told = Told::default();
-        for Heard { at, sample } in self.heard {
+        let role = |heard: &Heard| {
+            let kind = known.get(&heard.sample.endpoint).map(|device| device.kind.as_str());
+            kind.and_then(catalogue::find).map(|integration| integration.descriptor().role)
+        };
+        // What outlets say explains why a controller says nothing.
+        let (feeds, others): (Vec<_>, Vec<_>) =
+            self.heard.into_iter().partition(|heard| role(heard) == Some(Role::Feed));
+        for Heard { at, sample } in feeds.into_iter().chain(others) {
             let id = sample.endpoint;
             // What was read of an earlier address says nothing of the device at this one.
             let Some(device) =
@@ -220,7 +227,7 @@ impl Round {
             if role == Role::Controller
                 && let Err(fault) = identity
             {
-                identity = Err(weighed::explained(&tx, id, fault, status::spans(app)).await?);
+                identity = Err(weighed::explained(&tx, id, (fault, at), status::spans(app)).await?);
             }
             let fault = identity.as_ref().err().cloned();
             if endpoints::looked(&tx, id, endpoints::Look { identity, outlets, at }).await? {
