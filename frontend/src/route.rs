@@ -88,6 +88,13 @@ fn value(query: &str, name: &str) -> String {
     decoded.map(String::from).unwrap_or_default()
 }
 
+/// Shows the page from its top.
+pub fn to_top() {
+    if let Some(window) = web_sys::window() {
+        window.scroll_to_with_x_and_y(0.0, 0.0);
+    }
+}
+
 /// Goes to a page.
 pub fn go(href: &str) {
     turn(href, true);
@@ -109,7 +116,7 @@ fn turn(href: &str, keep: bool) {
     });
     let (Some(here), now) = (HERE.get(), read()) else { return };
     if here.with_untracked(|here| here.path != now.path) {
-        window.scroll_to_with_x_and_y(0.0, 0.0);
+        to_top();
     }
     here.set(now);
 }

@@ -151,6 +151,9 @@ pub fn remedy(fault: &Fault) -> &'static str {
         FaultCode::Unreach if fault.reason == Reason::WithoutPower => {
             "It answers again some time after its server has power."
         }
+        FaultCode::Unreach if fault.reason == Reason::TimeoutOrCredentials => {
+            "Check the address, the network, and the community or user: SNMP is silent to a wrong one."
+        }
         FaultCode::Config if fault.reason == Reason::NotAllowed => {
             "Whoever runs the agent decides this, in the configuration on its machine."
         }

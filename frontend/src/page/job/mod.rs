@@ -144,7 +144,16 @@ fn Outcome(job: Held<Job>) -> impl IntoView {
     let shown = Memo::new(move |_| {
         job.with(|job| (job.state, job.summary.clone().unwrap_or_default(), job.proof, job.cancel_requested))
     });
-    live(move || {
+    // What it does now stands at the top: the steps may reach below the edge.
+    let now = Memo::new(move |_| {
+        let told = |step: &rackhand_wire::api::job::Step| {
+            let reason = Some(step.reason.as_str()).filter(|reason| !reason.is_empty());
+            reason.map_or_else(|| step.title.clone(), |reason| format!("{}: {reason}", step.title))
+        };
+        job.with(|job| job.steps.last().filter(|_| !job.state.is_over()).map(told))
+    });
+    let present = move || now.get().map(|now| view! { <p class="dim">"Now: " {now}</p> });
+    let ended = live(move || {
         let (state, summary, proof, ending) = shown.get();
         let tone = outcome(state).0;
         let title = |text: &str| if summary.is_empty() { text.to_owned() } else { summary.clone() };
@@ -175,7 +184,11 @@ fn Outcome(job: Held<Job>) -> impl IntoView {
             }
             .into_any(),
         }
-    })
+    });
+    view! {
+        {ended}
+        {live(present)}
+    }
 }
 
 #[component]
@@ -271,6 +284,7 @@ fn Cancel(job: Held<Job>, load: Load<Job>) -> impl IntoView {
         }
     };
     view! {
+        {live(move || over.get().then(|| open.set(false)))}
         {live(move || (!over.get()).then(|| view! {
             <span class="meta only-wide">{live(move || refusal.get())}</span>
             <Button label="Cancel job".to_owned() refusal on_click=Callback::new(move |()| open.set(true))/>

@@ -114,7 +114,10 @@ fn entries(text: &str, hits: &[Hit]) -> Vec<Entry> {
     );
     // Same kinds stand together under one heading; the best kind stays first.
     let mut found: Vec<Entry> = Vec::new();
-    for entry in hits.iter().map(entry) {
+    // What is called exactly so comes first, whatever it is.
+    let is_exact = |hit: &&Hit| hit.title.to_ascii_lowercase() == wanted;
+    let (exact, others): (Vec<&Hit>, Vec<&Hit>) = hits.iter().partition(is_exact);
+    for entry in exact.into_iter().chain(others).map(entry) {
         let last = found.iter().rposition(|other| other.group == entry.group);
         found.insert(last.map_or(found.len(), |last| last + 1), entry);
     }

@@ -38,7 +38,10 @@ pub fn Callouts(scene: Scene) -> impl IntoView {
 }
 
 fn matters(server: &Server) -> Vec<Matter> {
-    let mut found: Vec<_> = server.power.flags.iter().copied().map(Matter::Flag).collect();
+    // A job switches one outlet after the other: what is missing meanwhile is missing on purpose.
+    let is_switched = |flag: &PowerFlag| *flag == PowerFlag::Degraded && server.active_job_id.is_some();
+    let flags = server.power.flags.iter().copied().filter(|flag| !is_switched(flag));
+    let mut found: Vec<_> = flags.map(Matter::Flag).collect();
     if server.maintenance {
         found.push(Matter::Maintenance);
     }
@@ -167,7 +170,7 @@ fn missing(server: &Server) -> String {
         return "Read all paths to see which.".to_owned();
     }
     format!(
-        "{} does not feed it. Look at the outlet and its cable before the next cycle.",
+        "{} does not feed it. “On” switches an outlet on that is off; else look at it and its cable before the next cycle.",
         names.join(" and ")
     )
 }

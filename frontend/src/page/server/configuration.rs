@@ -232,27 +232,30 @@ fn RemoveServer(scene: Scene, open: RwSignal<bool>) -> impl IntoView {
     let refusal = Signal::derive(move || {
         (typed.get() != name.get()).then(|| "Type the name of the server first.".to_owned())
     });
-    let go = Callback::new(move |()| {
+    let go = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
         let path = scene.path("");
         submit.ask(Method::DELETE, path, move || {
             open.try_set(false);
             toast::done("Server removed");
             route::go("/servers");
         });
-    });
+    };
     let title = Signal::derive(move || format!("Remove {}", name.get()));
     view! {
         <Dialog open title side=Side::Narrow busy=submit.busy>
-            <div class="dialog-body">
-                <p>"The machine keeps running. Rackhand forgets it, its connections and the credentials of its BMC."</p>
-                <crate::part::confirm_field::ConfirmField expected=name.get_untracked() typed/>
-                <ProblemNote problem=submit.problem/>
-            </div>
-            <footer class="dialog-foot">
-                <span class="push"></span>
-                <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
-                <Button label=title kind=Kind::Danger icon="trash" refusal busy=submit.busy on_click=go/>
-            </footer>
+            <form on:submit=go>
+                <div class="dialog-body">
+                    <p>"The machine keeps running. Rackhand forgets it, its connections and the credentials of its BMC."</p>
+                    <crate::part::confirm_field::ConfirmField expected=name.get_untracked() typed/>
+                    <ProblemNote problem=submit.problem/>
+                </div>
+                <footer class="dialog-foot">
+                    <span class="push"></span>
+                    <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
+                    <Button label=title kind=Kind::Danger icon="trash" refusal busy=submit.busy/>
+                </footer>
+            </form>
         </Dialog>
     }
 }

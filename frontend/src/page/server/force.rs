@@ -63,7 +63,8 @@ fn Body(server: Held<Server>, open: RwSignal<bool>, submit: Submit) -> impl Into
                 .or_else(|| password.with(String::is_empty).then(|| "Type your password first.".to_owned()))
         })
     };
-    let go = Callback::new(move |()| {
+    let go = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
         let shared = plan.value.get_untracked().map(|plan| plan.shared_with).unwrap_or_default();
         let body = StartPower {
             confirm_name: Some(typed.get_untracked()),
@@ -72,7 +73,7 @@ fn Body(server: Held<Server>, open: RwSignal<bool>, submit: Submit) -> impl Into
             ..request(Ask { action: action.get_untracked(), via: Via::Outlets })
         };
         start(server, body, open, submit);
-    });
+    };
     let verb = Signal::derive(move || plan.value.with(|plan| button(action.get(), plan)));
     let shown = |field: &str| matches!(field, "confirm_name" | "password");
     let choices =
@@ -82,25 +83,27 @@ fn Body(server: Held<Server>, open: RwSignal<bool>, submit: Submit) -> impl Into
         (action.get() != PowerAction::On).then_some(" The machine stops hard and unsaved data is lost.")
     };
     view! {
-        <div class="dialog-body">
-            <p>"The outlets are switched at once, whatever the BMC says."{live(loss)}</p>
-            <Segmented label="Action" options=choices chosen=action on_choose=move |chosen| action.set(chosen)/>
-            {faces(plan, shape, move |plan| view! { <Plan plan/> <Shared plan agreed/> }.into_any())}
-            <ConfirmField expected=name typed error=submit.at("confirm_name")/>
-            <SecretField
-                label="Your password"
-                name="password"
-                value=password
-                error=submit.at("password")
-                autocomplete="current-password"
-            />
-            <ProblemNote problem=submit.rest(shown)/>
-        </div>
-        <footer class="dialog-foot">
-            <span class="push"></span>
-            <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
-            <Button label=verb kind=Kind::Danger icon="plug" refusal=blocked busy=submit.busy on_click=go/>
-        </footer>
+        <form on:submit=go>
+            <div class="dialog-body">
+                <p>"The outlets are switched at once, whatever the BMC says."{live(loss)}</p>
+                <Segmented label="Action" options=choices chosen=action on_choose=move |chosen| action.set(chosen)/>
+                {faces(plan, shape, move |plan| view! { <Plan plan/> <Shared plan agreed/> }.into_any())}
+                <ConfirmField expected=name typed error=submit.at("confirm_name")/>
+                <SecretField
+                    label="Your password"
+                    name="password"
+                    value=password
+                    error=submit.at("password")
+                    autocomplete="current-password"
+                />
+                <ProblemNote problem=submit.rest(shown)/>
+            </div>
+            <footer class="dialog-foot">
+                <span class="push"></span>
+                <Button label="Cancel".to_owned() on_click=Callback::new(move |()| open.set(false))/>
+                <Button label=verb kind=Kind::Danger icon="plug" refusal=blocked busy=submit.busy/>
+            </footer>
+        </form>
     }
 }
 

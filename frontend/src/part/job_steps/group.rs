@@ -2,7 +2,7 @@
 
 use rackhand_wire::api::job::{Step, StepOutcome};
 
-use super::outcome_look;
+use super::{effect_look, outcome_look};
 use crate::part::{Tone, evidence::fault_word};
 
 /// Consecutive steps of one phase that go through several paths.
@@ -60,8 +60,14 @@ impl Group {
 
     /// Tone and shape: of what still runs, else of the worst.
     pub fn look(&self) -> (Option<Tone>, &'static str) {
-        let worst = self.steps.iter().map(|step| step.outcome).max_by_key(|outcome| weight(*outcome));
-        outcome_look(worst.flatten())
+        let worst =
+            self.steps.iter().map(|step| step.outcome).max_by_key(|outcome| weight(*outcome)).flatten();
+        // What was asked last may have gone well and found that nothing has moved.
+        let last = self.steps.iter().rfind(|step| step.wait_ms.is_none());
+        match last.filter(|_| worst == Some(StepOutcome::Ok)) {
+            Some(last) => effect_look(last),
+            None => outcome_look(worst),
+        }
     }
 
     /// What went wrong in the step that failed, in a word.

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::icon_button::IconButton;
+use crate::route;
 
 /// Where in a list one stands. Copy; lives with the page.
 #[derive(Clone, Copy)]
@@ -40,12 +41,14 @@ pub fn Pager(cursor: Cursor, #[prop(into)] next: Signal<Option<String>>) -> impl
     let forward = move || {
         if let Some(next) = next.get_untracked() {
             cursor.used.update(|used| used.push(next));
+            route::to_top();
         }
     };
     let back = move || {
         cursor.used.update(|used| {
             used.pop();
         });
+        route::to_top();
     };
     view! {
         <span class="pager">
