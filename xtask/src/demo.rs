@@ -48,7 +48,8 @@ pub struct Options {
 /// Runs until Ctrl-C, which may come at any time.
 pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    // Closing the terminal hangs up.
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         // A second one ends us at once, whatever we are doing.
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;

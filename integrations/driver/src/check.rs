@@ -159,7 +159,8 @@ fn host(field: &Field, text: &str) -> Result<Value, FieldError> {
     if plausible {
         return Ok(Value::from(text));
     }
-    let message = format!("{} must be a host name or an IP address, without scheme or path.", field.label);
+    let message =
+        format!("{} must be a host name or an IP address, without scheme, port or path.", field.label);
     Err(FieldError::new(&field.name, "not_a_host", message))
 }
 

@@ -80,7 +80,11 @@ pub async fn run(options: Enroll) -> Result<ExitCode, String> {
     folder
         .settle(&home, &enrolled.certificate)
         .map_err(|error| format!("cannot save the identity: {error}"))?;
-    write(&format!("Enrolled as “{}”. Start it: rackhand-agent run", home.name))?;
+    write(&format!(
+        "Enrolled as “{}”. Start it: rackhand-agent run --data-dir {}",
+        home.name,
+        path.display()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -169,7 +169,7 @@ async fn wrong_devices(page: &Page) {
     page.see_refused("Community", "").await;
     page.fill("Host", "two words").await;
     page.press("Add device").await;
-    page.see_refused("Host", "without scheme or path").await;
+    page.see_refused("Host", "without scheme, port or path").await;
     page.fill("Host", "pdu.invalid").await;
     page.fill("Community", "public").await;
     page.press("Add device").await;

@@ -13,7 +13,10 @@ use section::{SECTIONS, Section};
 /// Options of the measurement.
 #[derive(Args)]
 pub struct Options {
-    /// Sections to run, separated by commas; all but the long ones when absent
+    /// Sections to run; all but the long ones when absent
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// The same, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
     /// Also run the long sections: 1,000 kills and cut lines take an hour
@@ -72,16 +75,16 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
 }
 
 fn chosen(options: &Options) -> Result<Vec<&'static Section>, Problem> {
-    if let Some(unknown) = options.only.iter().find(|name| SECTIONS.iter().all(|known| known.name != **name))
-    {
+    let named = || options.names.iter().chain(&options.only);
+    if let Some(unknown) = named().find(|name| SECTIONS.iter().all(|known| known.name != **name)) {
         let names: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
         return Err(format!("there is no section “{unknown}”; there are {}", names.join(", ")).into());
     }
     let is_chosen = |section: &&Section| {
-        if options.only.is_empty() {
+        if named().next().is_none() {
             options.full || !section.long
         } else {
-            options.only.iter().any(|it| it == section.name)
+            named().any(|it| it == section.name)
         }
     };
     Ok(SECTIONS.iter().filter(is_chosen).collect())
