@@ -10,7 +10,7 @@ use crate::{
     Result,
     entity::{connection, endpoint, job, step},
     millis, now,
-    steps::is_well,
+    steps::{CUT, FED, RESTORED, SETTLED, is_well},
 };
 
 /// Agents keep in their journals for so long what they mean to undo.
@@ -69,28 +69,33 @@ async fn restless(db: &impl ConnectionTrait, since: DateTime<Utc>) -> Result<Has
             ill.insert(job, server);
         }
     }
-    let left: Vec<Uuid> = step::Entity::find()
-        .select_only()
-        .column(step::Column::JobId)
-        .distinct()
-        .filter(step::Column::JobId.is_in(ill.keys().copied()))
-        .filter(step::Column::Title.starts_with(CUT))
-        .filter(
-            Condition::any()
-                .add(step::Column::Restored.is_null())
-                .add(step::Column::Restored.is_not_in(OVER)),
-        )
-        .into_tuple()
-        .all(db)
-        .await?;
-    restless.extend(left.iter().filter_map(|job| ill.get(job)));
+    restless.extend(left_cut(db).await?.iter().filter_map(|job| ill.get(job)));
     Ok(restless)
 }
 
-/// How the title of a step begins that cuts an outlet.
-const CUT: &str = "Switch off ";
-/// What is said of a cut that its agent undoes no more: it was proven, or undone.
-const OVER: [&str; 2] = ["settled", "restored"];
+/// Lists the jobs that left an outlet cut which nobody has switched on again or proven off since.
+async fn left_cut(db: &impl ConnectionTrait) -> Result<HashSet<Uuid>> {
+    use step::Column;
+    type Row = (Uuid, Option<String>, i64);
+    let of_week = || step::Entity::find().filter(Column::StartedAt.gte(millis(now() - KEPT)));
+    let columns = [Column::JobId, Column::Path, Column::StartedAt];
+    let open =
+        Condition::any().add(Column::Restored.is_null()).add(Column::Restored.is_not_in([SETTLED, RESTORED]));
+    let cuts = of_week().filter(Column::Title.starts_with(CUT)).filter(open).select_only().columns(columns);
+    let cuts: Vec<Row> = cuts.into_tuple().all(db).await?;
+    if cuts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let fed = of_week().filter(Column::Title.starts_with(FED)).filter(Column::Outcome.eq("ok"));
+    let fed: Vec<Row> = fed.select_only().columns(columns).into_tuple().all(db).await?;
+    let mut on: HashMap<Option<String>, i64> = HashMap::new();
+    for (_, path, at) in fed {
+        let last = on.entry(path).or_insert(at);
+        *last = at.max(*last);
+    }
+    let is_left = |(_, path, at): &Row| on.get(path).is_none_or(|on| on < at);
+    Ok(cuts.iter().filter(|cut| is_left(cut)).map(|(job, ..)| *job).collect())
+}
 
 #[cfg(test)]
 mod tests {
@@ -174,7 +179,7 @@ mod tests {
                 phase: "Cut feeds".into(),
                 title: "Switch off outlet 1 on one".into(),
                 reason: String::new(),
-                path: None,
+                path: Some("outlet 1 on one".into()),
                 command: Some(command),
                 wait_ms: None,
             };
@@ -229,7 +234,9 @@ mod tests {
             } else {
                 let again = bench.cut(job).await;
                 assert_ne!(again, cut);
-                steps::restored(bench.db.writer(), cut, "settled").await.unwrap();
+                steps::settle_earlier(bench.db.writer(), &[bench.server], &["outlet 1 on one"])
+                    .await
+                    .unwrap();
             }
             assert!(!bench.stays(after).await);
         }

@@ -7,7 +7,7 @@ use rackhand_wire::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, Set,
+    QueryOrder, QuerySelect, QueryTrait, Set,
 };
 
 use crate::{
@@ -131,7 +131,12 @@ pub async fn find_open(db: &impl ConnectionTrait, job: JobId) -> Result<Option<O
 }
 
 /// Word of a cut that stays.
-const SETTLED: &str = "settled";
+pub(crate) const SETTLED: &str = "settled";
+/// Word of a cut that its agent undid.
+pub(crate) const RESTORED: &str = "restored";
+/// How the title of a step begins that cuts an outlet, and of one that switches it on.
+pub(crate) const CUT: &str = "Switch off ";
+pub(crate) const FED: &str = "Switch on ";
 
 /// The step of a command.
 pub struct Of {
@@ -174,6 +179,23 @@ pub async fn settle(db: &impl ConnectionTrait, cuts: &[CommandId]) -> Result<()>
     Ok(())
 }
 
+/// Notes the same of what earlier jobs of these servers cut at these paths.
+///
+/// # Errors
+/// When the database fails.
+pub async fn settle_earlier(db: &impl ConnectionTrait, servers: &[ServerId], paths: &[&str]) -> Result<()> {
+    let jobs = job::Entity::find().select_only().column(job::Column::Id);
+    let jobs = jobs.filter(job::Column::ServerId.is_in(servers.iter().map(|server| server.0))).into_query();
+    let model = ActiveModel { restored: Set(Some(SETTLED.to_owned())), ..Default::default() };
+    let of = Condition::all()
+        .add(Column::JobId.in_subquery(jobs))
+        .add(Column::Path.is_in(paths.iter().copied()))
+        .add(Column::Title.starts_with(CUT))
+        .add(Condition::any().add(Column::Restored.is_null()).add(Column::Restored.ne(RESTORED)));
+    Entity::update_many().set(model).filter(of).exec(db).await?;
+    Ok(())
+}
+
 /// Lists which of these cuts nobody shall undo any more: off was proven, or their job has ended with every feed
 /// as it should be. What a job left dark without proving it is still undone.
 ///
@@ -203,7 +225,7 @@ pub async fn has_restored(db: &impl ConnectionTrait, cuts: &[CommandId]) -> Resu
         return Ok(false);
     }
     let of = Column::CommandId.is_in(cuts.iter().map(|cut| cut.0));
-    Ok(Entity::find().filter(of).filter(Column::Restored.eq("restored")).one(db).await?.is_some())
+    Ok(Entity::find().filter(of).filter(Column::Restored.eq(RESTORED)).one(db).await?.is_some())
 }
 
 /// Says whether the job that a server has switches its outlets one after the other.

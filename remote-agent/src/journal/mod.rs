@@ -331,6 +331,8 @@ impl Journal {
             match held.fate {
                 Fate::Dark => settled.push(*id),
                 Fate::Restoring => return Ok(Kept::Restoring),
+                // What a try for an older job did is read by whoever proves off; it is not made again.
+                Fate::Tried if !named || outlets.is_empty() => settled.push(*id),
                 Fate::Tried => verdict = Kept::Restored,
                 // An older job's cut that was undone in its time says nothing of today.
                 Fate::Restored if named => verdict = Kept::Restored,

@@ -194,6 +194,21 @@ async fn outlets_that_stay_off_are_not_restored_although_another_job_cut_them() 
 }
 
 #[tokio::test]
+async fn what_was_tried_for_an_older_job_is_not_tried_again_once_off_is_proven() {
+    let mut bench = Bench::new().await;
+    bench.cut(1, 7, Duration::from_millis(200)).await;
+    bench.pdu.change_faults(|faults| faults.link.mute = true);
+    let failed = bench.hear(|frame| restored(frame, 1)).await;
+    assert!(failed.is_err(), "it tried, and nobody answered");
+    // Another agent cut it and read it off since.
+    bench.keep_off(2, &[], &[7]).await;
+    assert_eq!(bench.hear(|frame| finished(frame, 2)).await, Ok(()));
+    bench.pdu.change_faults(|faults| faults.link.mute = false);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!bench.is_on(7));
+}
+
+#[tokio::test]
 async fn lent_credentials_are_not_used_before_it_is_said_which_cuts_stay() {
     let mut bench = Bench::new().await;
     bench.cut(1, 7, Duration::from_millis(500)).await;

@@ -8,6 +8,7 @@ use rackhand_wire::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    iter::once,
     time::{Duration, Instant},
 };
 
@@ -68,7 +69,7 @@ async fn told_off(app: &App, blueprint: &Blueprint, cuts: &[CommandId], hands: &
         .collect();
     let all: Vec<Outlet> = places.iter().map(|to| outlet(to)).collect();
     let mut is_sure = true;
-    for agent in former {
+    for agent in former.iter().copied() {
         let kept = app.roster.keep_off(agent, cuts.to_vec(), all.clone(), longest_cut(app)).await;
         match kept {
             Ok(()) => {}
@@ -76,20 +77,28 @@ async fn told_off(app: &App, blueprint: &Blueprint, cuts: &[CommandId], hands: &
             Err(fault) => return Err(fault),
         }
     }
-    // One that had an outlet long ago may mean to switch it on again for an earlier job.
-    for agent in
-        members.into_iter().filter(|agent| !holders.contains_key(agent) && app.roster.is_here(*agent))
-    {
-        match app.roster.keep_off(agent, cuts.to_vec(), all.clone(), longest_cut(app)).await {
-            Ok(()) => {}
-            Err(fault) if fault.reason == Reason::AgentOffline => {}
-            Err(fault) => return Err(fault),
+    // One that had an outlet long ago may mean to switch it on again for an earlier job. Whoever is away is told when
+    // it comes.
+    let others = members.into_iter().filter(|agent| !holders.contains_key(agent) && !former.contains(agent));
+    for agent in others.filter(|agent| app.roster.is_here(*agent)) {
+        let told = app.roster.keep_off(agent, cuts.to_vec(), all.clone(), Duration::ZERO);
+        match tokio::time::timeout(longest_cut(app), told).await {
+            Ok(Ok(())) | Err(_) => {}
+            Ok(Err(fault)) if fault.reason == Reason::AgentOffline => {}
+            Ok(Err(fault)) => return Err(fault),
         }
     }
     if !is_sure {
         still_off(app, &places).await?;
     }
-    steps::settle(app.db.writer(), cuts).await.map_err(|error| {
+    let servers: Vec<_> =
+        once(blueprint.server.id).chain(blueprint.shared_with.iter().map(|other| other.id)).collect();
+    let labels: Vec<_> = blueprint.plan.outlets.iter().map(|path| path.label.as_str()).collect();
+    let settled = async {
+        steps::settle(app.db.writer(), cuts).await?;
+        steps::settle_earlier(app.db.writer(), &servers, &labels).await
+    };
+    settled.await.map_err(|error: rackhand_store::Error| {
         tracing::error!(%error, "could not note that outlets stay off");
         Fault::new(FaultCode::Exec, Reason::Internal, "the server could not note that they stay off")
     })
