@@ -20,6 +20,10 @@ pub struct Step {
     pub effect: Effect,
 }
 
+pub(super) fn step(phase: Phase, reason: &str, effect: Effect) -> Step {
+    Step { phase, reason: reason.into(), effect }
+}
+
 /// Part of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {

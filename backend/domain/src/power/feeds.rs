@@ -1,15 +1,14 @@
 //! The outlets of one server, switched as one redundant group.
 //!
-//! Every outlet is read before any is written. Cutting ends with all of them read off, or with those
-//! that were cut switched on again. Feeding goes on past a dead outlet, because one live feed is
-//! better than none, and says what is missing.
+//! Every outlet is read before any is written. Cutting ends with all of them read off, or with those that were cut
+//! switched on again. Feeding goes on past a dead outlet, because one live feed is better than none, and says so.
 
 use rackhand_wire::{Fault, FaultCode, OutletState, power::Switch};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    effect::{Effect, OutletSeen, Phase, Signal, Step},
-    order::List,
+    effect::{Effect, OutletSeen, Phase, Signal, Step, step},
+    order::{is_read, put_off, resume},
     outlet::{Attempt, Outcome, advance, cut_effect, feed_effect},
     plan::Rhythm,
 };
@@ -111,9 +110,9 @@ enum At {
     /// Supplies discharge.
     Discharge,
     /// Switching on the `at`-th of `list`.
-    Feed { list: List, at: usize, attempt: Attempt, dead: Vec<usize>, why: Why },
+    Feed { list: Vec<usize>, at: usize, attempt: Attempt, dead: Vec<usize>, why: Why },
     /// Between two outlets.
-    Spacing { list: List, at: usize, dead: Vec<usize>, why: Why },
+    Spacing { list: Vec<usize>, at: usize, dead: Vec<usize>, why: Why },
 }
 
 /// Progress with the group.
@@ -133,6 +132,9 @@ pub struct Feeds {
     /// They stay off, and the supplies are empty: only what is read now is missing.
     #[serde(default)]
     empty: bool,
+    /// What was done already with those that wait for the others.
+    #[serde(default)]
+    late: Vec<Attempt>,
     /// How often the present outlet could not be read since.
     #[serde(default)]
     unread: u8,
@@ -160,6 +162,7 @@ impl Feeds {
             gone: 0,
             away: 0,
             empty: false,
+            late: Vec::new(),
             unread: 0,
             written: false,
             stop: false,
@@ -198,7 +201,7 @@ impl Feeds {
                 Some(self.confirm(0))
             }
             (At::Discharge, Signal::Waited) => {
-                let all = List::of((0..self.count).collect());
+                let all = (0..self.count).collect();
                 Some(self.feed(all, 0, Vec::new(), Why::Goal, now))
             }
             (At::Feed { list, at, attempt, dead, why }, _) => {
@@ -253,11 +256,13 @@ impl Feeds {
                     let why = "nobody is there to switch it".into();
                     return Next::End(End::Refused { outlet: at, why, fault: Some(fault.clone()) });
                 }
-                let off: Vec<usize> = (0..self.count).filter(|&o| !self.is(o, OutletState::On)).collect();
+                let mut off: Vec<usize> = (0..self.count).filter(|&o| !self.is(o, OutletState::On)).collect();
+                // The agent of one that could not be read may be waited for.
+                off.sort_by_key(|outlet| !is_read(&self.seen, *outlet));
                 if off.is_empty() {
                     return Next::End(End::Fed { dead: Vec::new(), switched: false, was_dark: false });
                 }
-                self.feed(List::of(off), 0, Vec::new(), Why::Goal, now)
+                self.feed(off, 0, Vec::new(), Why::Goal, now)
             }
             Goal::Off | Goal::Cycle => self.begin_cut(now, rhythm),
         }
@@ -380,8 +385,7 @@ impl Feeds {
     /// Supplies carry the machine on for a while: feeds that return before that were never missed.
     fn discharge(&mut self, rhythm: &Rhythm) -> Next {
         self.at = At::Discharge;
-        let effect = Effect::Wait { ms: rhythm.discharge };
-        Next::Do(step(Phase::Hold, "the power supplies discharge", effect))
+        Next::Do(step(Phase::Hold, "the power supplies discharge", Effect::Wait { ms: rhythm.discharge }))
     }
 
     /// Off is proven; an agent that still means to restore one of them, for this job or an earlier one, must
@@ -421,14 +425,14 @@ impl Feeds {
                 lost_power: false,
             });
         }
-        self.feed(List::of(list), 0, Vec::new(), Why::Undo { culprit, why, cancelled }, now)
+        self.feed(list, 0, Vec::new(), Why::Undo { culprit, why, cancelled }, now)
     }
 
-    fn feed(&mut self, mut list: List, at: usize, dead: Vec<usize>, why: Why, now: u64) -> Next {
-        let Some(&outlet) = list.outlets.get(at) else {
-            return Next::End(self.fed(&list.outlets, dead, why));
+    fn feed(&mut self, list: Vec<usize>, at: usize, dead: Vec<usize>, why: Why, now: u64) -> Next {
+        let Some(&outlet) = list.get(at) else {
+            return Next::End(self.fed(&list, dead, why));
         };
-        let late = list.resume(at).map(Attempt::looks_again);
+        let late = resume(list.len(), &mut self.late, at).map(Attempt::looks_again);
         let (reason, effect) = match (&late, &why) {
             (Some(_), _) => ("it had not followed at once", Effect::ReadOutlet { outlet }),
             (None, Why::Goal) => ("every feed must be on again", feed_effect(outlet)),
@@ -441,23 +445,24 @@ impl Feeds {
 
     fn feeding(
         &mut self,
-        (mut list, at, mut dead, why): (List, usize, Vec<usize>, Why),
+        (mut list, at, mut dead, why): (Vec<usize>, usize, Vec<usize>, Why),
         mut attempt: Attempt,
         signal: &Signal,
         now: u64,
         rhythm: &Rhythm,
     ) -> Option<Next> {
-        let outlet = list.outlets.get(at).copied()?;
-        let resend = feed_effect(outlet);
+        let outlet = list.get(at).copied()?;
+        let (resend, before) = (feed_effect(outlet), attempt.clone());
+        let spacing = Effect::Wait { ms: rhythm.feed_spacing };
         let outcome = advance(&mut attempt, outlet, Switch::On, &resend, signal, now, rhythm)?;
         self.written |= !matches!(outcome, Outcome::Untouched(_));
         match outcome {
             // One live feed runs the machine: none waits for another one that is slow or stuck.
-            Outcome::Continue(Effect::Wait { .. }, _) if list.has_others(at) => {
-                list.put_off(at, attempt);
+            Outcome::Continue(Effect::Wait { .. } | Effect::SwitchOutlet { .. }, _)
+                if put_off(&mut list, &mut self.late, (at, &before), &self.seen) =>
+            {
                 self.at = At::Spacing { list, at, dead, why };
-                let effect = Effect::Wait { ms: rhythm.feed_spacing };
-                return Some(Next::Do(step(Phase::RestoreFeeds, "the others come first", effect)));
+                return Some(Next::Do(step(Phase::RestoreFeeds, "the others come first", spacing)));
             }
             Outcome::Continue(effect, reason) => {
                 self.at = At::Feed { list, at, attempt, dead, why };
@@ -469,12 +474,11 @@ impl Feeds {
                 dead.push(outlet);
             }
         }
-        if at + 1 >= list.outlets.len() {
-            return Some(Next::End(self.fed(&list.outlets, dead, why)));
+        if at + 1 >= list.len() {
+            return Some(Next::End(self.fed(&list, dead, why)));
         }
         self.at = At::Spacing { list, at: at + 1, dead, why };
-        let effect = Effect::Wait { ms: rhythm.feed_spacing };
-        Some(Next::Do(step(Phase::RestoreFeeds, "inrush of one feed after the other", effect)))
+        Some(Next::Do(step(Phase::RestoreFeeds, "inrush of one feed after the other", spacing)))
     }
 
     fn fed(&self, list: &[usize], dead: Vec<usize>, why: Why) -> End {
@@ -493,8 +497,4 @@ impl Feeds {
     fn is(&self, outlet: usize, state: OutletState) -> bool {
         self.seen.get(outlet).and_then(Option::as_ref).is_some_and(|seen| seen.state == state)
     }
-}
-
-fn step(phase: Phase, reason: &str, effect: Effect) -> Step {
-    Step { phase, reason: reason.into(), effect }
 }

@@ -1,85 +1,63 @@
 //! In which order outlets are switched on: those that did not follow at once wait at the end until every other one
 //! was told, since one live feed runs the machine.
 
-use serde::{Deserialize, Serialize};
+use super::{effect::OutletSeen, outlet::Attempt};
 
-use super::outlet::Attempt;
-
-/// The outlets that are switched on, in their order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Kept")]
-pub(super) struct List {
-    pub(super) outlets: Vec<usize>,
-    /// What was done already with the last ones.
-    late: Vec<Attempt>,
+/// Says whether an outlet could be read before any was written.
+pub(super) fn is_read(seen: &[Option<OutletSeen>], outlet: usize) -> bool {
+    matches!(seen.get(outlet), Some(Some(_)))
 }
 
-/// A list as it is kept; servers of an older build kept the outlets alone.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Kept {
-    List { outlets: Vec<usize>, late: Vec<Attempt> },
-    Outlets(Vec<usize>),
+/// Puts the `at`-th of the outlets off until the others were told, where one of those could be read. `late` is what
+/// was done already with the last ones. Says whether it did.
+pub(super) fn put_off(
+    list: &mut Vec<usize>,
+    late: &mut Vec<Attempt>,
+    (at, attempt): (usize, &Attempt),
+    seen: &[Option<OutletSeen>],
+) -> bool {
+    let untold = list.get(at + 1..list.len().saturating_sub(late.len())).unwrap_or_default();
+    if !untold.iter().any(|outlet| is_read(seen, *outlet)) {
+        return false;
+    }
+    let outlet = list.remove(at);
+    list.push(outlet);
+    late.push(attempt.clone());
+    true
 }
 
-impl From<Kept> for List {
-    fn from(kept: Kept) -> Self {
-        match kept {
-            Kept::List { outlets, late } => Self { outlets, late },
-            Kept::Outlets(outlets) => Self::of(outlets),
-        }
-    }
-}
-
-impl List {
-    pub(super) fn of(outlets: Vec<usize>) -> Self {
-        Self { outlets, late: Vec::new() }
-    }
-
-    /// Says whether an outlet behind the `at`-th was not told yet.
-    pub(super) fn has_others(&self, at: usize) -> bool {
-        at + 1 + self.late.len() < self.outlets.len()
-    }
-
-    /// Puts the `at`-th off until the others were told.
-    pub(super) fn put_off(&mut self, at: usize, attempt: Attempt) {
-        let outlet = self.outlets.remove(at);
-        self.outlets.push(outlet);
-        self.late.push(attempt);
-    }
-
-    /// Takes what was done already with the `at`-th, when it had been put off.
-    pub(super) fn resume(&mut self, at: usize) -> Option<Attempt> {
-        let is_late = at + self.late.len() >= self.outlets.len();
-        (is_late && !self.late.is_empty()).then(|| self.late.remove(0))
-    }
+/// Takes what was done already with the `at`-th of `count` outlets, when it had been put off.
+pub(super) fn resume(count: usize, late: &mut Vec<Attempt>, at: usize) -> Option<Attempt> {
+    (at + late.len() >= count && !late.is_empty()).then(|| late.remove(0))
 }
 
 #[cfg(test)]
 mod tests {
+    use rackhand_wire::OutletState;
+
     use super::*;
 
     #[test]
     fn what_was_put_off_comes_last_and_goes_on_where_it_was() {
-        let mut list = List::of(vec![7, 8, 9]);
-        assert!(list.has_others(0) && list.resume(0).is_none());
-        let slow = Attempt::start(1);
-        list.put_off(0, slow.clone());
-        assert_eq!(list.outlets, [8, 9, 7]);
-        assert!(list.has_others(0) && !list.has_others(1), "who was put off is none of the others");
-        assert!(list.resume(1).is_none());
-        list.put_off(0, Attempt::start(2));
-        assert_eq!((list.outlets.clone(), list.has_others(0)), (vec![9, 7, 8], false));
-        assert_eq!(list.resume(1), Some(slow));
-        assert_eq!(list.resume(2), Some(Attempt::start(2)));
-        assert_eq!(list.resume(2), None);
-    }
-
-    #[test]
-    fn a_list_that_an_older_server_kept_is_read() {
-        let list: List = serde_json::from_str("[2,0]").unwrap();
-        assert_eq!(list, List::of(vec![2, 0]));
-        let again: List = serde_json::from_str(&serde_json::to_string(&list).unwrap()).unwrap();
-        assert_eq!(again, list);
+        let (mut list, mut late) = (vec![7, 8, 9], Vec::new());
+        let (slow, slower) = (Attempt::start(1), Attempt::start(2));
+        let is_off = OutletSeen { state: OutletState::Off, locked: None };
+        let (none_read, only_nine) = (Vec::new(), [vec![None; 9], vec![Some(is_off.clone())]].concat());
+        let all = vec![Some(is_off); 10];
+        assert_eq!(resume(3, &mut late, 0), None);
+        assert!(!put_off(&mut list, &mut late, (0, &slow), &none_read), "no other one can be told");
+        assert!(put_off(&mut list, &mut late, (0, &slow), &only_nine));
+        assert_eq!(list, [8, 9, 7]);
+        assert!(
+            !put_off(&mut list.clone(), &mut late.clone(), (1, &slow), &all),
+            "who waits is none of them"
+        );
+        assert_eq!(resume(3, &mut late, 1), None);
+        assert!(put_off(&mut list, &mut late, (0, &slower), &all));
+        assert_eq!(list, [9, 7, 8]);
+        assert!(!put_off(&mut list.clone(), &mut late.clone(), (0, &slow), &all));
+        assert_eq!(resume(3, &mut late, 1), Some(slow));
+        assert_eq!(resume(3, &mut late, 2), Some(slower));
+        assert_eq!(resume(3, &mut late, 2), None);
     }
 }

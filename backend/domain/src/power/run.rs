@@ -302,7 +302,7 @@ impl Run {
             }
             End::Reached => {
                 let verdict = verdict::reached(&self.plan, self.action, goal, self.written, &self.dead_feeds);
-                self.finish(if self.escalated { verdict.forced() } else { verdict })
+                self.finish(if self.escalated && control.has_written() { verdict.forced() } else { verdict })
             }
             End::Acknowledged => self.finish(verdict::acknowledged(control.label())),
             End::IsOff if self.plan.action.on_if_off && goal == Goal::Reset => {
