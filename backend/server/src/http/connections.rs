@@ -153,17 +153,18 @@ async fn tell_sharers(
     new: &Connection,
 ) -> Result<Vec<EventId>, Refused> {
     let mut told = Vec::new();
-    if new.role != Role::Feed {
+    let powers = |features: &[Feature]| features.contains(&Feature::Power);
+    if new.role != Role::Feed || !powers(&new.features) {
         return Ok(told);
     }
     let name = servers::get(tx, &caller.scope, server).await?.name;
     for other in connections::of_endpoint(tx, new.endpoint_id).await? {
-        if other.target != new.target || other.server_id == server {
+        if other.target != new.target || other.server_id == server || !powers(&other.features) {
             continue;
         }
         let other = servers::get(tx, &Scope::provider(), other.server_id).await?;
         let message = format!(
-            "{} feeds {name} beside {}: neither falls back to its outlets automatically.",
+            "{name} hangs on {} as well as {}: what hangs on a shared outlet is not cut automatically.",
             new.label, other.name
         );
         let event = events::New {
@@ -288,8 +289,12 @@ pub async fn change(
     let object = ("server", server, connection.label.as_str());
     let detail = serde_json::to_value(&change)?;
     audit::record(&tx, caller.tenant, &caller, "connection.change", object, detail).await?;
+    let news = if moved { tell_sharers(&tx, &caller, server, &connection).await? } else { Vec::new() };
     commit(tx).await?;
     told(&app, server, connection.endpoint_id).await?;
+    for event in news {
+        app.live.tell(Object::Event, event);
+    }
     Ok(web::Json(titled(connection)))
 }
 
