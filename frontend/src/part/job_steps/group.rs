@@ -62,12 +62,14 @@ impl Group {
     pub fn look(&self) -> (Option<Tone>, &'static str) {
         let worst =
             self.steps.iter().map(|step| step.outcome).max_by_key(|outcome| weight(*outcome)).flatten();
-        // What was asked last may have gone well and found that nothing has moved.
-        let last = self.steps.iter().rfind(|step| step.wait_ms.is_none());
-        match last.filter(|_| worst == Some(StepOutcome::Ok)) {
-            Some(last) => effect_look(last),
-            None => outcome_look(worst),
-        }
+        // What was asked of a path last may have gone well and found that nothing has moved.
+        let later =
+            |step: &Step, at: usize| self.steps.iter().skip(at + 1).any(|other| other.path == step.path);
+        let unmoved =
+            self.steps.iter().enumerate().filter(|(at, step)| step.path.is_some() && !later(step, *at));
+        let unmoved =
+            unmoved.map(|(_, step)| effect_look(step)).find(|(tone, _)| *tone == Some(Tone::Degraded));
+        unmoved.filter(|_| worst == Some(StepOutcome::Ok)).unwrap_or_else(|| outcome_look(worst))
     }
 
     /// What went wrong in the step that failed, in a word.

@@ -150,7 +150,11 @@ fn Outlets(making: Making) -> impl IntoView {
         let picked = picked.get();
         let servers = listed.with(|all| {
             let taken = all.iter().filter(|outlet| picked.contains(&outlet.reading.outlet));
-            taken.flat_map(|outlet| &outlet.servers).map(|server| server.name.clone()).collect::<Vec<_>>()
+            let own = making.scene.server.with(|server| server.id);
+            let others = taken.flat_map(|outlet| &outlet.servers).filter(|server| server.id != own);
+            let mut names: Vec<String> = others.map(|server| server.name.clone()).collect();
+            names.dedup();
+            names
         });
         (!servers.is_empty()).then(|| {
             let names = servers.join(", ");
