@@ -100,20 +100,17 @@ async fn left_cut(db: &impl ConnectionTrait) -> Result<HashSet<Uuid>> {
 #[cfg(test)]
 mod tests {
     use rackhand_wire::{
-        PowerAction, Role,
-        api::{
-            job::{JobKind, JobState},
-            power::Via,
-        },
+        Role,
+        api::job::JobState,
         id::{CommandId, JobId, ServerId, TenantId},
     };
     use sea_orm::Set;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::{
         Db,
-        bench::{NODE, database, device, place},
+        bench::{NODE, database, device, off, place},
         connections, fresh_id, jobs, servers, steps,
     };
 
@@ -151,20 +148,7 @@ mod tests {
         }
 
         async fn begin(&self) -> JobId {
-            let new = jobs::New {
-                tenant: TenantId::PROVIDER,
-                kind: JobKind::Power,
-                server: Some(self.server),
-                waits: false,
-                endpoint: None,
-                power: Some((PowerAction::Off, Via::Auto)),
-                title: String::new(),
-                requested_by: String::new(),
-                source_ip: None,
-                request: Value::Null,
-                node: NODE,
-            };
-            let job = jobs::add(self.db.writer(), new).await.unwrap().id;
+            let job = jobs::add(self.db.writer(), off(self.server, false)).await.unwrap().id;
             let tx = self.db.begin().await.unwrap();
             jobs::claim(&tx, job, NODE).await.unwrap();
             tx.commit().await.unwrap();

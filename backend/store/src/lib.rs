@@ -63,10 +63,11 @@ pub fn fresh_id() -> uuid::Uuid {
 
 #[cfg(test)]
 mod bench {
-    use super::{Db, connections, endpoints, sealed::Keyring};
+    use super::{Db, connections, endpoints, jobs, sealed::Keyring};
     use rackhand_migrations::Migrator;
     use rackhand_wire::{
-        Feature, Role, Secrets,
+        Feature, PowerAction, Role, Secrets,
+        api::{job::JobKind, power::Via},
         id::{EndpointId, ServerId, TenantId},
     };
     use sea_orm_migration::MigratorTrait as _;
@@ -101,6 +102,23 @@ mod bench {
             features: vec![Feature::Power],
             agent: None,
             group: None,
+        }
+    }
+
+    /// A job that switches a server off, at once or behind the present one.
+    pub fn off(server: ServerId, waits: bool) -> jobs::New {
+        jobs::New {
+            tenant: TenantId::PROVIDER,
+            kind: JobKind::Power,
+            server: Some(server),
+            waits,
+            endpoint: None,
+            power: Some((PowerAction::Off, Via::Auto)),
+            title: String::new(),
+            requested_by: String::new(),
+            source_ip: None,
+            request: serde_json::Value::Null,
+            node: NODE,
         }
     }
 

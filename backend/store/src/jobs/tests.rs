@@ -1,25 +1,9 @@
 use super::*;
 use crate::{
     Db,
-    bench::{NODE, database},
+    bench::{NODE, database, off},
     servers,
 };
-
-fn off(server: ServerId, waits: bool) -> New {
-    New {
-        tenant: TenantId::PROVIDER,
-        kind: JobKind::Power,
-        server: Some(server),
-        waits,
-        endpoint: None,
-        power: Some((PowerAction::Off, Via::Auto)),
-        title: String::new(),
-        requested_by: String::new(),
-        source_ip: None,
-        request: Value::Null,
-        node: NODE,
-    }
-}
 
 async fn due(db: &Db) -> Vec<JobId> {
     let tx = db.begin().await.unwrap();
