@@ -9,7 +9,7 @@ use rackhand_simulators::{
         WorldTimings,
     },
 };
-use rackhand_tests::{Lab, SCALE, authority::database, joined, mute, rack_of, state, unmute};
+use rackhand_tests::{Lab, SCALE, agent::Agent, authority::database, joined, mute, rack_of, state, unmute};
 use rackhand_wire::Timings;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
@@ -99,6 +99,32 @@ async fn no_feed_waits_for_one_that_does_not_come_on() {
     let told = at(&|step| step["title"].as_str().unwrap().to_lowercase().contains(&named));
     let again = at(&|step| step["reason"] == "it did not follow: once more");
     assert!(told < again, "{job:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_feed_waits_for_one_whose_agent_goes_away() {
+    let lab = Lab::start(1).await;
+    let machine = lab.machine("srv-01");
+    let mut agent = Agent::start(&lab, "site-a", lab.backend.port()).await;
+    let first = machine.feeds()[0].clone();
+    let forced = |action: &str| json!({"action": action, "via": "outlets", "confirm_name": "srv-01"});
+    assert_eq!(state(&lab.power("srv-01", forced("off")).await).0, "succeeded");
+    let devices = lab.get("/endpoints").await.ok();
+    let mut named = devices["items"].as_array().unwrap().iter();
+    let id = named.find(|device| device["name"] == first.pdu()).unwrap()["id"].as_str().unwrap();
+    lab.patch(&format!("/endpoints/{id}"), &json!({"agent_id": agent.id})).await.ok();
+    agent.kill();
+    agent.run_until("agent-started:1");
+    agent.online(&lab).await;
+
+    let job = lab.start_power("srv-01", forced("on")).await;
+    agent.ended();
+    // Its journal is waited for much longer than this.
+    lab.wait_until("the other feed is on", async |lab: &Lab| lab.feeds_on("srv-01") == 1).await;
+    agent.run();
+    let job = lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!(state(&job).0, "succeeded", "{job:#}");
+    assert!(machine.is_on() && lab.fully_fed("srv-01"), "{job:#}");
 }
 
 /// What an action would do, as a person is told beforehand.

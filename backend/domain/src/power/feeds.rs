@@ -6,75 +6,16 @@
 use rackhand_wire::{Fault, FaultCode, OutletState, power::Switch};
 use serde::{Deserialize, Serialize};
 
+mod end;
+
+pub use end::{End, Goal};
+
 use super::{
     effect::{Effect, OutletSeen, Phase, Signal, Step, step},
-    order::{is_read, put_off, resume},
+    order::{is_read, others_wait, put_off, resume},
     outlet::{Attempt, Outcome, advance, cut_effect, feed_effect},
     plan::Rhythm,
 };
-
-/// What the group shall end as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Goal {
-    /// All on.
-    On,
-    /// All off, and staying off.
-    Off,
-    /// All off, a pause, all on.
-    Cycle,
-    /// As it is: only read.
-    Look,
-}
-
-/// How it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// All were read, nothing was written.
-    Looked {
-        /// All are off.
-        dark: bool,
-    },
-    /// All outlets are on; `switched` tells whether any had to be.
-    Fed {
-        /// Outlets that do not feed.
-        dead: Vec<usize>,
-        /// At least one was switched on.
-        switched: bool,
-        /// All were off before: the BMC lost its standby power.
-        was_dark: bool,
-    },
-    /// All outlets were read off and stay off.
-    Dark,
-    /// Not one outlet could be switched on.
-    NothingFeeds {
-        /// The last failure.
-        fault: Option<Fault>,
-    },
-    /// A person asked to stop before anything was written.
-    Stopped,
-    /// Nothing was written, because an outlet could not be read or must not be switched.
-    Refused {
-        /// Which.
-        outlet: usize,
-        /// Why.
-        why: String,
-        /// The failure, where there was one.
-        fault: Option<Fault>,
-    },
-    /// Cutting failed; what was cut is on again, except these.
-    Restored {
-        /// Which outlet stopped the cutting.
-        culprit: Option<usize>,
-        /// Why.
-        why: String,
-        /// Outlets that could not be put back or whose state nobody knows.
-        stranded: Vec<usize>,
-        /// A person asked to stop.
-        cancelled: bool,
-        /// For a while no feed was known to be on: the server may have lost power.
-        lost_power: bool,
-    },
-}
 
 /// Next thing to do, or the end.
 pub enum Next {
@@ -180,6 +121,20 @@ impl Feeds {
     #[must_use]
     pub fn has_written(&self) -> bool {
         self.written
+    }
+
+    /// Says whether other outlets can be switched on while the present one is waited for.
+    #[must_use]
+    pub fn others_wait(&self) -> bool {
+        match &self.at {
+            At::Feed { list, at, .. } => others_wait(list, &self.late, *at, &self.seen),
+            At::Look { .. }
+            | At::Cut { .. }
+            | At::Confirm { .. }
+            | At::Keep
+            | At::Discharge
+            | At::Spacing { .. } => false,
+        }
     }
 
     /// Takes the outcome of the last effect.
@@ -456,14 +411,22 @@ impl Feeds {
         let spacing = Effect::Wait { ms: rhythm.feed_spacing };
         let outcome = advance(&mut attempt, outlet, Switch::On, &resend, signal, now, rhythm)?;
         self.written |= !matches!(outcome, Outcome::Untouched(_));
+        // One live feed runs the machine: none waits for another one that is slow, stuck or whose agent is away.
+        let is_late = match &outcome {
+            Outcome::Continue(Effect::Wait { .. } | Effect::SwitchOutlet { .. }, _) => true,
+            Outcome::Untouched(Some(fault)) => (self.written || !self.stop) && fault.never_begun(),
+            Outcome::Untouched(None)
+            | Outcome::Continue(..)
+            | Outcome::There
+            | Outcome::Undone(_)
+            | Outcome::Stuck
+            | Outcome::Unknown(_) => false,
+        };
+        if is_late && put_off(&mut list, &mut self.late, (at, &before), &self.seen) {
+            self.at = At::Spacing { list, at, dead, why };
+            return Some(Next::Do(step(Phase::RestoreFeeds, "the others come first", spacing)));
+        }
         match outcome {
-            // One live feed runs the machine: none waits for another one that is slow or stuck.
-            Outcome::Continue(Effect::Wait { .. } | Effect::SwitchOutlet { .. }, _)
-                if put_off(&mut list, &mut self.late, (at, &before), &self.seen) =>
-            {
-                self.at = At::Spacing { list, at, dead, why };
-                return Some(Next::Do(step(Phase::RestoreFeeds, "the others come first", spacing)));
-            }
             Outcome::Continue(effect, reason) => {
                 self.at = At::Feed { list, at, attempt, dead, why };
                 return Some(Next::Do(step(Phase::RestoreFeeds, reason, effect)));

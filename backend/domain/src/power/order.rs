@@ -8,6 +8,13 @@ pub(super) fn is_read(seen: &[Option<OutletSeen>], outlet: usize) -> bool {
     matches!(seen.get(outlet), Some(Some(_)))
 }
 
+/// Says whether one of the outlets after the `at`-th was not told yet and could be read. The last ones, of which
+/// `late` tells, were.
+pub(super) fn others_wait(list: &[usize], late: &[Attempt], at: usize, seen: &[Option<OutletSeen>]) -> bool {
+    let untold = list.get(at + 1..list.len().saturating_sub(late.len())).unwrap_or_default();
+    untold.iter().any(|outlet| is_read(seen, *outlet))
+}
+
 /// Puts the `at`-th of the outlets off until the others were told, where one of those could be read. `late` is what
 /// was done already with the last ones. Says whether it did.
 pub(super) fn put_off(
@@ -16,8 +23,7 @@ pub(super) fn put_off(
     (at, attempt): (usize, &Attempt),
     seen: &[Option<OutletSeen>],
 ) -> bool {
-    let untold = list.get(at + 1..list.len().saturating_sub(late.len())).unwrap_or_default();
-    if !untold.iter().any(|outlet| is_read(seen, *outlet)) {
+    if !others_wait(list, late, at, seen) {
         return false;
     }
     let outlet = list.remove(at);

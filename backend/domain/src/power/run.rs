@@ -10,7 +10,7 @@ use super::{
     plan::{Cuts, Path, Plan, Refusal},
     verdict,
 };
-use starting::{Warm, WarmUp};
+use starting::WarmUp;
 
 mod starting;
 
@@ -113,14 +113,6 @@ impl Run {
         self.plan.outlets.get(index)
     }
 
-    /// The controller that it waits for to start after its feeds returned, and for how many milliseconds yet.
-    #[must_use]
-    pub fn starting(&self, now: u64) -> Option<(&Path, u64)> {
-        let State::WarmingUp(warm @ WarmUp { at: Warm::Pausing, .. }) = &self.state else { return None };
-        let left = self.plan.rhythm.warm_up.saturating_sub(now.saturating_sub(warm.since));
-        self.plan.controllers.get(warm.controller).map(|path| (path, left))
-    }
-
     /// Asks to stop. Honoured between steps: before the first write at once; after an outlet was cut
     /// only after what was cut is on again; not at all once the feeds are being restored, or off by the outlets is
     /// proven.
@@ -141,6 +133,12 @@ impl Run {
                 true
             }
         }
+    }
+
+    /// Says whether other outlets can be switched on while the present one is waited for.
+    #[must_use]
+    pub fn others_wait(&self) -> bool {
+        matches!(&self.state, State::Feeding { feeds, .. } if feeds.others_wait())
     }
 
     /// The time in which it had to begin is over, and nothing was sent: it ends.

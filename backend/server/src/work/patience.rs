@@ -7,7 +7,7 @@ use rackhand_wire::{
     api::live::Object,
     id::{JobId, StepId},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::command::{self, Destination};
 use crate::{
@@ -83,7 +83,7 @@ impl Wait<'_> {
                 biased;
                 // The sender lives as long as the step is performed.
                 changed = stage.changed() => { changed.ok(); }
-                () = stopped(&mut cancel), if may_leave && is_told => return left(now),
+                () = stopped(&mut cancel), if may_leave && is_told => return left(now, not_wanted()),
                 () = tokio::time::sleep(moment), if now != Stage::Handed && !is_told => {
                     let whom = self.whom().await;
                     self.note(&whom).await;
@@ -130,9 +130,29 @@ pub async fn stopped(cancel: &mut watch::Receiver<bool>) {
     }
 }
 
-/// What is known of a command that a person does not want to wait for.
-fn left(stage: Stage) -> Done {
-    let result = Err(not_wanted());
+/// Returns when an agent was away as long as commands usually wait, where other feeds can be switched on meanwhile:
+/// this one is told again after them.
+pub async fn others_come_first(app: &App, mut stage: watch::Receiver<Stage>) -> Done {
+    let mut here = Instant::now();
+    loop {
+        let now = *stage.borrow_and_update();
+        if now == Stage::Handed {
+            here = Instant::now();
+        }
+        tokio::select! {
+            biased;
+            changed = stage.changed() => { changed.ok(); }
+            () = tokio::time::sleep_until(here + app.timings().command_expiry), if now != Stage::Handed => {
+                let fault = Fault::new(FaultCode::Exec, Reason::AgentOffline, "the other feeds come first");
+                return left(now, fault);
+            }
+        }
+    }
+}
+
+/// What is known of a command that is not waited for any more.
+fn left(stage: Stage, fault: Fault) -> Done {
+    let result = Err(fault);
     match stage {
         Stage::Waiting | Stage::Handed => Done { by: None, result },
         Stage::Left(agent) => begun(Done { by: Some(agent), result }),

@@ -368,6 +368,7 @@ impl Worker<'_> {
             biased;
             done = command::send(self.app, order, to, &stage) => done,
             done = wait.given_up(self.cancel.clone(), stage.subscribe()) => done,
+            done = patience::others_come_first(self.app, stage.subscribe()), if self.stored.run.others_wait() => done,
         };
         if is_repeated { patience::begun(done) } else { done }
     }

@@ -6,6 +6,7 @@ use super::{Run, State};
 use crate::power::{
     controller::{self, Control},
     effect::{Effect, Phase, Signal, Step, Verdict},
+    plan::Path,
     verdict::{self, Was},
 };
 use rackhand_wire::{Fault, FaultCode};
@@ -36,6 +37,14 @@ pub(super) enum Warm {
 }
 
 impl Run {
+    /// The controller that it waits for to start after its feeds returned, and for how many milliseconds yet.
+    #[must_use]
+    pub fn starting(&self, now: u64) -> Option<(&Path, u64)> {
+        let State::WarmingUp(warm @ WarmUp { at: Warm::Pausing, .. }) = &self.state else { return None };
+        let left = self.plan.rhythm.warm_up.saturating_sub(now.saturating_sub(warm.since));
+        self.plan.controllers.get(warm.controller).map(|path| (path, left))
+    }
+
     pub(super) fn warm_up(&mut self, dead: Vec<usize>, was_dark: bool, now: u64) -> Step {
         let at = Warm::Pausing;
         let warm = WarmUp { since: now, dead, controller: 0, shut: Vec::new(), stays_off: false, at };

@@ -382,6 +382,28 @@ fn outlet(state: OutletState) -> Signal {
 }
 
 #[test]
+fn a_feed_whose_agent_is_away_comes_after_those_that_can_be_switched_on() {
+    let switched_on = |outlet| Effect::SwitchOutlet { outlet, to: Switch::On, restore_after_ms: None };
+    let mut forced = plan(PowerAction::On, 2);
+    forced.action.via = Via::Outlets;
+    let mut run = Run::start(forced, 0);
+    run.step(&outlet(OutletState::Off), 10);
+    assert!(!run.others_wait(), "nothing can be switched before all are read");
+    run.step(&outlet(OutletState::Off), 20);
+    assert_eq!((run.pending().effect.clone(), run.others_wait()), (switched_on(0), true));
+    run.step(&Signal::Switched(Err(away())), 30);
+    run.step(&Signal::Waited, 40);
+    assert_eq!((run.pending().effect.clone(), run.others_wait()), (switched_on(1), false));
+    run.step(&Signal::Switched(Ok(())), 50);
+    run.step(&outlet(OutletState::On), 60);
+    run.step(&Signal::Waited, 70);
+    // It may be on by now; if not, it is told again.
+    assert_eq!((run.pending().effect.clone(), run.others_wait()), (Effect::ReadOutlet { outlet: 0 }, false));
+    run.step(&outlet(OutletState::Off), 60_000);
+    assert_eq!(run.pending().effect, switched_on(0));
+}
+
+#[test]
 fn an_agent_that_leaves_after_off_was_proven_leaves_the_server_off_and_it_is_said() {
     let mut run = cycle_after_off(0);
     let mut sent = run.clone();
