@@ -34,6 +34,11 @@ type Listener = Rc<dyn Fn(&Notice)>;
 thread_local! {
     static LISTENERS: RefCell<Vec<(u64, Listener)>> = const { RefCell::new(Vec::new()) };
     static STREAM: RefCell<Option<EventSource>> = const { RefCell::new(None) };
+    static CHANNEL: RefCell<Option<BroadcastChannel>> = const { RefCell::new(None) };
+    /// Gives the lock of the stream to another tab.
+    static RELEASE: RefCell<Option<js_sys::Function>> = const { RefCell::new(None) };
+    /// Counts the times that this tab has left: what was begun before is over.
+    static ROUND: Cell<u32> = const { Cell::new(0) };
     static CONNECTED: RefCell<Option<RwSignal<bool>>> = const { RefCell::new(None) };
     /// When somebody last did something here.
     static TOUCHED: Cell<f64> = const { Cell::new(0.0) };
@@ -65,10 +70,12 @@ fn tell(notice: &Notice) {
 
 /// Readings that say the same as before are not told; pages fetch their ages so often.
 const BEAT: Duration = Duration::from_secs(20);
+/// A stream that was refused, as by a proxy whose server starts anew, is asked for again so often.
+const AGAIN: Duration = Duration::from_secs(2);
 /// A page that nobody touched for an hour is left as it is.
 const ATTENDED_MS: f64 = 3_600_000.0;
 
-/// Joins the stream; called once, after signing in. Says whether this tab hears anything.
+/// Joins the stream, after signing in. Says whether this tab hears anything.
 pub fn start() -> RwSignal<bool> {
     let connected = RwSignal::new(true);
     if CONNECTED.with_borrow_mut(|slot| slot.replace(connected)).is_none() {
@@ -105,63 +112,87 @@ pub fn start() -> RwSignal<bool> {
         hear.forget();
         post(channel, ASK);
     }
-    if !lead(channel.clone()) {
-        open(channel);
+    CHANNEL.set(channel);
+    if !lead() {
+        open();
     }
     connected
 }
 
-/// Leaves the stream.
+/// Leaves the stream to another tab.
 pub fn stop() {
-    if let Some(stream) = STREAM.with_borrow_mut(Option::take) {
+    ROUND.set(ROUND.get() + 1);
+    if let Some(stream) = STREAM.take() {
         stream.close();
+    }
+    if let Some(channel) = CHANNEL.take() {
+        channel.close();
+    }
+    if let Some(release) = RELEASE.take() {
+        // Nobody waits for what it gives.
+        drop(release.call0(&JsValue::NULL));
     }
 }
 
 /// Waits for the lock that only one tab has; says whether this browser knows locks.
-fn lead(channel: Option<BroadcastChannel>) -> bool {
+fn lead() -> bool {
     let Some(window) = web_sys::window() else { return false };
     let navigator: JsValue = window.navigator().into();
     let Ok(locks) = js_sys::Reflect::get(&navigator, &"locks".into()) else { return false };
     let Ok(request) = js_sys::Reflect::get(&locks, &"request".into()) else { return false };
     let Some(request) = request.dyn_ref::<js_sys::Function>() else { return false };
+    let round = ROUND.get();
     let granted = Closure::once_into_js(move || {
-        open(channel);
-        // Never settles: the lock is held until the tab goes.
-        js_sys::Promise::new(&mut |_, _| {})
+        if ROUND.get() != round {
+            return JsValue::NULL;
+        }
+        open();
+        // The lock is held until the tab goes, or leaves.
+        js_sys::Promise::new(&mut |release, _| RELEASE.set(Some(release))).into()
     });
     request.call2(&locks, &NAME.into(), &granted).is_ok()
 }
 
-fn open(channel: Option<BroadcastChannel>) {
+fn open() {
     let Ok(stream) = EventSource::new("/api/v1/live") else { return };
-    let pass = Rc::new(move |text: &str| {
-        tell_text(text);
-        if let Some(channel) = &channel {
+    let round = ROUND.get();
+    let hear =
+        Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| match event.type_().as_str() {
+            "message" => pass(&event.data().as_string().unwrap_or_default()),
+            // A new stream begins with a reset; one that was lost goes on, and the others wait for a word.
+            "open" if untrack(hears) => {}
+            "open" => {
+                connected(true);
+                pass(RESYNC);
+            }
+            "error" => {
+                connected(false);
+                pass(CUT);
+                // What was answered with anything but a stream is over; the session may be.
+                if holds() == Some(EventSource::CLOSED) {
+                    crate::session::check();
+                    set_timeout(move || (ROUND.get() == round).then(open).unwrap_or_default(), AGAIN);
+                }
+            }
+            // The other event there is, `reset`: too much was missed.
+            _ => pass(RESYNC),
+        });
+    for kind in ["message", "reset", "open", "error"] {
+        // Refused only where nobody listens.
+        drop(stream.add_event_listener_with_callback(kind, hear.as_ref().unchecked_ref()));
+    }
+    hear.forget();
+    STREAM.set(Some(stream));
+}
+
+/// Tells this tab and the others.
+fn pass(text: &str) {
+    tell_text(text);
+    CHANNEL.with_borrow(|channel| {
+        if let Some(channel) = channel {
             post(channel, text);
         }
     });
-    let (message, cut) = (Rc::clone(&pass), Rc::clone(&pass));
-    let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-        if let Some(text) = event.data().as_string() {
-            message(&text);
-        }
-    });
-    stream.set_onmessage(Some(hear.as_ref().unchecked_ref()));
-    hear.forget();
-    let opened = Closure::<dyn Fn()>::new(move || {
-        connected(true);
-        pass(RESYNC);
-    });
-    stream.set_onopen(Some(opened.as_ref().unchecked_ref()));
-    opened.forget();
-    let failed = Closure::<dyn Fn()>::new(move || {
-        connected(false);
-        cut(CUT);
-    });
-    stream.set_onerror(Some(failed.as_ref().unchecked_ref()));
-    failed.forget();
-    STREAM.with_borrow_mut(|slot| *slot = Some(stream));
 }
 
 /// How the stream stands, in the tab that holds it.

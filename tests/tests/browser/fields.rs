@@ -9,12 +9,17 @@ use super::page::Page;
 pub async fn signed_in(lab: &Lab, test: &'static str) -> Page {
     let page = Page::start(lab.backend.url(), test).await;
     page.open("/servers").await;
+    sign_in(&page).await;
+    page
+}
+
+/// Signs in where the page asks for it.
+pub async fn sign_in(page: &Page) {
     page.see_heading("Sign in").await;
     page.fill("User name", USER).await;
     page.fill("Password", PASSWORD).await;
     page.press("Sign in").await;
     page.see_heading("Servers").await;
-    page
 }
 
 #[tokio::test(flavor = "multi_thread")]

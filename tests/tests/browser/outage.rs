@@ -3,8 +3,19 @@
 use rackhand_tests::Lab;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{fields::signed_in, page::Page};
+use super::{
+    fields::{sign_in, signed_in},
+    page::Page,
+};
 
 /// Goes to another page as a link does: nothing of the page itself is loaded again.
 const GO: &str = "
@@ -75,6 +86,62 @@ async fn every_tab_knows_that_the_stream_is_cut() {
     page.take("cut").await;
     lab.backend.kill_and_restart();
     page.see(", live").await;
+}
+
+/// Answers every request as a proxy does whose server is away; counts those for the stream.
+async fn refuse(gate: tokio::net::TcpListener, streams: Arc<AtomicUsize>) {
+    const REFUSAL: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    loop {
+        let (mut line, _) = gate.accept().await.unwrap();
+        let mut asked = [0; 4096];
+        let read = line.read(&mut asked).await.unwrap_or(0);
+        let is_stream = asked[..read].starts_with(b"GET /api/v1/live ");
+        streams.fetch_add(usize::from(is_stream), Ordering::SeqCst);
+        line.write_all(REFUSAL).await.ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_a_proxy_refuses_is_asked_for_again() {
+    let mut lab = Lab::start(1).await;
+    let page = signed_in(&lab, "refused-stream").await;
+    page.see(", live").await;
+    lab.backend.stop();
+    let gate = tokio::net::TcpListener::bind(("127.0.0.1", lab.backend.port())).await.unwrap();
+    let streams = Arc::new(AtomicUsize::new(0));
+    let proxy = tokio::spawn(refuse(gate, Arc::clone(&streams)));
+    page.see("not live").await;
+    page.until("be refused twice", async || match streams.load(Ordering::SeqCst) {
+        0 | 1 => Err("it is not".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+    proxy.abort();
+    proxy.await.ok();
+    lab.backend.start_again();
+    page.see(", live").await;
+}
+
+/// Pages fetch everything anew after twenty seconds, whatever they hear.
+const BEAT: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_in_again_hears_what_changes() {
+    let mut lab = Lab::start(1).await;
+    let page = signed_in(&lab, "again").await;
+    page.see(", live").await;
+    page.press("Sign out").await;
+    sign_in(&page).await;
+    page.see("srv-01").await;
+    // What was asked for while the page came has been answered.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    let id = lab.id("srv-01").to_owned();
+    lab.patch(&format!("/servers/{id}"), &json!({"name": "renamed-elsewhere"})).await.ok();
+    page.see("renamed-elsewhere").await;
+    assert!(begun.elapsed() < BEAT / 3, "it was heard, not asked for: {:?}", begun.elapsed());
+    lab.backend.kill();
+    page.see("not live").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
