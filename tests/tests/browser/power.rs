@@ -1,10 +1,17 @@
 //! What the dialogs before a power action say, and what they ask for: no more than what will happen.
 
-use rackhand_simulators::farm::{FarmConfig, ServerEntry};
+use rackhand_simulators::{
+    farm::{FarmConfig, ServerEntry},
+    world::EffectKind,
+};
 use rackhand_tests::{Lab, PASSWORD, bmc_body, pdu_body, rack_of};
 use serde_json::json;
 
-use super::{fields::signed_in, page::Page, walk::pick_outlets};
+use super::{
+    fields::signed_in,
+    page::Page,
+    walk::{address, pick_outlets},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_switches_outlets_itself_asks_about_the_servers_that_share_them() {
@@ -100,6 +107,64 @@ async fn a_server_whose_supplies_are_not_all_mapped_says_why_it_is_not_cut() {
     page.press("Power cycle").await;
     page.see("If the BMC cannot be reached: cuts outlet").await;
     assert_eq!(lab.feed_changes(&server.name), 0, "nothing was started");
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stops_a_server_is_started_from_its_page() {
+    let lab = Lab::start(1).await;
+    let machine = lab.machine("srv-01");
+    let page = signed_in(&lab, "stops").await;
+    let home = format!("/servers/{}", lab.id("srv-01"));
+    let run = async |verb: &str, told: &str| {
+        page.press(&format!("{verb} now")).await;
+        page.press("Open job").await;
+        page.see(told).await;
+    };
+    for (verb, deaf, told) in [
+        ("Shut down", false, "Succeeded"),
+        ("Shut down", true, "The system did not shut down in time and was switched off."),
+        ("Force off", true, "Succeeded"),
+    ] {
+        machine.change_bmc_faults(|faults| faults.ignore_soft = deaf);
+        page.open(&home).await;
+        page.press(verb).await;
+        if deaf && verb == "Shut down" {
+            page.tick("Force off if it has not stopped by the deadline").await;
+        }
+        run(verb, told).await;
+        lab.wait_until("it is off", async |_: &Lab| !machine.is_on()).await;
+        assert_eq!(lab.power("srv-01", json!({"action": "on"})).await["state"], "succeeded");
+    }
+    let resets = machine.count(&EffectKind::Reset);
+    page.open(&home).await;
+    page.press("Reset").await;
+    run("Reset", "Succeeded").await;
+    assert_eq!((machine.count(&EffectKind::Reset), machine.is_on()), (resets + 1, true));
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unticked_is_not_connected() {
+    let lab = Lab::bare(1).await;
+    let server = lab.farm.inventory().servers.first().unwrap();
+    let added = lab.post("/servers", &json!({"name": server.name})).await.ok();
+    let home = format!("/servers/{}", added["id"].as_str().unwrap());
+    let page = signed_in(&lab, "unticked").await;
+    page.open(&format!("{home}/configuration")).await;
+    page.press("Add connection").await;
+    page.press("IPMI").await;
+    address(&page, "BMC address", server.bmc.addr).await;
+    page.fill("User", &server.bmc.user).await;
+    page.fill("Password", &server.bmc.password).await;
+    page.press("Test").await;
+    page.see("It answers: on").await;
+    page.tick("Power").await;
+    page.show("features").await;
+    page.press("Add connection").await;
+    page.see("Connected:").await;
+    let connections = lab.get(&format!("{home}/connections")).await.ok();
+    assert!(!connections["items"][0]["features"].to_string().contains("power"), "{connections:#}");
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
 }
 

@@ -56,12 +56,17 @@ fn Body(server: Held<Server>, open: RwSignal<bool>, submit: Submit) -> impl Into
     let blocked = {
         let name = name.clone();
         Signal::derive(move || {
-            let refused = || plan.value.with(|plan| refusal(plan?, agreed.get()));
+            let refused = || plan.value.with(|plan| refusal(plan, action.get(), agreed.get()));
             live::refusal()
                 .or_else(refused)
                 .or_else(|| (typed.get() != name).then(|| "Type the name of the server first.".to_owned()))
                 .or_else(|| password.with(String::is_empty).then(|| "Type your password first.".to_owned()))
         })
+    };
+    // Who agreed to one action has not agreed to another.
+    let choose = move |chosen| {
+        agreed.set(false);
+        action.set(chosen);
     };
     let go = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -86,7 +91,7 @@ fn Body(server: Held<Server>, open: RwSignal<bool>, submit: Submit) -> impl Into
         <form on:submit=go>
             <div class="dialog-body">
                 <p>"The outlets are switched at once, whatever the BMC says."{live(loss)}</p>
-                <Segmented label="Action" options=choices chosen=action on_choose=move |chosen| action.set(chosen)/>
+                <Segmented label="Action" options=choices chosen=action on_choose=choose/>
                 {faces(plan, shape, move |plan| view! { <Plan plan/> <Shared plan agreed/> }.into_any())}
                 <ConfirmField expected=name typed error=submit.at("confirm_name")/>
                 <SecretField

@@ -123,9 +123,8 @@ fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: 
         let waits = || (busy.get() && !options.queue.get()).then(|| WAITS.to_owned());
         live::refusal().or_else(waits).or_else(|| {
             plan.value.with(|plan| match plan {
-                None => Some("The plan is not there yet.".to_owned()),
                 Some(plan) if plan.shared_with.is_empty() && options.queue.get() => None,
-                Some(plan) => refusal(plan, options.agreed.get()),
+                plan => refusal(plan, ask.get().action, options.agreed.get()),
             })
         })
     });
@@ -172,7 +171,11 @@ fn Body(server: Held<Server>, ask: RwSignal<Ask>, open: RwSignal<bool>, submit: 
 
 /// Why a plan cannot be started. One that needs others to be named is refused as long as they are not: once a
 /// person has agreed, the backend says what else there is. One that is allowed leaves their outlets alone.
-pub fn refusal(plan: &PowerPlan, agreed: bool) -> Option<String> {
+pub fn refusal(plan: Option<&PowerPlan>, action: PowerAction, agreed: bool) -> Option<String> {
+    // What stands there while another one is fetched tells of another action.
+    let Some(plan) = plan.filter(|plan| plan.action == action) else {
+        return Some("The plan is not there yet.".to_owned());
+    };
     if plan.shared_with.is_empty() || plan.allowed {
         return plan.refusal.clone().filter(|_| !plan.allowed);
     }
@@ -241,7 +244,7 @@ pub fn Plan(#[prop(into)] plan: Held<PowerPlan>) -> impl IntoView {
     };
     // Whom it needs to be agreed for is asked below it.
     let refusal = move || {
-        plan.with(|plan| refusal(plan, true))
+        plan.with(|plan| refusal(Some(plan), plan.action, true))
             .map(|text| view! { <Callout title="Not possible now" text tone=Tone::Degraded/> })
     };
     view! {

@@ -7,7 +7,7 @@ use super::{Making, details::Details, feeds::FeedsQuestion, send::send};
 use crate::{
     draw::live,
     focus,
-    page::endpoint::{AgentField, TestPanel},
+    page::endpoint::{AgentField, OWN, TestPanel},
     part::{
         button::{Button, Kind, Size},
         callout::ProblemNote,
@@ -61,9 +61,12 @@ fn in_sight(field: &str) -> bool {
 fn AgentStep(making: Making) -> impl IntoView {
     let open = RwSignal::new(false);
     let kind = making.kind;
-    let own = Signal::derive(move || {
-        if making.saved.with(String::is_empty) { "Rackhand itself" } else { "The agent of the device" }
-    });
+    let own =
+        Signal::derive(
+            move || {
+                if making.saved.with(String::is_empty) { OWN } else { "The agent of the device" }
+            },
+        );
     let chosen = Signal::derive(move || if open.get() { String::new() } else { own.get().to_owned() });
     let side = move || {
         (!open.get()).then(|| {
