@@ -95,6 +95,20 @@ pub fn to_top() {
     }
 }
 
+/// What was noted at this place of the browser's history.
+pub fn noted() -> Vec<String> {
+    let state = web_sys::window().and_then(|window| window.history().ok()?.state().ok()?.as_string());
+    state.map(|state| state.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
+}
+
+/// Notes words at this place of the browser's history.
+pub fn note(words: &[String]) {
+    if let Some(Ok(history)) = web_sys::window().map(|window| window.history()) {
+        // Refused only to a page that calls it hundreds of times a second.
+        drop(history.replace_state(&words.join(" ").into(), ""));
+    }
+}
+
 /// Goes to a page.
 pub fn go(href: &str) {
     turn(href, true);

@@ -37,9 +37,10 @@ async fn a_token_narrows_the_rows_and_stands_in_the_address() {
     let lab = fleet().await;
     let page = signed_in(&lab, "filter").await;
     see_rows(&page, &ALL).await;
-    let narrowed: [(&str, &[&str]); 5] = [
+    let narrowed: [(&str, &[&str]); 6] = [
         ("state:off", &["srv-02"]),
         ("rack:C9", &["srv-01"]),
+        ("Rack:c9", &["srv-01"]),
         ("site:\"Frankfurt 2\"", &["srv-01", "srv-03"]),
         ("tag:db", &["srv-02", "srv-03"]),
         ("srv-03", &["srv-03"]),
@@ -161,8 +162,18 @@ async fn the_rows_are_turned_page_by_page_and_another_order_or_filter_begins_at_
     see_part(&page, "1–50 of 101", &names[..50], &["Next page"]).await;
     page.press("Next page").await;
     see_rows(&page, &names[50..100]).await;
+    // Who comes back stands where they left.
+    let there = ["Previous page", "Next page"];
+    page.press(names[60]).await;
+    page.see_heading(names[60]).await;
+    page.chrome.back().await;
+    see_part(&page, "51–100 of 101", &names[50..100], &there).await;
+    page.chrome.reload().await;
+    see_part(&page, "51–100 of 101", &names[50..100], &there).await;
     filter(&page, "srv-10").await;
     see_part(&page, "1–2", &["srv-101", "srv-100"], &[]).await;
+    page.chrome.back().await;
+    see_part(&page, "51–100 of 101", &names[50..100], &there).await;
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
 }
 

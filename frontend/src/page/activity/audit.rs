@@ -20,7 +20,7 @@ use crate::{
 /// The list.
 #[component]
 pub fn Audit() -> impl IntoView {
-    let cursor = Cursor::new();
+    let cursor = Cursor::kept();
     let path = move || {
         let cursor =
             cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();

@@ -27,10 +27,10 @@ use crate::{
 /// The list with its filter.
 #[component]
 pub fn Events(filter: Memo<String>) -> impl IntoView {
-    let cursor = Cursor::new();
+    let cursor = Cursor::kept();
     Effect::new(move |_| {
         filter.with(|_| ());
-        cursor.reset();
+        cursor.recall();
     });
     let path = move || {
         let q = api::encode(&filter.get());

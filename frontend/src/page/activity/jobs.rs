@@ -29,7 +29,7 @@ use crate::{
 /// The list.
 #[component]
 pub fn Jobs() -> impl IntoView {
-    let cursor = Cursor::new();
+    let cursor = Cursor::kept();
     let path = move || {
         let cursor =
             cursor.get().map(|cursor| format!("&cursor={}", api::encode(&cursor))).unwrap_or_default();

@@ -30,7 +30,7 @@ use crate::{
 #[component]
 pub fn AgentsPage() -> impl IntoView {
     crumbs::stand(|| (Vec::new(), "Agents".to_owned()));
-    let cursor = Cursor::new();
+    let cursor = Cursor::kept();
     let list = load::<Page<Agent>>(
         move || Some(with_cursor("agents", 500, cursor)),
         |change| change.object == Object::Agent,

@@ -12,7 +12,7 @@ use crate::{
     draw::live,
     form::Submit,
     live,
-    page::endpoint::{AgentField, Draft, EndpointFields, Found, NameField, TestPanel},
+    page::endpoint::{AgentField, Draft, EndpointFields, Found, NameField, OWN, TestPanel},
     part::{
         button::{Button, Kind},
         callout::ProblemNote,
@@ -61,7 +61,7 @@ fn ChooseKind(kinds: StoredValue<Vec<Integration>>, open: RwSignal<bool>, submit
                     <div class="fields">
                         {several.then(|| view! { <SelectField label="Type" name="kind" value=kind options=options/> })}
                         <NameField draft submit prefix=""/>
-                        <AgentField agent=draft.agent kind=integration default="Rackhand itself"/>
+                        <AgentField agent=draft.agent kind=integration default=OWN/>
                     </div>
                     <Rest draft submit/>
                 </div>
@@ -135,7 +135,7 @@ pub fn ChangeDevice(
         <div class="dialog-body">
             <div class="fields">
                 <NameField draft submit prefix=""/>
-                <AgentField agent=draft.agent kind default="Rackhand itself"/>
+                <AgentField agent=draft.agent kind default=OWN/>
             </div>
             <EndpointFields draft submit prefix="" kept=endpoint.secrets_set/>
             <TestPanel request found submit prefix=""/>

@@ -58,12 +58,17 @@ fn Devices(kinds: Vec<Integration>, adding: RwSignal<bool>) -> impl IntoView {
         tabs.with_value(|tabs| tabs.iter().find(|tab| tab.of == of).or(tabs.first()).cloned())
     });
     let sort = RwSignal::new("name".to_owned());
-    let cursor = Cursor::new();
+    let cursor = Cursor::kept();
     Effect::new(move |_| {
         q.track();
-        sort.track();
         of.track();
-        cursor.reset();
+        cursor.recall();
+    });
+    Effect::new(move |was: Option<()>| {
+        sort.track();
+        if was.is_some() {
+            cursor.start_over();
+        }
     });
     let path = move || {
         let cursor =

@@ -9,7 +9,7 @@ mod row;
 use leptos::prelude::*;
 use rackhand_wire::api::{agent::Agent, endpoint::Endpoint, live::Object, page::Page};
 
-use crate::load::load;
+use crate::{load::load, page::endpoint::OWN};
 
 pub use device::DevicePage;
 pub use list::DevicesPage;
@@ -33,7 +33,7 @@ fn agent_names() -> Signal<Vec<Agent>> {
 fn agent_of(endpoint: &Endpoint, agents: &[Agent]) -> String {
     let Some(id) = endpoint.agent_id else {
         let group = endpoint.agent_group.as_deref().filter(|group| *group != "local");
-        return group.map_or_else(|| "Rackhand itself".to_owned(), |group| format!("any of {group}"));
+        return group.map_or_else(|| OWN.to_owned(), |group| format!("any of {group}"));
     };
     let known = agents.iter().find(|agent| agent.id == id);
     known.map_or_else(|| "gone".to_owned(), |agent| agent.name.clone())

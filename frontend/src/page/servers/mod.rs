@@ -58,15 +58,16 @@ impl Look {
         let sort = Memo::new(move |_| {
             Some(asked.get()).filter(|sort| !sort.is_empty()).unwrap_or_else(|| "name".to_owned())
         });
-        let cursor = Cursor::new();
+        let cursor = Cursor::kept();
         let go = Callback::new(move |(q, sort): (String, String)| {
             cursor.reset();
             let sort = if sort == "name" { String::new() } else { format!("&sort={}", api::encode(&sort)) };
             route::go(&format!("/servers?q={}{sort}", api::encode(&q)));
         });
         Effect::new(move |_| {
-            q.with(|_| ());
-            cursor.reset();
+            q.track();
+            sort.track();
+            cursor.recall();
         });
         Self { q, sort, cursor, go }
     }

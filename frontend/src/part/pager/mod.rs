@@ -9,12 +9,35 @@ use crate::route;
 #[derive(Clone, Copy)]
 pub struct Cursor {
     used: RwSignal<Vec<String>>,
+    /// The history of the browser knows it: who comes back stands where they left.
+    kept: bool,
 }
 
 impl Cursor {
     /// Stands at the first page.
     pub fn new() -> Self {
-        Self { used: RwSignal::new(Vec::new()) }
+        Self { used: RwSignal::new(Vec::new()), kept: false }
+    }
+
+    /// Stands where the reader stood at this place of the browser's history. For the one list of a page.
+    pub fn kept() -> Self {
+        Self { used: RwSignal::new(route::noted()), kept: true }
+    }
+
+    /// Goes where the reader stood at this place of the browser's history: at the first page of what is new.
+    pub fn recall(self) {
+        let noted = route::noted();
+        if self.used.with_untracked(|used| *used != noted) {
+            self.used.set(noted);
+        }
+    }
+
+    fn turn(self, how: impl FnOnce(&mut Vec<String>)) {
+        self.used.update(how);
+        if self.kept {
+            self.used.with_untracked(|used| route::note(used));
+        }
+        route::to_top();
     }
 
     /// The cursor of the page in sight; none on the first.
@@ -27,7 +50,12 @@ impl Cursor {
         self.used.with(Vec::len)
     }
 
-    /// Goes back to the first page.
+    /// Stands at the first page from now on.
+    pub fn start_over(self) {
+        self.turn(Vec::clear);
+    }
+
+    /// Stands at the first page of what is about to be shown at another place of the history.
     pub fn reset(self) {
         if !self.used.with_untracked(Vec::is_empty) {
             self.used.set(Vec::new());
@@ -40,16 +68,10 @@ impl Cursor {
 pub fn Pager(cursor: Cursor, #[prop(into)] next: Signal<Option<String>>) -> impl IntoView {
     let forward = move || {
         if let Some(next) = next.get_untracked() {
-            cursor.used.update(|used| used.push(next));
-            route::to_top();
+            cursor.turn(|used| used.push(next));
         }
     };
-    let back = move || {
-        cursor.used.update(|used| {
-            used.pop();
-        });
-        route::to_top();
-    };
+    let back = move || cursor.turn(|used| drop(used.pop()));
     view! {
         <span class="pager">
             <IconButton
