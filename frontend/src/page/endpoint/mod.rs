@@ -74,9 +74,16 @@ impl Draft {
         self.kind.with_value(|kind| self.values.secrets(&kind.descriptor.endpoint_fields))
     }
 
-    /// The secrets that are filled in, as a change: those that are not stay.
+    /// The secrets that are filled in or to be forgotten, as a change: the others stay.
     pub fn changed_secrets(self) -> std::collections::BTreeMap<String, Option<String>> {
         let mut changed = std::collections::BTreeMap::new();
+        self.kind.with_value(|kind| {
+            for field in kind.descriptor.endpoint_fields.iter().filter(|field| field.is_secret()) {
+                if self.values.forget(&field.name).get_untracked() {
+                    changed.insert(field.name.clone(), None);
+                }
+            }
+        });
         for (name, value) in self.secrets() {
             changed.insert(name, Some(value));
         }
@@ -145,6 +152,9 @@ pub fn NameField(draft: Draft, submit: Submit, prefix: &'static str) -> impl Int
 /// Before the name of a group, where an agent's id could stand as well.
 const GROUP: &str = "group:";
 
+/// What an empty choice means for a device: the agent that is part of Rackhand.
+pub const OWN: &str = "Rackhand itself";
+
 /// Draws the choice of the agent or the group of agents that reaches the device: of those that know the kind,
 /// and what does it now. `default` says what an empty choice means.
 #[component]
@@ -160,7 +170,11 @@ pub fn AgentField(
     let knows = StoredValue::new(kind.agents);
     let knows = move |agent: &Agent| knows.with_value(|knows| knows.contains(&agent.id));
     let options = Signal::derive(move || {
-        let fits = |agent: &Agent| knows(agent) || agent.id.to_string() == present;
+        // The only one that is part of Rackhand is the choice above already.
+        let is_alone = default.get() == OWN && all().iter().filter(|agent| agent.embedded).count() == 1;
+        let fits = |agent: &Agent| {
+            (knows(agent) && !(is_alone && agent.embedded)) || agent.id.to_string() == present
+        };
         let mut options = vec![(String::new(), default.get().to_owned())];
         let mut groups: Vec<(String, String, usize)> = Vec::new();
         for agent in all() {

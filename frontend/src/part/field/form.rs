@@ -76,8 +76,20 @@ fn input(
                 .into_any()
         }
         Input::Secret { .. } => {
-            let hint = if is_kept { "Saved; leave empty to keep it".to_owned() } else { hint };
-            view! { <SecretField label name value error help note placeholder=hint/> }.into_any()
+            // What an empty field means for a new device would speak against what it means here.
+            let (hint, help) = if is_kept {
+                ("Saved; leave empty to keep it".to_owned(), String::new())
+            } else {
+                (hint, help)
+            };
+            let forget = (is_kept && !field.required).then(|| {
+                view! { <CheckField label="Forget the saved one" name=format!("{name}.forget") value=values.forget(&field.name)/> }
+            });
+            view! {
+                <SecretField label name value error help note placeholder=hint/>
+                {forget}
+            }
+            .into_any()
         }
         Input::Choice { options } => {
             let options: Vec<_> =

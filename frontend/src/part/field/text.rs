@@ -59,7 +59,7 @@ pub fn TextField(
                 name=name
                 inputmode=(kind == Kind::Number).then_some("numeric")
                 autocomplete=autocomplete
-                spellcheck="false"
+                autocapitalize="none"
                 placeholder=placeholder
                 aria-invalid=invalid
                 aria-describedby=describe
@@ -96,7 +96,7 @@ pub fn SecretField(
                 name=name
                 type=move || if shown.get() { "text" } else { "password" }
                 autocomplete=autocomplete
-                spellcheck="false"
+                autocapitalize="none"
                 placeholder=placeholder
                 aria-invalid=move || error.with(Option::is_some).then_some("true")
                 aria-describedby=describe

@@ -12,6 +12,8 @@ pub struct Values(StoredValue<BTreeMap<String, Entry>>);
 #[derive(Clone)]
 struct Entry {
     value: RwSignal<String>,
+    /// The saved secret is to be removed.
+    forget: RwSignal<bool>,
     shown_when: Option<Condition>,
 }
 
@@ -23,7 +25,8 @@ impl Values {
             // A default is shown where it can be seen; where it cannot, an empty field stands for it.
             let value = known.or(field.default.as_ref().filter(|_| shows_default(&field.input)));
             let value = RwSignal::new(value.map(text).unwrap_or_default());
-            (field.name.clone(), Entry { value, shown_when: field.shown_when.clone() })
+            let forget = RwSignal::new(false);
+            (field.name.clone(), Entry { value, forget, shown_when: field.shown_when.clone() })
         };
         // Inserted one by one: collecting would sort, which costs as much wasm as this whole file.
         let mut values = BTreeMap::new();
@@ -36,6 +39,11 @@ impl Values {
     /// The signal of one field; a field that the form does not have is empty.
     pub fn signal(self, name: &str) -> RwSignal<String> {
         self.entry(name).map_or_else(|| RwSignal::new(String::new()), |entry| entry.value)
+    }
+
+    /// Whether the saved secret of that name is to be removed.
+    pub fn forget(self, name: &str) -> RwSignal<bool> {
+        self.entry(name).map_or_else(|| RwSignal::new(false), |entry| entry.forget)
     }
 
     fn entry(self, name: &str) -> Option<Entry> {
