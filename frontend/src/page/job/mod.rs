@@ -82,12 +82,7 @@ fn state(job: Held<Job>) -> impl IntoView {
         let job = job.get();
         let (tone, icon, word) = outcome_of(&job);
         let end = job.finished_at.map_or_else(time::now, |end| end.timestamp_millis());
-        let took = time::took(end - job.started_at.unwrap_or(job.created_at).timestamp_millis());
-        let age = match job.steps.len() {
-            0 => took,
-            many if !job.state.is_over() => format!("step {many}, {took}"),
-            many => format!("{many} steps, {took}"),
-        };
+        let age = time::took(end - job.started_at.unwrap_or(job.created_at).timestamp_millis());
         view! {
             <span class="power-state" data-size="lg" data-tone=tone.word()>
                 <Icon name=icon/>
@@ -243,7 +238,7 @@ fn request_facts(job: Job) -> impl IntoView {
             {fact("Began", at(job.started_at))}
             {fact("Ended", at(job.finished_at))}
             {some("Rests on", proof)}
-            {job.reason.map(|reason| fact("Outcome", view! { <span class="mono">{reason}</span> }.into_any()))}
+            {job.reason.map(|reason| fact("Reason code", view! { <span class="mono">{reason}</span> }.into_any()))}
         </dl>
     }
 }

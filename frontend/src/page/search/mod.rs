@@ -9,7 +9,8 @@ use rackhand_wire::api::{
 use wasm_bindgen::JsCast;
 
 use crate::{
-    api,
+    api, json,
+    page::activity::outcome,
     part::palette::{Entry, Palette},
     route,
 };
@@ -146,5 +147,8 @@ fn entry(hit: &Hit) -> Entry {
         HitKind::User => ("Users", "users", "/settings/users".to_owned()),
         HitKind::Job => ("Jobs", "activity", format!("/jobs/{id}")),
     };
-    Entry { group, icon, title: hit.title.clone(), subtitle: hit.subtitle.clone(), power: hit.power, href }
+    // Jobs tell their state as the API names it.
+    let state = json::read(&format!("\"{}\"", hit.subtitle)).ok().filter(|_| hit.kind == HitKind::Job);
+    let subtitle = state.map_or_else(|| hit.subtitle.clone(), |state| outcome(state).2.to_owned());
+    Entry { group, icon, title: hit.title.clone(), subtitle, power: hit.power, href }
 }

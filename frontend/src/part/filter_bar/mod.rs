@@ -70,6 +70,7 @@ pub fn FilterBar(
                     aria-label="Add a filter"
                     placeholder=placeholder
                     autocomplete="off"
+                    autocapitalize="none"
                     prop:value=move || draft.get()
                     on:input=move |event| draft.set(event_target_value(&event))
                     on:keydown=key
