@@ -66,15 +66,16 @@ pub fn stages(outcome: Result<(), &Fault>, heard: Heard) -> Vec<Stage> {
     }
 }
 
-/// The sentence belongs to the stage that failed, or to those of which nothing is known.
+/// The sentence belongs to the stage that failed, or to the first of those of which nothing is known.
 fn told(states: [StageState; 4], said: &str) -> Vec<Stage> {
     let names = [StageName::Route, StageName::Port, StageName::Protocol, StageName::Credentials];
+    let mut left = Some(said);
     let stage = |(of, state)| {
         let detail = match state {
-            StageState::Ok | StageState::NotReached => String::new(),
-            StageState::Failed | StageState::NotKnown => said.to_owned(),
+            StageState::Ok | StageState::NotReached => None,
+            StageState::Failed | StageState::NotKnown => left.take(),
         };
-        Stage { of, state, detail }
+        Stage { of, state, detail: detail.unwrap_or_default().to_owned() }
     };
     names.into_iter().zip(states).map(stage).collect()
 }
@@ -120,5 +121,9 @@ mod tests {
         let stages = stages(Err(&fault), Heard::Nothing);
         let said: Vec<_> = stages.iter().map(|stage| stage.detail.as_str()).collect();
         assert_eq!(said, ["", "", "", "The password is wrong"]);
+        let fault = Fault::new(FaultCode::Unreach, Reason::TimeoutOrCredentials, "");
+        let said: Vec<_> =
+            super::stages(Err(&fault), Heard::Nothing).into_iter().map(|stage| stage.detail).collect();
+        assert!(!said[0].is_empty() && said[1..].iter().all(String::is_empty), "told once: {said:?}");
     }
 }

@@ -184,7 +184,7 @@ impl Config {
         warn_unknown_variables();
         let data_dir = match &options.storage.data_dir {
             Some(dir) => dir.clone(),
-            None => default_data_dir()?,
+            None => default_data_dir(is_root(), |name| std::env::var_os(name))?,
         };
         let mut file = read_file(options.storage.config.as_deref(), &data_dir)?;
         let listen =
@@ -272,6 +272,13 @@ impl Config {
         self.public_url.starts_with("https://")
     }
 
+    /// Says whether a proxy must stand in front that this server was not told of: whoever comes through it would
+    /// count as one and the same machine, and as this one when it runs here.
+    #[must_use]
+    pub fn misses_its_proxy(&self) -> bool {
+        self.is_https() && self.tls.is_none() && self.trusted_proxies.is_empty()
+    }
+
     /// All durations.
     #[must_use]
     pub fn timings(&self) -> Timings {
@@ -313,16 +320,20 @@ fn on_off(text: &str) -> Result<bool, String> {
     }
 }
 
-fn default_data_dir() -> Result<PathBuf, Failure> {
-    if is_root() {
+fn default_data_dir(
+    is_root: bool,
+    variable: impl Fn(&str) -> Option<std::ffi::OsString>,
+) -> Result<PathBuf, Failure> {
+    if is_root {
         return Ok("/var/lib/rackhand".into());
     }
-    if let Some(dir) = std::env::var_os("XDG_DATA_HOME").filter(|dir| !dir.is_empty()) {
-        return Ok(Path::new(&dir).join("rackhand"));
+    let folder = |name| variable(name).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    if let Some(data) = folder("XDG_DATA_HOME") {
+        return Ok(data.join("rackhand"));
     }
-    let home = std::env::var_os("HOME").filter(|dir| !dir.is_empty());
+    let home = folder("HOME");
     let home = home.ok_or_else(|| Failure::new("find a data folder", "HOME is not set; say --data-dir"))?;
-    Ok(Path::new(&home).join(".local/share/rackhand"))
+    Ok(home.join(".local/share/rackhand"))
 }
 
 fn is_root() -> bool {
@@ -330,10 +341,22 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
+/// Where the file of the whole machine lies.
+const OF_THE_MACHINE: &str = "/etc/rackhand/rackhand.toml";
+
+/// Finds the file: the one that is named, else that of the data folder, else that of the machine.
+fn file_to_read(named: Option<&Path>, data_dir: &Path, of_the_machine: &Path) -> Option<PathBuf> {
+    let found = || {
+        let places = [data_dir.join("rackhand.toml"), of_the_machine.to_owned()];
+        places.into_iter().find(|path| path.exists())
+    };
+    named.map(Path::to_owned).or_else(found)
+}
+
 fn read_file(named: Option<&Path>, data_dir: &Path) -> Result<File, Failure> {
-    let places = [data_dir.join("rackhand.toml"), PathBuf::from("/etc/rackhand/rackhand.toml")];
-    let found = || places.into_iter().find(|path| path.exists());
-    let Some(path) = named.map(Path::to_owned).or_else(found) else { return Ok(File::default()) };
+    let Some(path) = file_to_read(named, data_dir, Path::new(OF_THE_MACHINE)) else {
+        return Ok(File::default());
+    };
     let what = format!("read {}", path.display());
     let text = std::fs::read_to_string(&path).map_err(|error| Failure::new(&what, error))?;
     toml::from_str(&text).map_err(|error| Failure::new(&what, error.to_string().trim_end()))
@@ -370,6 +393,37 @@ mod tests {
         std::fs::write(&path, file).unwrap();
         let storage = Storage { config: Some(path), data_dir: Some(folder.to_owned()), ..Storage::default() };
         Options { storage, ..Options::default() }
+    }
+
+    #[test]
+    fn the_data_lies_where_the_system_keeps_such_things() {
+        let variables = [("XDG_DATA_HOME", "/home/ada/data"), ("HOME", "/home/ada"), ("HOME", "")];
+        for (is_root, known, expected) in [
+            (true, &variables[..2], Some("/var/lib/rackhand")),
+            (false, &variables[..2], Some("/home/ada/data/rackhand")),
+            (false, &variables[1..2], Some("/home/ada/.local/share/rackhand")),
+            (false, &variables[2..], None),
+        ] {
+            let variable =
+                |name: &str| known.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
+            let found = default_data_dir(is_root, variable).ok();
+            assert_eq!(found.as_deref(), expected.map(Path::new));
+        }
+    }
+
+    #[test]
+    fn the_file_of_the_data_folder_comes_before_that_of_the_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let [data, machine, named] = ["data", "etc", "named"].map(|name| folder.path().join(name));
+        std::fs::create_dir_all(&data).unwrap();
+        assert_eq!(file_to_read(None, &data, &machine), None);
+        std::fs::write(&machine, "").unwrap();
+        assert_eq!(file_to_read(None, &data, &machine), Some(machine.clone()));
+        let own = data.join("rackhand.toml");
+        std::fs::write(&own, "").unwrap();
+        assert_eq!(file_to_read(None, &data, &machine), Some(own));
+        assert_eq!(file_to_read(Some(&named), &data, &machine), Some(named));
+        assert_eq!(OF_THE_MACHINE, "/etc/rackhand/rackhand.toml");
     }
 
     #[test]

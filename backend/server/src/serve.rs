@@ -122,9 +122,18 @@ const HANDSHAKE: Duration = Duration::from_secs(15);
 /// When it cannot begin.
 pub async fn run(config: Config) -> Result<(), Failure> {
     let lock = lock(&config.data_dir)?;
+    if config.misses_its_proxy() {
+        tracing::warn!(
+            "public_url is https, and nothing here speaks TLS: name the proxy in trusted_proxies, as in [\"127.0.0.1\"]. \
+             Until then everybody counts as one address: wrong passwords of one lock out all, and /metrics is open to all"
+        );
+    }
     let files = rackhand_agent::files::allow_many();
-    let db = open_current(&config).await?;
     let listen = config.listen;
+    let cannot_listen = |error| Failure::new(&format!("listen on {listen}"), error);
+    // A port that is taken is told before the database gets this version's shape.
+    may_listen(listen).map_err(cannot_listen)?;
+    let db = open_current(&config).await?;
     let in_use = tls::open(&config, &db).await?;
     let acceptor = in_use.as_ref().map(tls::server_config).transpose()?;
     // The others know of this server from here on: it takes its leave however early it is stopped.
@@ -144,7 +153,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         Some(acceptor) => server.bind_rustls_0_23(listen, acceptor),
         None => server.bind(listen),
     };
-    let server = server.map_err(|error| Failure::new(&format!("listen on {listen}"), error))?;
+    let server = server.map_err(cannot_listen)?;
     tls::keep(&app)?;
     let address = server.addrs().first().copied().unwrap_or(listen);
     tracing::info!(%address, url = app.config.public_url, database = db.engine(), files, "rackhand is ready");
@@ -172,6 +181,15 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     drop(lock);
     tracing::info!("rackhand stopped");
     Ok(())
+}
+
+/// Takes an address without listening there, so that nobody takes it for a server that is ready.
+fn may_listen(address: std::net::SocketAddr) -> std::io::Result<()> {
+    use tokio::net::TcpSocket;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // What is left of earlier connections is no obstacle.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)
 }
 
 /// Hears SIGTERM and Ctrl-C from now on; what it gives ends with the first.

@@ -54,17 +54,30 @@ pub fn terms(text: &str) -> Vec<Term> {
         .into_iter()
         .filter(|part| !part.is_empty())
         .map(|part| match part.split_once(':') {
-            // `fe::1` is an address.
+            // `fe::1` is an address, `aa:bb:cc:dd:ee:ff` one as well; phones begin with a capital letter.
             Some((key, value))
                 if !key.is_empty()
-                    && key.chars().all(|c| c.is_ascii_lowercase())
-                    && !value.starts_with(':') =>
+                    && key.chars().all(|c| c.is_ascii_alphabetic())
+                    && !value.starts_with(':')
+                    && !is_hardware(&part) =>
             {
-                Term::Token(key.to_owned(), value.to_owned())
+                Term::Token(key.to_ascii_lowercase(), value.to_owned())
             }
             _ => Term::Word(part.to_lowercase()),
         })
         .collect()
+}
+
+/// Says whether it is the address of a network card, or begins like one.
+fn is_hardware(part: &str) -> bool {
+    let mut bytes = part.split(':');
+    part.matches(':').count() > 1 && bytes.all(|byte| byte.len() == 2 && u8::from_str_radix(byte, 16).is_ok())
+}
+
+/// Finds what is the same as a word, whatever the case of either.
+pub fn is(column: impl ColumnTrait, word: &str) -> Expr {
+    let word = word.to_lowercase();
+    lower(Expr::col(column.as_column_ref()), &word).eq(word)
 }
 
 /// Finds a lower-case word anywhere in a column, whatever the case of what is in it, with `%` and `_` taken
@@ -133,5 +146,8 @@ mod tests {
             ]
         );
         assert_eq!(terms("  "), []);
+        assert_eq!(terms("State:off"), [token("state", "off")]);
+        let card = "AA:bb:0C:dd:ee:01";
+        assert_eq!(terms(card), [Term::Word(card.to_lowercase())]);
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         server::{Column, Entity, Model},
         site,
     },
-    filter::{Term, contains, key_contains, scoped, terms},
+    filter::{Term, contains, is, key_contains, scoped, terms},
     fresh_id, from_millis, millis, now,
     page::{self, Cursor},
     readings,
@@ -209,7 +209,7 @@ async fn matching(db: &impl ConnectionTrait, scope: &Scope, q: Option<&str>) -> 
             Term::Word(word) => found_by(scope, word),
             Term::Token(key, value) => match key.as_str() {
                 "state" => Condition::all().add(Column::PowerValue.eq(page::choice(key, value, &STATES)?)),
-                "rack" => Condition::all().add(Column::Rack.eq(value.as_str())),
+                "rack" => Condition::all().add(is(Column::Rack, value)),
                 "tag" => {
                     let quoted = serde_json::to_string(&value.to_lowercase())?;
                     Condition::all().add(key_contains(Column::Search, &quoted))

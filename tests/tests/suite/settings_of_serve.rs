@@ -176,6 +176,20 @@ fn a_variable_that_means_nothing_is_named_and_no_obstacle() {
 }
 
 #[test]
+fn a_proxy_that_nobody_named_is_asked_for() {
+    let secure = ("RACKHAND_PUBLIC_URL", "https://panel.example.com");
+    let named = ("RACKHAND_TRUSTED_PROXIES", "127.0.0.1");
+    for (variables, warned) in [(&[secure][..], true), (&[secure, named][..], false), (&[][..], false)] {
+        let mut serve = Serve::start(&Told { variables, flags: &ANY, ..Told::default() });
+        serve.ready();
+        let warns = |line: &Value| {
+            line["level"] == "WARN" && line["message"].as_str().unwrap().contains("trusted_proxies")
+        };
+        assert_eq!(serve.log().iter().any(warns), warned, "{variables:?}: {:#?}", serve.log());
+    }
+}
+
+#[test]
 fn a_log_that_no_terminal_shows_has_moment_level_and_sentence_in_every_line() {
     let mut serve = Serve::start(&Told { flags: &ANY, ..Told::default() });
     serve.ready();
@@ -223,6 +237,16 @@ fn clear_text_beyond_loopback_is_refused_with_every_remedy() {
         let ready = Serve::start(&Told { flags: &flags, ..Told::default() }).ready();
         assert!(ready["address"].as_str().unwrap().starts_with("0.0.0.0:"), "{ready}");
     }
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_before_anything_is_made() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut serve = Serve::start(&Told { flags: &["--listen", &address], ..Told::default() });
+    let said = serve.refusal();
+    assert!(said.starts_with(&format!("could not listen on {address}: ")), "{said}");
+    assert!(!serve.folder.path().join("rackhand.db").exists(), "the database is as it was");
 }
 
 #[test]
