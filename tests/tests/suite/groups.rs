@@ -67,6 +67,7 @@ fn transitions(machine: &Machine) -> (usize, usize, usize) {
 async fn the_other_agent_takes_over_and_nothing_happens_twice() {
     let mut site = Site::new(1).await;
     let machine = site.lab.machine("srv-01");
+    let mut slowest = Duration::ZERO;
     // Each action once killed, once cut off; what is off is switched on next.
     let actions = [("cycle", (1, 1)), ("off", (1, 0)), ("on", (0, 1))];
     for round in 0..rounds() {
@@ -93,6 +94,7 @@ async fn the_other_agent_takes_over_and_nothing_happens_twice() {
                 .await;
             // Ten seconds at 1/20, with room for a busy machine.
             let took = begun.elapsed();
+            slowest = slowest.max(took);
             assert!(took < Duration::from_secs(10).mul_f64(SCALE) * 3, "round {round}: {took:?}");
         }
         let job = site.lab.finish(&job).await;
@@ -108,6 +110,10 @@ async fn the_other_agent_takes_over_and_nothing_happens_twice() {
         }
         site.agents[gone].online(&site.lab).await;
     }
+    let rounds = rounds();
+    eprintln!(
+        "measured: {rounds} agents went away in an on, off or cycle; the slowest takeover took {slowest:?} at {SCALE}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,6 +125,7 @@ async fn a_reset_is_sent_once_although_its_agent_goes_away() {
         agent.slowed(&site.lab).await;
     }
     let machine = site.lab.machine("srv-01");
+    let (mut proved, mut open) = (0, 0);
     for round in 0..rounds() {
         let before = transitions(&machine);
         let job = site.lab.start_power("srv-01", json!({"action": "reset", "expires_in_ms": LATE})).await;
@@ -129,13 +136,20 @@ async fn a_reset_is_sent_once_although_its_agent_goes_away() {
         let job = site.lab.finish(job["id"].as_str().unwrap()).await;
         let resets = transitions(&machine).2 - before.2;
         match state(&job) {
-            "succeeded" => assert_eq!(resets, 1, "round {round}: {job:#}"),
-            "indeterminate" => assert!(resets <= 1, "round {round}: {job:#}"),
+            "succeeded" => {
+                assert_eq!(resets, 1, "round {round}: {job:#}");
+                proved += 1;
+            }
+            "indeterminate" => {
+                assert!(resets <= 1, "round {round}: {job:#}");
+                open += 1;
+            }
             other => panic!("round {round}: {other}: {job:#}"),
         }
         site.agents[gone].run();
         site.agents[gone].online(&site.lab).await;
     }
+    eprintln!("measured: agents killed around a reset: {proved} proved, {open} left open, none reset twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
