@@ -636,6 +636,9 @@ async fn a_database_that_is_away_loses_nothing_that_was_accepted() {
     while stopped.elapsed() < Duration::from_secs(20) {
         let reply = pair.lab.post(&path, &json!({"action": "reset"})).await;
         assert_eq!(reply.status, 503, "{}", reply.body);
+        let ready = format!("http://127.0.0.1:{}/readyz", pair.lab.backend.port());
+        let ready = rackhand_tests::client().get(ready).send().await.unwrap();
+        assert_eq!(ready.status().as_u16(), 503, "nobody is sent here meanwhile");
         refused += 1;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }

@@ -123,6 +123,7 @@ mod tests {
     #[test]
     fn only_the_right_password_fits() {
         let hash = hash_password("correct horse battery").unwrap();
+        assert!(hash.starts_with("$argon2id$"), "{hash}");
         assert!(password_fits("correct horse battery", Some(&hash)));
         assert!(!password_fits("wrong horse battery", Some(&hash)));
         assert!(!password_fits("nobody has this password", None));

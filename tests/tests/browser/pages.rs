@@ -156,8 +156,19 @@ async fn anything_is_found_and_opened_by_keyboard_and_changes_arrive_by_themselv
     let id = lab.id("srv-02").to_owned();
     lab.patch(&format!("/servers/{id}"), &json!({"name": "renamed-elsewhere"})).await.ok();
     page.see_heading("renamed-elsewhere").await;
+    let paper = "return getComputedStyle(document.body).color";
+    let light = page.chrome.run(paper, json!([])).await;
     page.press("Switch light or dark").await;
+    page.until("see it dark", async || {
+        let now = page.chrome.run(paper, json!([])).await;
+        if now == light { Err(format!("it is {now}")) } else { Ok(()) }
+    })
+    .await;
     page.show("server-dark").await;
+    let dark = page.chrome.run(paper, json!([])).await;
+    page.chrome.reload().await;
+    page.see_heading("renamed-elsewhere").await;
+    assert_eq!(page.chrome.run(paper, json!([])).await, dark, "it stays");
     page.press("Sign out").await;
     page.see_heading("Sign in").await;
     page.assert_quiet(&[("/api/v1/session", 401)]).await;

@@ -149,7 +149,8 @@ async fn add_pdu(page: &Page, pdu: &PduEntry) {
 }
 
 /// Simulated devices share an address, so each has a port of its own.
-async fn address(page: &Page, caption: &str, address: SocketAddr) {
+/// Where it answers.
+pub async fn address(page: &Page, caption: &str, address: SocketAddr) {
     page.fill(caption, &address.ip().to_string()).await;
     page.press("More settings").await;
     page.fill("Port", &address.port().to_string()).await;
@@ -172,7 +173,7 @@ async fn connect_bmc(page: &Page, server: &ServerEntry) {
     page.show("add-connection-type").await;
     page.press("IPMI").await;
     page.press_beside("Agent", "Change").await;
-    page.choose("Agent", "local-node1").await;
+    page.choose("Agent", "Rackhand itself").await;
     address(page, "BMC address", server.bmc.addr).await;
     add_bmc(page, server).await;
 }

@@ -76,6 +76,14 @@ async fn every_wrong_value_is_named_and_nothing_changes() {
 async fn what_exists_already_is_refused_at_its_field() {
     let lab = Lab::start(2).await;
     refused(&lab, "/servers", &json!({"name": "SRV-01"}), (422, "name", "duplicate")).await;
+    for (path, body) in [
+        ("/sites", json!({"name": "FRA2"})),
+        ("/agents", json!({"name": "site-a"})),
+        ("/users", json!({"name": "bob", "password": "a password of bob"})),
+    ] {
+        lab.post(path, &body).await.ok();
+        refused(&lab, path, &body, (422, "name", "duplicate")).await;
+    }
     let inventory = serde_json::to_value(lab.farm.inventory()).unwrap();
     let mut again = bmc_body(&inventory["servers"][0]);
     again["name"] = "another name".into();
@@ -159,7 +167,25 @@ async fn who_is_named_as_sharing_an_outlet_and_is_nobody_is_refused_before_there
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_sign_in_nothing_is_told() {
+    /// What must be open: to sign in, and to make the first user, which its own token guards.
+    const OPEN: [&str; 3] = ["POST /session", "GET /setup", "POST /setup"];
     let lab = Lab::bare(1).await;
+    let nil = uuid::Uuid::nil().to_string();
+    let mut open = Vec::new();
+    for (path, methods) in description()["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let place = ["{id}", "{connection}", "{name}"]
+                .iter()
+                .fold(path.clone(), |path, name| path.replace(name, &nil));
+            let url = format!("http://127.0.0.1:{}/api/v1{place}", lab.backend.port());
+            let request = rackhand_tests::client().request(method.to_uppercase().parse().unwrap(), url);
+            let status = request.json(&json!({})).send().await.unwrap().status().as_u16();
+            if status != 401 {
+                open.push(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+    }
+    assert_eq!(open, OPEN);
     for header in [("authorization", "Bearer rh_wrong"), ("authorization", "Basic YTpi")] {
         let reply = rackhand_tests::client()
             .get(format!("{}/api/v1/servers", lab.backend.url().replace("localhost", "127.0.0.1")))
@@ -231,7 +257,7 @@ async fn what_is_no_json_is_refused() {
 }
 
 /// The description of the API that is checked in.
-fn description() -> Value {
+pub(super) fn description() -> Value {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
     serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
 }
@@ -253,7 +279,7 @@ fn writes(description: &Value) -> Vec<(String, &str, &Value)> {
 
 /// One object of each kind, by how a path names it. Nothing changes them but who asks: the agent that serves the
 /// device was never installed.
-async fn objects(lab: &Lab) -> Vec<(&'static str, String)> {
+pub(super) async fn objects(lab: &Lab) -> Vec<(&'static str, String)> {
     let add = async |path: &str, body: Value| {
         let added = lab.post(path, &body).await.ok();
         let id = added["agent"]["id"].as_str().or(added["id"].as_str());
@@ -280,14 +306,14 @@ async fn objects(lab: &Lab) -> Vec<(&'static str, String)> {
 }
 
 /// A path with the names of objects that exist.
-fn filled(path: &str, objects: &[(&str, String)]) -> String {
+pub(super) fn filled(path: &str, objects: &[(&str, String)]) -> String {
     let path = objects.iter().fold(path.to_owned(), |path, (name, object)| path.replace(name, object));
     assert!(!path.contains('{'), "{path} names an object that is not there: add it in objects()");
     path
 }
 
 /// All that a person may change, and what is kept of every change.
-async fn everything(lab: &Lab, objects: &[(&str, String)]) -> Vec<Value> {
+pub(super) async fn everything(lab: &Lab, objects: &[(&str, String)]) -> Vec<Value> {
     let lists = "/servers /servers/{id}/connections /endpoints /agents /agent-groups /sites /users /tokens \
                  /settings /jobs /audit";
     let mut all = Vec::new();

@@ -262,6 +262,31 @@ async fn an_outlet_that_feeds_others_is_never_cut_automatically_whoever_is_named
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_moved_onto_an_outlet_of_another_server_is_told_of() {
+    let lab = Lab::start(2).await;
+    let feed = async |server: &str| {
+        let path = format!("/servers/{}/connections", lab.id(server));
+        let all = lab.get(&path).await.ok();
+        all["items"].as_array().unwrap().iter().find(|one| one["role"] == "feed").unwrap().clone()
+    };
+    let (own, moved) = (feed("srv-01").await, feed("srv-02").await);
+    assert_eq!(own["endpoint_id"], moved["endpoint_id"]);
+    let told = async || {
+        let events = lab.get("/events?limit=200").await.ok();
+        let all = events["items"].as_array().unwrap().iter();
+        all.filter(|event| event["kind"] == "server.shares_outlet").cloned().collect::<Vec<_>>()
+    };
+    let path = format!("/servers/{}/connections/{}", lab.id("srv-02"), moved["id"].as_str().unwrap());
+    lab.patch(&path, &json!({"features": moved["features"]})).await.ok();
+    assert_eq!(told().await.len(), 0, "it stays where it is");
+    lab.patch(&path, &json!({"target": own["target"]})).await.ok();
+    let told = told().await;
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!((&told[0]["server_name"], &told[0]["severity"]), (&json!("srv-01"), &json!("warning")));
+    assert!(told[0]["message"].as_str().unwrap().starts_with("srv-02 hangs on "), "{told:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dark_outlet_that_feeds_another_is_switched_on_by_the_way_when_that_one_is_named() {
     let lab = Lab::wired(FarmConfig { per_chassis: 2, ..rack_of(2) }).await;
     let (id, other) = (lab.id("srv-01"), lab.id("srv-02"));
@@ -322,22 +347,22 @@ async fn an_outlet_stays_as_it_is_while_somebody_works_on_another_server_that_ha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_after_the_first_cut_leaves_no_feed_off() {
-    for feeds in 1..=6 {
+async fn a_kill_after_any_cut_leaves_no_feed_off() {
+    for (feeds, cuts) in [(1, 1), (2, 1), (2, 2), (3, 2), (4, 1), (4, 3), (5, 4), (6, 1), (6, 6)] {
         let mut lab = Lab::wired(server_with(feeds)).await;
         let machine = lab.machine("srv-01");
         let forced = json!({"action": "cycle", "via": "outlets", "confirm_name": "srv-01"});
         let job = lab.start_power("srv-01", forced).await;
-        lab.wait_until("a feed is cut", async |lab: &Lab| {
-            !moved(lab, &machine, PduEffectKind::SwitchedOff).is_empty()
+        lab.wait_until("so many feeds are cut", async |lab: &Lab| {
+            moved(lab, &machine, PduEffectKind::SwitchedOff).len() >= cuts
         })
         .await;
         lab.backend.kill_and_restart();
         let job = lab.finish(job["id"].as_str().unwrap()).await;
-        assert!(lab.fully_fed("srv-01"), "{feeds} feeds: {job:#}");
-        assert_eq!((state(&job).0, machine.is_on()), ("succeeded", true), "{feeds} feeds: {job:#}");
+        assert!(lab.fully_fed("srv-01"), "{cuts} of {feeds} feeds: {job:#}");
+        assert_eq!((state(&job).0, machine.is_on()), ("succeeded", true), "{cuts} of {feeds} feeds: {job:#}");
         let dark = machine.count(&EffectKind::PoweredOff);
-        assert_eq!(dark, 1, "{feeds} feeds: the machine went off once, not for each feed");
+        assert_eq!(dark, 1, "{cuts} of {feeds} feeds: the machine went off once, not for each feed");
     }
 }
 

@@ -62,6 +62,57 @@ fn every_operation_has_a_name_of_its_own() {
     }
 }
 
+/// Names of all properties of a part of the description.
+fn properties(part: &Value, found: &mut BTreeSet<String>) {
+    if let Some(own) = part["properties"].as_object() {
+        found.extend(own.keys().cloned());
+    }
+    let inner = part.as_object().into_iter().flat_map(|object| object.values());
+    for inner in inner.chain(part.as_array().into_iter().flatten()) {
+        properties(inner, found);
+    }
+}
+
+#[test]
+fn every_field_is_named_in_snake_case() {
+    let description: Value = serde_json::from_str(&kept()).unwrap();
+    let mut names = BTreeSet::new();
+    properties(&description["components"]["schemas"], &mut names);
+    assert!(names.len() > 100, "this looks in the wrong place: {names:?}");
+    let is_snake = |name: &String| {
+        name.starts_with(|first: char| first.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    names.retain(|name| !is_snake(name));
+    assert_eq!(names, BTreeSet::new());
+}
+
+/// Moments of an answer that are not told in UTC as RFC 3339 writes it.
+fn odd_moments(name: &str, part: &Value) -> Vec<String> {
+    match part {
+        Value::Object(fields) => fields.iter().flat_map(|(name, value)| odd_moments(name, value)).collect(),
+        Value::Array(items) => items.iter().flat_map(|item| odd_moments(name, item)).collect(),
+        Value::String(text) if name.ends_with("_at") || name.ends_with("_until") => {
+            let is_moment = chrono::DateTime::parse_from_rfc3339(text).is_ok();
+            if is_moment && text.ends_with('Z') { Vec::new() } else { vec![format!("{name}: {text}")] }
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moments_are_told_in_utc() {
+    let lab = Lab::start(1).await;
+    lab.power("srv-01", json!({"action": "reset"})).await;
+    let mut moments = 0;
+    for list in ["servers", "endpoints", "agents", "jobs", "events", "audit", "users", "tokens"] {
+        let answer = lab.get(&format!("/{list}")).await.ok();
+        assert_eq!(odd_moments("", &answer), Vec::<String>::new(), "{list}");
+        moments += answer.to_string().matches("_at\":\"").count();
+    }
+    assert!(moments > 10, "{moments}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_taken_where_the_description_says_so() {
     let lab = Lab::bare(1).await;
@@ -159,6 +210,7 @@ async fn what_is_made_is_where_its_location_says() {
         assert!(["201", "202"].contains(&status.as_str()), "{path}: {status} {answer}");
         let ids = [&answer["id"], &answer["agent"]["id"], &answer["token"]["id"]];
         last = ids.into_iter().find_map(Value::as_str).unwrap().to_owned();
+        assert_eq!(last.parse::<uuid::Uuid>().unwrap().get_version_num(), 7, "{path}: {last}");
         let location = location.unwrap_or_default();
         assert!(location.starts_with("/api/v1/") && location.ends_with(&last), "{path}: “{location}”");
         let there = send(&lab, "GET", location.trim_start_matches("/api/v1"), &[], String::new()).await;

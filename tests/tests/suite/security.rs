@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 
+use super::bad_input::{description, everything, filled, objects};
+
 /// A browser that is signed in.
 struct Browser {
     url: String,
@@ -221,6 +223,22 @@ async fn a_live_stream_ends_within_a_second_of_its_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_ends_with_its_user() {
+    let lab = Lab::bare(1).await;
+    let bob = lab.post("/users", &json!({"name": "bob", "password": "a password of bob"})).await.ok();
+    let browser = Browser::sign_in(&lab.backend, "bob", "a password of bob").await;
+    let (status, made) = browser.send("POST", "/tokens", &json!({"name": "nightly"})).await;
+    assert_eq!(status, 201, "{made}");
+    let asks = async || {
+        let request = rackhand_tests::client().get(format!("{}/servers", api(&lab.backend)));
+        request.bearer_auth(made["value"].as_str().unwrap()).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(asks().await, 200);
+    lab.patch(&format!("/users/{}", bob["id"].as_str().unwrap()), &json!({"disabled": true})).await.ok();
+    assert_eq!(asks().await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ones_own_password_is_changed_by_who_knows_it() {
     let lab = Lab::bare(1).await;
     let users = lab.get("/users").await.ok();
@@ -320,8 +338,27 @@ async fn guesses_side_by_side_are_counted_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_of_a_tenant_see_its_rows_alone() {
-    let lab = Lab::start(1).await;
-    lab.post("/users", &json!({"name": "bob", "password": "a password of bob"})).await.ok();
+    let lab = Lab::bare(1).await;
+    // bob is among them.
+    let mut objects = objects(&lab).await;
+    objects.retain(|(name, _)| *name != "/users/{id}");
+    for list in ["/users", "/tokens"] {
+        let own = lab.get(list).await.ok()["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["name"] != "bob")
+            .cloned();
+        objects.push((
+            if list == "/users" { "/users/{id}" } else { "/tokens/{id}" },
+            format!("{list}/{}", own.unwrap()["id"].as_str().unwrap()),
+        ));
+    }
+    let device =
+        objects.iter().find(|(name, _)| *name == "/endpoints/{id}").unwrap().1.replace("/endpoints/", "");
+    let job = lab.post("/endpoints/test", &json!({"endpoint_id": device})).await.ok();
+    let job = lab.finish(job["id"].as_str().unwrap()).await;
+    objects.push(("/jobs/{id}", format!("/jobs/{}", job["id"].as_str().unwrap())));
     let tenant = uuid::Uuid::now_v7();
     let insert = "INSERT INTO tenant (id, parent_id, path, name, created_at, audit_seq, audit_hash) \
                   VALUES ($1, $2, $3, 'A customer', 1, 0, '')";
@@ -332,11 +369,44 @@ async fn people_of_a_tenant_see_its_rows_alone() {
     sql(&lab.backend, moved, vec![tenant.into()]).await;
 
     let bob = Browser::sign_in(&lab.backend, "bob", "a password of bob").await;
-    for list in ["/servers", "/endpoints", "/jobs", "/agents"] {
-        assert_eq!(bob.send("GET", list, &Value::Null).await.1["items"], json!([]), "{list}");
+    let lists = [
+        "/servers",
+        "/endpoints",
+        "/jobs",
+        "/agents",
+        "/agent-groups",
+        "/sites",
+        "/tokens",
+        "/events",
+        "/audit",
+    ];
+    for list in lists {
+        let shown = bob.send("GET", list, &Value::Null).await.1;
+        let told = shown["items"].to_string();
+        // What he did himself is his to see.
+        assert!(
+            !told.contains("srv-01") && !told.contains("site-a") && !told.contains("a site"),
+            "{list}: {told}"
+        );
     }
-    let foreign = format!("/servers/{}", lab.id("srv-01"));
-    assert_eq!(bob.send("GET", &foreign, &Value::Null).await.0, 404);
+    for word in ["srv", "pdu", "site", "root"] {
+        let found = bob.send("GET", &format!("/search?q={word}"), &Value::Null).await;
+        assert_eq!((found.0, found.1["hits"].clone()), (200, json!([])), "{word}: {}", found.1);
+    }
+    assert_eq!(bob.send("GET", "/servers/tally", &Value::Null).await.1["total"], 0);
+    let before = everything(&lab, &objects).await;
+    for (path, methods) in
+        description()["paths"].as_object().unwrap().iter().filter(|(path, _)| path.contains('{'))
+    {
+        for method in methods.as_object().unwrap().keys().map(|method| method.to_uppercase()) {
+            // Nobody removes himself.
+            let place = filled(path, &objects).replace("/plan", "/plan?action=on");
+            let (status, answer) = bob.send(&method, &place, &json!({})).await;
+            let is_hidden = status == 404 || (method != "GET" && [403, 422].contains(&status));
+            assert!(is_hidden, "{method} {place}: {status} {answer}");
+        }
+    }
+    assert_eq!(everything(&lab, &objects).await, before);
     let own = bob.send("POST", "/servers", &json!({"name": "bob's"})).await;
     assert_eq!(own.0, 201, "{}", own.1);
     let mine = bob.send("GET", "/servers", &Value::Null).await.1;

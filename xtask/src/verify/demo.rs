@@ -3,6 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     os::unix::process::CommandExt as _,
     path::Path,
@@ -42,6 +43,10 @@ pub(super) fn stage(root: &Path) -> Result<String, Problem> {
     if servers.len() != 24 {
         return Err(format!("it knows {} servers instead of 24", servers.len()).into());
     }
+    if !["Adding", "24 servers"].iter().all(|word| told.contains(word)) {
+        return Err(format!("it does not say what it does:\n{told}").into());
+    }
+    wired(&base, &cookie, &servers)?;
     all_read(&base, &cookie)?;
     let agents = items(&get(&base, "/agents", &cookie)?);
     if agents.len() != 2 || agents.iter().any(|agent| agent["state"] != "online") {
@@ -56,6 +61,28 @@ pub(super) fn stage(root: &Path) -> Result<String, Problem> {
         "ready in {:.0} s without root's capabilities, every server read, stopped",
         ready.as_secs_f32()
     ))
+}
+
+/// Two racks with two PDUs each; every server has a BMC, and two feeds on two of the PDUs.
+fn wired(base: &str, cookie: &str, servers: &[Value]) -> Result<(), Problem> {
+    let pdus = items(&get(base, "/endpoints?limit=100&q=kind:snmp_pdu", cookie)?);
+    let racks: BTreeSet<&str> = servers.iter().filter_map(|server| server["rack"].as_str()).collect();
+    if (pdus.len(), racks.len()) != (4, 2) {
+        return Err(format!("{} PDUs and the racks {racks:?} instead of 4 and 2", pdus.len()).into());
+    }
+    for server in servers {
+        let path = format!("/servers/{}/connections", server["id"].as_str().unwrap_or_default());
+        let connections = items(&get(base, &path, cookie)?);
+        let feeds: BTreeSet<String> = connections
+            .iter()
+            .filter(|one| one["role"] == "feed")
+            .map(|one| one["endpoint_id"].to_string())
+            .collect();
+        if (connections.len(), feeds.len()) != (3, 2) {
+            return Err(format!("{} hangs on {connections:?}", server["name"]).into());
+        }
+    }
+    Ok(())
 }
 
 /// A demonstration with a process group of its own, as a terminal gives it one.

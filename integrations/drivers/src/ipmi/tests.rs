@@ -144,6 +144,15 @@ async fn every_command_does_what_it_says_once() {
         assert_eq!(command(&endpoint, native).await, Ok(Answer::Done));
         assert_eq!(bench.machine.count(&effect), 1, "{native:?}");
     }
+    // What a BMC makes of it by itself: off, and on again after a while.
+    assert_eq!(command(&endpoint, Native::Cycle).await, Ok(Answer::Done));
+    let begun = Instant::now();
+    let transitions =
+        || [EffectKind::PoweredOff, EffectKind::PoweredOn].map(|what| bench.machine.count(&what));
+    while transitions() != [2, 2] {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", transitions());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     assert_eq!(bench.bmc.tally().opened, 1);
 }
 
@@ -451,7 +460,17 @@ async fn a_hundred_bmcs_at_five_percent_loss_each_way_all_answer_within_three_se
 
 #[tokio::test]
 async fn ipmi_1_5_is_spoken_only_when_it_was_ticked() {
-    let bench = bench_with(|account| account.suites = vec![]).await;
+    for offer in [LegacyOffer::Offered, LegacyOffer::StraightOnly] {
+        speaks_ipmi_1_5(offer).await;
+    }
+}
+
+async fn speaks_ipmi_1_5(offer: LegacyOffer) {
+    let bench = bench_with(|account| {
+        account.suites = vec![];
+        account.ipmi_1_5 = offer;
+    })
+    .await;
     let fault = read(&bench.open().await).await.unwrap_err();
     assert_eq!(fault.reason, Reason::NoMatchingCipher);
     let identity = bench.form().with("allow_1_5", true).open().await.identify().await.unwrap();

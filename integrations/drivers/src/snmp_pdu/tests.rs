@@ -300,6 +300,8 @@ async fn a_fifth_of_the_packets_lost_each_way_still_reads() {
 #[tokio::test]
 async fn twenty_writers_take_turns() {
     let bench = bench(PduModel::ApcRpdu).await;
+    let delay = Duration::from_millis(20);
+    bench.pdu.change_faults(|faults| faults.link.delay = delay);
     let endpoint = bench.open("public", "private").await;
     let mut writers = tokio::task::JoinSet::new();
     for n in 0..20_u16 {
@@ -310,8 +312,11 @@ async fn twenty_writers_take_turns() {
     while let Some(done) = writers.join_next().await {
         done.unwrap().unwrap();
     }
-    let log = bench.pdu.effects();
-    assert_eq!(log.iter().filter(|effect| effect.what == PduEffectKind::Commanded).count(), 20);
+    let mut told: Vec<_> = bench.pdu.effects();
+    told.retain(|effect| effect.what == PduEffectKind::Commanded);
+    assert_eq!(told.len(), 20);
+    let apart = told.windows(2).map(|pair| pair[1].at - pair[0].at).min().unwrap();
+    assert!(apart >= delay, "each waits until the one before was answered: {apart:?}");
 }
 
 #[tokio::test]

@@ -36,6 +36,53 @@ async fn losing_answers_to_writes_spares_answers_to_reads() {
 }
 
 #[tokio::test]
+async fn every_fault_of_a_server_reaches_the_world() {
+    use crate::world::BmcFaults;
+    let (farm, control) = farm().await;
+    let machine = farm.world().machine("srv-01").unwrap();
+    type IsThere = fn(&BmcFaults) -> bool;
+    for (order, is_there) in [
+        (FaultOrder::Delay { milliseconds: 70 }, (|faults| faults.link.delay.as_millis() == 70) as IsThere),
+        (FaultOrder::Loss { percent: 15 }, |faults| faults.link.loss_percent == 15),
+        (FaultOrder::IgnoreSoft, |faults| faults.ignore_soft),
+        (FaultOrder::WrongGuid, |faults| faults.wrong_guid),
+        (FaultOrder::Updating, |faults| faults.updating),
+    ] {
+        assert!(!is_there(&machine.bmc_faults()), "{order:?}");
+        ask(control.addr(), &fault("srv-01", order.clone())).await.unwrap();
+        assert!(is_there(&machine.bmc_faults()), "{order:?}");
+    }
+    let boots = machine.bmc_boot_count();
+    ask(control.addr(), &fault("srv-01", FaultOrder::RestartBmc)).await.unwrap();
+    assert!(!machine.bmc_answers() && machine.is_on(), "the BMC alone starts anew");
+    let begun = std::time::Instant::now();
+    while machine.bmc_boot_count() == boots {
+        assert!(begun.elapsed().as_secs() < 60, "it does not start");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn every_fault_of_a_pdu_reaches_the_world() {
+    let (farm, control) = farm().await;
+    let pdu = farm.world().pdu("pdu-a").unwrap();
+    ask(control.addr(), &fault("pdu-a", FaultOrder::Delay { milliseconds: 70 })).await.unwrap();
+    ask(control.addr(), &fault("pdu-a", FaultOrder::Loss { percent: 15 })).await.unwrap();
+    ask(control.addr(), &fault("pdu-a", FaultOrder::Outlet { number: 2, how: OutletWord::Stuck }))
+        .await
+        .unwrap();
+    ask(control.addr(), &fault("pdu-a", FaultOrder::DieAfter { writes: 3 })).await.unwrap();
+    let faults = pdu.faults();
+    assert_eq!((faults.link.delay.as_millis(), faults.link.loss_percent), (70, 15));
+    assert_eq!(faults.die_after_writes, Some(3));
+    let stuck =
+        |pdu: &crate::world::Pdu| pdu.outlets().iter().filter(|outlet| outlet.fault.is_some()).count();
+    assert_eq!(stuck(&pdu), 1);
+    ask(control.addr(), &fault("pdu-a", FaultOrder::Clear)).await.unwrap();
+    assert_eq!((pdu.faults().die_after_writes, stuck(&pdu)), (None, 0));
+}
+
+#[tokio::test]
 async fn faults_that_do_not_fit_the_device_are_refused_in_words() {
     let (_farm, control) = farm().await;
     for (device, order, words) in [

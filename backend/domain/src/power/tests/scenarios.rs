@@ -139,6 +139,41 @@ fn an_ignored_shutdown_ends_within_two_seconds_of_its_deadline() {
 }
 
 #[test]
+fn a_shutdown_that_is_forced_in_the_end_is_told_so() {
+    let mut patient = plan(PowerAction::Shutdown, 2);
+    patient.action.escalate = true;
+    let mut run = Run::start(patient, 0);
+    let (mut now, mut on, mut sent) = (0, true, Vec::new());
+    while !matches!(run.pending().effect, Effect::Finish(_)) {
+        now += 10;
+        let signal = match run.pending().effect.clone() {
+            Effect::Wait { ms } => {
+                now += ms;
+                Signal::Waited
+            }
+            Effect::Read { .. } => reading(if on { Switch::On } else { Switch::Off }, None),
+            Effect::Command { command, .. } => {
+                on = command == Native::Shutdown;
+                sent.push(command);
+                Signal::Commanded(Ok(()))
+            }
+            other @ (Effect::ReadOutlet { .. }
+            | Effect::SwitchOutlet { .. }
+            | Effect::KeepOff
+            | Effect::CheckGates
+            | Effect::Finish(_)) => panic!("the controller answers: {other:?}"),
+        };
+        run.step(&signal, now);
+    }
+    let told = verdict(&run);
+    assert_eq!((sent.last(), told.state), (Some(&Native::Off), JobState::Succeeded), "{told:?}");
+    assert!(
+        told.summary.starts_with("The system did not shut down in time and was switched off."),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn a_cycle_that_breaks_off_after_off_says_that_the_server_is_off() {
     for fault in [Fault::unreachable(""), Fault::new(FaultCode::Auth, Reason::WrongPassword, "")] {
         let mut run = cycle_after_off(0);

@@ -12,7 +12,7 @@ use super::{
         reader::Reader,
         window::Window,
     },
-    About, Bmc, LegacyOffer, Reply,
+    About, Bmc, Reply,
     outside::answer,
     slot::{Line, Live, Slot, State},
 };
@@ -21,10 +21,9 @@ impl Bmc {
     pub(super) fn challenge(&mut self, data: &[u8], now: Duration) -> Vec<u8> {
         let mut reader = Reader::new(data);
         let (Some(kind), Some(user)) = (reader.byte(), reader.array::<16>()) else { return vec![0xc7] };
-        let signature = Signature::from_number(kind & 0x0f);
-        let (Some(signature), LegacyOffer::Offered) = (signature, self.profile.legacy) else {
-            return vec![0xcc];
-        };
+        let offered = self.profile.legacy.kinds();
+        let signature = Signature::from_number(kind & 0x0f).filter(|it| offered & 1 << it.number() != 0);
+        let Some(signature) = signature else { return vec![0xcc] };
         self.tally.begun += 1;
         if user != padded(&self.profile.user) {
             self.tally.refused += 1;

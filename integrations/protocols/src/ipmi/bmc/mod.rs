@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Entropy, Level, NetFn, Response, Suite,
+    legacy::Signature,
     packet::{self, Packet, Wrapping, payload},
 };
 use slot::Slot;
@@ -64,8 +65,22 @@ impl Profile {
 pub enum LegacyOffer {
     /// MD5 and straight password.
     Offered,
+    /// The straight password alone, as of BMCs whose makers left MD5 out.
+    StraightOnly,
     /// RMCP+ only.
     Refused,
+}
+
+impl LegacyOffer {
+    /// The signatures that it takes, a bit each, as Get Channel Authentication Capabilities tells them.
+    fn kinds(self) -> u8 {
+        let bit = |signature: Signature| 1 << signature.number();
+        match self {
+            Self::Offered => bit(Signature::Md5) | bit(Signature::Straight),
+            Self::StraightOnly => bit(Signature::Straight),
+            Self::Refused => 0,
+        }
+    }
 }
 
 /// What a BMC sits in: gives meaning to the commands.

@@ -9,11 +9,10 @@ use super::{
             device::SYSTEM_GUID,
             session::{AUTH_CAPABILITIES, CHALLENGE, CIPHER_SUITES, EXTENDED},
         },
-        legacy::Signature,
         message::Message,
         packet::{Legacy, Wrapping, auth},
     },
-    About, Bmc, Host, LegacyOffer, Reply,
+    About, Bmc, Host, Reply,
 };
 
 /// The LAN channel's number.
@@ -48,10 +47,7 @@ impl Bmc {
 
     fn capabilities(&self, data: &[u8]) -> Vec<u8> {
         let Some(&channel) = data.first() else { return vec![0xc7] };
-        let mut kinds = match self.profile.legacy {
-            LegacyOffer::Offered => 1 << Signature::Md5.number() | 1 << Signature::Straight.number(),
-            LegacyOffer::Refused => 0,
-        };
+        let mut kinds = self.profile.legacy.kinds();
         let mut versions = u8::from(kinds != 0);
         if channel & EXTENDED != 0 && !self.profile.suites.is_empty() {
             kinds |= EXTENDED;
