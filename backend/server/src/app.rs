@@ -140,18 +140,19 @@ impl App {
     pub async fn route(
         &self,
         tenant: TenantId,
-        endpoint: EndpointId,
+        (endpoint, kind): (EndpointId, &str),
         via: &Via,
     ) -> rackhand_store::Result<Option<Route>> {
         Ok(match (via.agent, via.group.as_deref()) {
             // As a group of one: whoever reached the device before it must have stopped.
             (Some(agent), _) => Some(Route::Group { endpoint, members: vec![agent] }),
-            (None, Some(group)) if group != agents::LOCAL => {
-                Some(Route::Group { endpoint, members: members(&self.db, tenant, endpoint, group).await? })
-            }
+            (None, Some(group)) if group != agents::LOCAL => Some(Route::Group {
+                endpoint,
+                members: members(&self.db, tenant, (endpoint, kind), group).await?,
+            }),
             (None, _) if self.peers.may_be_many() => {
                 // What another server's own agent does not hold already, this one's takes.
-                let mut members = members(&self.db, tenant, endpoint, agents::LOCAL).await?;
+                let mut members = members(&self.db, tenant, (endpoint, kind), agents::LOCAL).await?;
                 members.sort_by_key(|member| self.embedded != Some(*member));
                 Some(Route::Group { endpoint, members })
             }

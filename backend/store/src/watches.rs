@@ -177,8 +177,17 @@ pub async fn known(db: &impl ConnectionTrait, ids: &[EndpointId]) -> Result<Hash
     Ok(rows.into_iter().map(known).collect())
 }
 
-/// Whose a device is, with the agent and the group that it names.
-pub type Named = (TenantId, Option<AgentId>, Option<String>);
+/// Whose a device is, and whom it names.
+pub struct Named {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Kind of device.
+    pub kind: String,
+    /// One agent.
+    pub agent: Option<AgentId>,
+    /// A group of agents.
+    pub group: Option<String>,
+}
 
 /// Says whom devices name.
 ///
@@ -186,16 +195,17 @@ pub type Named = (TenantId, Option<AgentId>, Option<String>);
 /// When the database fails.
 pub async fn named(db: &impl ConnectionTrait, ids: &[EndpointId]) -> Result<HashMap<EndpointId, Named>> {
     use endpoint::Column;
-    type Row = (Uuid, Uuid, Option<Uuid>, Option<String>);
+    type Row = (Uuid, Uuid, String, Option<Uuid>, Option<String>);
     let rows: Vec<Row> = endpoint::Entity::find()
         .select_only()
-        .columns([Column::Id, Column::TenantId, Column::AgentId, Column::AgentGroup])
+        .columns([Column::Id, Column::TenantId, Column::Kind, Column::AgentId, Column::AgentGroup])
         .filter(Column::Id.is_in(ids.iter().map(|id| id.0)))
         .into_tuple()
         .all(db)
         .await?;
-    let named =
-        |(id, tenant, agent, group): Row| (EndpointId(id), (TenantId(tenant), agent.map(AgentId), group));
+    let named = |(id, tenant, kind, agent, group): Row| {
+        (EndpointId(id), Named { tenant: TenantId(tenant), kind, agent: agent.map(AgentId), group })
+    };
     Ok(rows.into_iter().map(named).collect())
 }
 

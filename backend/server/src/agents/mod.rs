@@ -160,7 +160,7 @@ async fn serves(app: &App, agent: AgentId, reach: &endpoints::Reach) -> rackhand
         groups.into_iter().map(|group| Via { agent: None, group: Some(group) }).collect();
     vias.push(Via::from(&reach.endpoint));
     for via in vias {
-        let may = match app.route(reach.tenant, endpoint, &via).await? {
+        let may = match app.route(reach.tenant, (endpoint, &reach.endpoint.kind), &via).await? {
             Some(Route::Agent(named)) => named == agent,
             Some(Route::Group { members, .. }) => members.contains(&agent),
             None => false,

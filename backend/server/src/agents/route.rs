@@ -104,7 +104,11 @@ pub async fn holder(db: &Db, roster: &Roster, route: &Route, patience: Duration)
     let (endpoint, members) = match route {
         Route::Agent(agent) => return Ok(Holder { agent: *agent, epoch: 1, leased: false, renewal: None }),
         Route::Group { members, .. } if members.is_empty() => {
-            return Err(Fault::new(FaultCode::Exec, Reason::AgentOffline, "its group has no agent"));
+            return Err(Fault::new(
+                FaultCode::Exec,
+                Reason::AgentOffline,
+                "its group has no agent that knows this kind of device",
+            ));
         }
         Route::Group { endpoint, members } => (*endpoint, members),
     };
@@ -207,19 +211,19 @@ pub fn failed(error: &rackhand_store::Error) -> Fault {
     Fault::new(FaultCode::Exec, Reason::Internal, "the server cannot tell who holds the device")
 }
 
-/// Lists who of a group may reach a device of a tenant, the preferred one first. Agents that are being drained
-/// come last.
+/// Lists who of a group may reach a device of that kind of a tenant, the preferred one first. Agents that are being
+/// drained come last.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn members(
     db: &Db,
     tenant: TenantId,
-    endpoint: EndpointId,
+    (endpoint, kind): (EndpointId, &str),
     group: &str,
 ) -> rackhand_store::Result<Vec<AgentId>> {
     let found = find_group(db, tenant, group).await?;
-    Ok(found.map(|group| group.of(endpoint)).unwrap_or_default())
+    Ok(found.map(|group| group.of(endpoint, kind)).unwrap_or_default())
 }
 
 /// A group as a tenant's devices find it.
@@ -231,10 +235,11 @@ pub struct Members {
 }
 
 impl Members {
-    /// Lists who may reach a device, the preferred one first.
+    /// Lists who may reach a device of that kind, the preferred one first: not those whose version does not know it.
     #[must_use]
-    pub fn of(&self, endpoint: EndpointId) -> Vec<AgentId> {
+    pub fn of(&self, endpoint: EndpointId, kind: &str) -> Vec<AgentId> {
         let mut members = preferred(&self.group, endpoint);
+        members.retain(|id| self.kinds.get(id).is_none_or(|kinds| kinds.is_empty() || kinds.contains(kind)));
         members.sort_by_key(|id| self.draining.contains(id));
         members
     }
@@ -250,7 +255,7 @@ impl Members {
         let may = |id: &AgentId| {
             !self.draining.contains(id) && self.kinds.get(id).is_some_and(|kinds| kinds.contains(kind))
         };
-        self.of(endpoint).into_iter().filter(may).collect()
+        self.of(endpoint, kind).into_iter().filter(may).collect()
     }
 }
 
@@ -334,6 +339,23 @@ mod tests {
         assert_eq!(heirs("a", &[one, two, three], two), vec![], "nobody else takes it");
         assert_eq!(heirs("a", &[two], gone), vec![], "one that left the group is waited out elsewhere");
         assert_eq!(heirs(LOCAL, &[three], three), vec![]);
+    }
+
+    #[test]
+    fn who_does_not_know_a_kind_of_device_stands_in_for_nobody() {
+        let [able, old, fresh] = std::array::from_fn(|_| AgentId(fresh_id()));
+        let members = vec![old, fresh, able];
+        let group = AgentGroup { name: "a".into(), policy: GroupPolicy::Ordered, members };
+        let knows = |kinds: &[&str]| kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        let kinds = HashMap::from([
+            (able, knows(&["ipmi", "snmp_pdu"])),
+            (old, knows(&["snmp_pdu"])),
+            (fresh, knows(&[])),
+        ]);
+        let found = Members { group, draining: Vec::new(), kinds };
+        let endpoint = EndpointId(fresh_id());
+        assert_eq!(found.of(endpoint, "ipmi"), [fresh, able], "what one that never came knows is not known");
+        assert_eq!(found.of(endpoint, "snmp_pdu"), [old, fresh, able]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Devices that nobody asks at the moment, because whoever reaches them is away: what they said last is no news.
 
-use rackhand_store::{connections, watches};
+use rackhand_store::{
+    connections,
+    watches::{self, Named},
+};
 use rackhand_wire::{
     Role,
     api::{connection::Connection, endpoint::Endpoint, server::Server},
@@ -74,27 +77,26 @@ fn via(connection: &Connection) -> Via {
 /// Which agents of those that endpoints name are here.
 struct Present<'a> {
     app: &'a App,
-    named: HashMap<EndpointId, (TenantId, Via)>,
-    known: HashMap<(TenantId, Via), bool>,
+    named: HashMap<EndpointId, Named>,
+    known: HashMap<(TenantId, String, Via), bool>,
 }
 
 impl<'a> Present<'a> {
     async fn of(app: &'a App, ids: impl Iterator<Item = EndpointId>) -> Result<Self, Refused> {
         let ids: Vec<EndpointId> = ids.collect();
-        let named = watches::named(app.db.reader(), &ids).await?.into_iter();
-        let named = named.map(|(id, (tenant, agent, group))| (id, (tenant, Via { agent, group })));
-        Ok(Self { app, named: named.collect(), known: HashMap::new() })
+        Ok(Self { app, named: watches::named(app.db.reader(), &ids).await?, known: HashMap::new() })
     }
 
     /// Says whether somebody who reaches an endpoint is here, when `via` is named besides.
     async fn ask(&mut self, endpoint: EndpointId, via: Via) -> Result<bool, Refused> {
-        let Some((tenant, own)) = self.named.get(&endpoint) else { return Ok(false) };
-        let key = (*tenant, via.or(own.clone()));
+        let Some(own) = self.named.get(&endpoint) else { return Ok(false) };
+        let named = Via { agent: own.agent, group: own.group.clone() };
+        let key = (own.tenant, own.kind.clone(), via.or(named));
         if let Some(known) = self.known.get(&key) {
             return Ok(*known);
         }
         let is_here = |agent| self.app.roster.is_here(agent);
-        let is_present = match self.app.route(key.0, endpoint, &key.1).await? {
+        let is_present = match self.app.route(key.0, (endpoint, &key.1), &key.2).await? {
             Some(Route::Group { members, .. }) => members.into_iter().any(is_here),
             Some(Route::Agent(agent)) => is_here(agent),
             None => false,

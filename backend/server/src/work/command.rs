@@ -178,7 +178,7 @@ pub async fn reached(app: &App, to: &Destination) -> Result<(endpoints::Reach, R
     };
     let reach = endpoints::reach(&app.db, &Scope::provider(), to.endpoint).await.map_err(failed)?;
     let via = to.via.clone().or(Via::from(&reach.endpoint));
-    let route = app.route(reach.tenant, to.endpoint, &via).await.map_err(failed)?;
+    let route = app.route(reach.tenant, (to.endpoint, &reach.endpoint.kind), &via).await.map_err(failed)?;
     let nobody = || Fault::new(FaultCode::Exec, Reason::AgentOffline, "no agent serves this device");
     Ok((reach, route.ok_or_else(nobody)?))
 }

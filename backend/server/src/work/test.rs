@@ -146,7 +146,7 @@ async fn ask(
     };
     // Nothing is written, so that any agent of a group will do, and none takes the device for it.
     let endpoint = trial.endpoint.unwrap_or(EndpointId(command.id.0));
-    let route = match app.route(tenant, endpoint, &trial.via).await? {
+    let route = match app.route(tenant, (endpoint, &trial.kind), &trial.via).await? {
         Some(Route::Group { members, .. }) => {
             members.into_iter().find(|member| app.roster.is_here(*member)).map(Route::Agent)
         }

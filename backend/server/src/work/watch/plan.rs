@@ -169,7 +169,7 @@ impl Draft<'_> {
             self.groups.insert(key.clone(), found);
         }
         let Some(Some(found)) = self.groups.get(&key) else { return Ok(None) };
-        let mut members = found.of(endpoint);
+        let mut members = found.of(endpoint, &device.kind);
         let held = self.leases.get(&endpoint).copied();
         let heirs = held.map(|held| found.heirs(endpoint, &device.kind, held.agent)).unwrap_or_default();
         if group == agents::LOCAL {
