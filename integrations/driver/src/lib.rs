@@ -11,6 +11,7 @@ mod guard;
 mod integration;
 mod perform;
 mod place;
+mod socket;
 
 pub mod capability;
 pub mod check;
@@ -22,3 +23,4 @@ pub use guard::{Guard, Rule, Rules, WrongRule};
 pub use integration::{Flow, Integration, Opening, Suggestion};
 pub use perform::{perform, perform_through};
 pub use place::{Place, look_up};
+pub use socket::no_socket;

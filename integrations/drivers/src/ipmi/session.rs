@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rackhand_driver::{Gate, Place};
+use rackhand_driver::{Gate, Place, no_socket};
 use rackhand_protocols::ipmi::{
     Request, Response,
     client::{Client, Failure, Settings},
@@ -133,7 +133,7 @@ impl Line {
         }
         if self.socket.is_none() {
             let peer = self.place.find(self.patience).await?;
-            self.socket = Some(connect(peer).await.map_err(|error| internal(&error))?);
+            self.socket = Some(connect(peer).await.map_err(|error| no_socket(&error))?);
         }
         let outcome = self.talk(request, gate).await;
         self.used = Instant::now();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_snmp::{
     Auth, Client, EngineCache, Error, ErrorStatus, Oid, Retry, UdpClient, UdpTransport, UsmConfig, Value, oid,
 };
-use rackhand_driver::{Guard, Place};
+use rackhand_driver::{Guard, Place, no_socket};
 use rackhand_wire::{Fault, FaultCode, Reason, Timings};
 
 use super::fault;
@@ -205,7 +205,7 @@ impl Line {
             return Ok(clients.clone());
         }
         let address = self.find().await?;
-        let socket = socket::open(address, self.port).await.map_err(|error| broken(&error))?;
+        let socket = socket::open(address, self.port).await.map_err(|error| no_socket(&*error))?;
         let access = self.settings.access.clone();
         let retries = self.timings.snmp_retries;
         let read = self.client(&socket, address, access.read(), retries).await?;

@@ -37,10 +37,9 @@ async fn losing_answers_to_writes_spares_answers_to_reads() {
 
 #[tokio::test]
 async fn every_fault_of_a_server_reaches_the_world() {
-    use crate::world::BmcFaults;
+    type IsThere = fn(&crate::world::BmcFaults) -> bool;
     let (farm, control) = farm().await;
     let machine = farm.world().machine("srv-01").unwrap();
-    type IsThere = fn(&BmcFaults) -> bool;
     for (order, is_there) in [
         (FaultOrder::Delay { milliseconds: 70 }, (|faults| faults.link.delay.as_millis() == 70) as IsThere),
         (FaultOrder::Loss { percent: 15 }, |faults| faults.link.loss_percent == 15),
