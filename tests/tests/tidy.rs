@@ -167,6 +167,44 @@ fn no_function_is_too_long_to_read() {
     none(&wrong);
 }
 
+/// What asks a server from a page, and the files that may: they ask the documented API.
+const ASKING: &[&str] = &["RequestBuilder", "EventSource", "WebSocket", "XmlHttpRequest", "fetch_with_str"];
+const ASKERS: &[(&str, &str)] =
+    &[("frontend/src/api.rs", "\"/api/v1/\""), ("frontend/src/live.rs", "\"/api/v1/live\"")];
+
+#[test]
+fn pages_ask_the_documented_api_alone() {
+    let mut wrong = Vec::new();
+    for path in files("rs") {
+        let (name, text) = (shown(&path), read(&path));
+        let is_asker = ASKERS.iter().any(|(asker, _)| *asker == name);
+        if name.starts_with("frontend/") && !is_asker {
+            let bare = code(&text);
+            for asking in ASKING.iter().filter(|asking| has_word(&bare, asking)) {
+                wrong.push(format!("{name} uses {asking}. Ask through api.rs or live.rs"));
+            }
+        }
+    }
+    for (asker, api) in ASKERS {
+        if !read(&root().join(asker)).contains(api) {
+            wrong.push(format!("{asker} asks something else than {api}"));
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn every_crate_keeps_the_lints_of_the_workspace() {
+    let unkept: Vec<String> = ARROWS
+        .iter()
+        .filter(|(folder, _)| {
+            !read(&root().join(folder).join("Cargo.toml")).contains("[lints]\nworkspace = true")
+        })
+        .map(|(folder, _)| format!("{folder}/Cargo.toml lacks `[lints]` with `workspace = true`"))
+        .collect();
+    none(&unkept);
+}
+
 #[test]
 fn nothing_is_left_for_later() {
     let marks = [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["XX", "X"].concat()];

@@ -1,6 +1,8 @@
 //! Puts functions of a module side by side that are alike: brotli tells what it has seen a moment ago in fewer bits. The
 //! linker leaves the many copies of a generic function far apart; this saves about a fiftieth of what is loaded.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "a module has many more parts than matter here")]
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},

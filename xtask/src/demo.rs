@@ -159,13 +159,11 @@ pub fn simulators(
     let mut kept = Kept(child);
     let output = kept.0.stdout.take().ok_or("the simulators have no output")?;
     let mut values = serde_json::Deserializer::from_reader(BufReader::new(output)).into_iter::<Value>();
-    match values.next() {
-        Some(Ok(inventory)) => Ok((kept, inventory)),
-        Some(Err(_)) | None => {
-            let log = fs::read_to_string(folder.join("simulators.log")).unwrap_or_default();
-            Err(format!("the simulators did not start:\n{log}").into())
-        }
-    }
+    let Some(Ok(inventory)) = values.next() else {
+        let log = fs::read_to_string(folder.join("simulators.log")).unwrap_or_default();
+        return Err(format!("the simulators did not start:\n{log}").into());
+    };
+    Ok((kept, inventory))
 }
 
 pub fn free_port(first: u16) -> Result<u16, Problem> {

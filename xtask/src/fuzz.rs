@@ -102,7 +102,7 @@ fn build(root: &Path) -> Result<PathBuf, Problem> {
         return Err("the build failed".into());
     }
     let messages = String::from_utf8(output.stdout)?;
-    let mut built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let program = built.find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    let mut told = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let program = told.find_map(|message| message["executable"].as_str().map(PathBuf::from));
     program.ok_or_else(|| "cargo did not say where the program is".into())
 }

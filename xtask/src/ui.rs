@@ -61,23 +61,26 @@ pub fn build(root: &Path) -> Result<Outcome> {
     Ok(Outcome::Built { brotli })
 }
 
+/// Folders and files that the output depends on.
+const PARTS: [&str; 3] = ["frontend/src", "frontend/style", "wire/src"];
+const INPUTS: [&str; 8] = [
+    "frontend/Cargo.toml",
+    "frontend/index.html",
+    "wire/Cargo.toml",
+    "Cargo.toml",
+    "Cargo.lock",
+    "rust-toolchain.toml",
+    "xtask/src/ui.rs",
+    "xtask/src/alike.rs",
+];
+
 /// Hashes everything that the output depends on.
 fn inputs(root: &Path) -> Result<String> {
     let mut files = Vec::new();
-    for part in ["frontend/src", "frontend/style", "wire/src"] {
+    for part in PARTS {
         walk(&root.join(part), &mut files)?;
     }
-    for file in [
-        "frontend/Cargo.toml",
-        "frontend/index.html",
-        "wire/Cargo.toml",
-        "Cargo.toml",
-        "Cargo.lock",
-        "xtask/src/ui.rs",
-        "xtask/src/alike.rs",
-    ] {
-        files.push(root.join(file));
-    }
+    files.extend(INPUTS.iter().map(|file| root.join(file)));
     files.sort();
     let mut hash = Sha256::new();
     for file in files {
@@ -270,4 +273,32 @@ fn hex(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").unwrap_or_default();
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_changes_makes_the_interface_stale() {
+        let root = env::temp_dir().join(format!("rackhand-inputs-{}", std::process::id()));
+        let inner = PARTS.map(|part| format!("{part}/deep/file"));
+        let all: Vec<&str> = inner.iter().map(String::as_str).chain(INPUTS).collect();
+        for file in &all {
+            let place = root.join(file);
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            fs::write(place, "before").unwrap();
+        }
+        let mut seen = vec![inputs(&root).unwrap()];
+        assert_eq!(inputs(&root).unwrap(), seen[0], "nothing changed");
+        for file in &all {
+            fs::write(root.join(file), "after").unwrap();
+            let now = inputs(&root).unwrap();
+            assert!(!seen.contains(&now), "{file}");
+            seen.push(now);
+        }
+        fs::write(root.join("wire/src/another"), "").unwrap();
+        assert!(!seen.contains(&inputs(&root).unwrap()), "a new file");
+        fs::remove_dir_all(&root).unwrap();
+    }
 }

@@ -31,7 +31,7 @@ pub struct Options {
 }
 
 /// Longer than this, and the whole check counts as failed: nobody waits for it any more.
-const LIMIT: Duration = Duration::from_secs(60 * 60);
+const LIMIT: Duration = Duration::from_hours(1);
 
 /// Room on the disk that a first run fills, in GiB; without it some stage dies in the middle of a build.
 const ROOM: u64 = 12;

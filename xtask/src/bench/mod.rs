@@ -77,8 +77,8 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
 fn chosen(options: &Options) -> Result<Vec<&'static Section>, Problem> {
     let named = || options.names.iter().chain(&options.only);
     if let Some(unknown) = named().find(|name| SECTIONS.iter().all(|known| known.name != **name)) {
-        let names: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
-        return Err(format!("there is no section “{unknown}”; there are {}", names.join(", ")).into());
+        let known: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
+        return Err(format!("there is no section “{unknown}”; there are {}", known.join(", ")).into());
     }
     let is_chosen = |section: &&Section| {
         if named().next().is_none() {

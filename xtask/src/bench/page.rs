@@ -1,7 +1,7 @@
 //! The table, on the terminal and in docs/benchmarks.md.
 
 use serde_json::Value;
-use std::{fs, path::Path, process::Command};
+use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use super::Section;
 use crate::Problem;
@@ -41,9 +41,10 @@ fn table(figures: &[Value]) -> String {
     for figure in figures {
         let [ours, peer, ratio, target, met] = cells(figure);
         let (name, note) = (word(&figure["name"]), word(&figure["note"]));
-        table += &format!("| {name} | {ours} | {peer} | {ratio} | {target} | {met} |\n");
+        // Writing into a string cannot fail.
+        writeln!(table, "| {name} | {ours} | {peer} | {ratio} | {target} | {met} |").unwrap_or_default();
         if !note.is_empty() {
-            notes += &format!("- {name}: {note}.\n");
+            writeln!(notes, "- {name}: {note}.").unwrap_or_default();
         }
     }
     if notes.is_empty() { table } else { format!("{table}\n{}", notes.trim_end()) + "\n" }

@@ -30,7 +30,7 @@ impl Place {
                     return Ok(Self { folder, _lock: lock });
                 }
                 Err(TryLockError::WouldBlock) => {
-                    eprintln!("Another demonstration runs in {}.", folder.display())
+                    eprintln!("Another demonstration runs in {}.", folder.display());
                 }
                 Err(TryLockError::Error(error)) => return Err(error.into()),
             }

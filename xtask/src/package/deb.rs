@@ -136,13 +136,9 @@ impl Deb {
         );
         let mut sums = String::new();
         for file in files.iter().filter(|file| !file.to.starts_with("etc/")) {
-            sums += &format!(
-                "{}  {}\n",
-                filtered(&mut Command::new("md5sum"), &file.content, |text| {
-                    text.get(..32).map(str::to_owned)
-                })?,
-                file.to
-            );
+            let sum = |text: &str| text.get(..32).map(str::to_owned);
+            let sum = filtered(&mut Command::new("md5sum"), &file.content, sum)?;
+            sums.extend([&sum, "  ", &file.to, "\n"]);
         }
         let made = |to: &str, content: String| File {
             to: format!("DEBIAN/{to}"),

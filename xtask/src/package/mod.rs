@@ -32,9 +32,9 @@ pub fn run(root: &Path, options: &Options) -> Result<(), Problem> {
     if !build.status()?.success() {
         return Err("the build failed".into());
     }
-    let debug = binaries(root)?;
-    let built = if options.debug { debug } else { debug.with_file_name("dist") };
-    for package in make(root, &built, if options.debug { Pack::Quick } else { Pack::Small })? {
+    let usual = binaries(root)?;
+    let folder = if options.debug { usual } else { usual.with_file_name("dist") };
+    for package in make(root, &folder, if options.debug { Pack::Quick } else { Pack::Small })? {
         println!("{}", package.display());
     }
     Ok(())

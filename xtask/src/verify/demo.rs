@@ -6,11 +6,12 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     os::unix::process::CommandExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command},
     time::{Duration, Instant},
 };
 
+use super::which;
 use crate::{
     Problem,
     children::build_programs,
@@ -85,6 +86,29 @@ fn wired(base: &str, cookie: &str, servers: &[Value]) -> Result<(), Problem> {
     Ok(())
 }
 
+/// All that may be needed from the system: Rust and a C compiler.
+const TOOLS: [&str; 7] = ["cargo", "rustc", "rustup", "cc", "ld", "as", "ar"];
+
+/// A folder where nothing else is found.
+fn rust_and_c(root: &Path) -> Result<PathBuf, Problem> {
+    let folder = root.join("target/verify/rust-and-c");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    for tool in TOOLS {
+        // A Rust of a distribution comes without rustup.
+        if let Ok(place) = found(tool) {
+            std::os::unix::fs::symlink(place, folder.join(tool))?;
+        }
+    }
+    Ok(folder)
+}
+
+fn found(tool: &str) -> Result<PathBuf, Problem> {
+    which(tool).ok_or_else(|| format!("{tool} is not there").into())
+}
+
 /// A demonstration with a process group of its own, as a terminal gives it one.
 struct Demo {
     child: Child,
@@ -94,13 +118,14 @@ struct Demo {
 impl Demo {
     fn start(root: &Path, log: &Path) -> Result<Self, Problem> {
         let own = std::env::current_exe()?;
-        let mut command = Command::new("unshare");
+        let mut command = Command::new(found("unshare")?);
+        command.env("PATH", rust_and_c(root)?);
         if rustix::process::geteuid().is_root() {
             // The files stay ours, and whatever else root may do goes.
             command.args(["--user", "--map-user=65534", "--map-group=65534"]);
         }
         // Whoever breaks this off stops the demonstration with it.
-        command.args(["setpriv", "--pdeathsig", "INT"]).arg(own);
+        command.arg(found("setpriv")?).args(["--pdeathsig", "INT"]).arg(own);
         command.args(["demo", "--port", &free_port(8080)?.to_string()]).current_dir(root);
         let child = command.stderr(File::create(log)?).process_group(0).spawn()?;
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or("it has no number")?;
