@@ -197,6 +197,22 @@ mod tests {
         assert_eq!(tables, known);
     }
 
+    /// What hangs on a row that names its tenant, and what belongs to the installation.
+    const WITHOUT_TENANT: [&str; 8] =
+        ["agent_session", "agent_token", "device_lease", "letter", "node", "outlet_lock", "step", "tenant"];
+
+    #[tokio::test]
+    async fn every_other_row_names_its_tenant() {
+        let (db, _folder) = database().await;
+        let ask = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
+                   AND name NOT LIKE 'seaql_%' AND NOT EXISTS (SELECT 1 FROM pragma_table_info(sqlite_master.name) AS c \
+                   WHERE c.name = 'tenant_id' AND c.\"notnull\" = 1) ORDER BY name";
+        let ask = Statement::from_string(sea_orm::DbBackend::Sqlite, ask);
+        let tables = Named::find_by_statement(ask).all(db.reader()).await.unwrap();
+        let tables: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        assert_eq!(tables, WITHOUT_TENANT);
+    }
+
     #[tokio::test]
     async fn what_arrives_is_what_was_sent_and_only_into_an_empty_database() {
         let ((from, _one), (to, _two)) = (database().await, database().await);

@@ -357,8 +357,15 @@ async fn a_kill_after_any_cut_leaves_no_feed_off() {
             moved(lab, &machine, PduEffectKind::SwitchedOff).len() >= cuts
         })
         .await;
+        let killed = chrono::Utc::now();
         lab.backend.kill_and_restart();
+        let back = chrono::Utc::now();
         let job = lab.finish(job["id"].as_str().unwrap()).await;
+        let begun = job["steps"].as_array().unwrap().iter().map(|step| step["started_at"].as_str().unwrap());
+        let mut begun = begun.map(|at| at.parse::<chrono::DateTime<chrono::Utc>>().unwrap());
+        // Two seconds, with room for a busy machine.
+        let resumed = begun.find(|at| *at > killed).unwrap() - back;
+        assert!(resumed <= chrono::TimeDelta::seconds(2 * 3), "it goes on after {resumed}: {job:#}");
         assert!(lab.fully_fed("srv-01"), "{cuts} of {feeds} feeds: {job:#}");
         assert_eq!((state(&job).0, machine.is_on()), ("succeeded", true), "{cuts} of {feeds} feeds: {job:#}");
         let dark = machine.count(&EffectKind::PoweredOff);

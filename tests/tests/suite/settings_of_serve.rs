@@ -258,6 +258,24 @@ fn a_public_url_that_no_browser_could_come_from_stops_the_start() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn links_begin_with_the_public_url_whatever_a_request_calls_the_host() {
+    const URL: &str = "https://panel.example.com:8443";
+    let variables = [("RACKHAND_PUBLIC_URL", URL)];
+    let mut fresh = Serve::start(&Told { variables: &variables, flags: &ANY, ..Told::default() });
+    fresh.ready();
+    let link = fresh.log().iter().find_map(|line| line["link"].as_str().map(str::to_owned)).unwrap();
+    assert!(link.starts_with(&format!("{URL}/")), "{link}");
+
+    let backend = Backend::configured(&format!("public_url = \"{URL}\"\n"));
+    let request = rackhand_tests::client().post(format!("http://127.0.0.1:{}/api/v1/agents", backend.port()));
+    let request = request.bearer_auth(&backend.token).header("host", "evil.example.net");
+    let reply = request.json(&json!({"name": "site-a"})).send().await.unwrap();
+    assert_eq!(reply.status().as_u16(), 201);
+    let told = reply.text().await.unwrap();
+    assert!(told.contains(&format!("--server {URL} ")) && !told.contains("evil"), "{told}");
+}
+
 async fn signs_in_from(backend: &Backend, origin: &str) -> u16 {
     let url = format!("http://127.0.0.1:{}/api/v1/session", backend.port());
     let request = rackhand_tests::client().post(url).json(&json!({"name": USER, "password": PASSWORD}));

@@ -20,6 +20,13 @@ fn openssl_and_curl_find_tls_1_3_with_a_certificate_that_stays() {
     assert!(!shake(backend.port(), &stranger).status.success());
     let old = shake(backend.port(), &["-tls1_2"]);
     assert!(String::from_utf8_lossy(&old.stdout).contains("Protocol  : TLSv1.2"), "{old:?}");
+    // A browser that is asked for a certificate asks its person.
+    for said in [&said, &old] {
+        let text = String::from_utf8_lossy(&said.stdout);
+        let is_asked =
+            text.contains("Requested Signature Algorithms") || text.contains("Client Certificate Types");
+        assert!(text.contains("No client certificate CA names sent") && !is_asked, "{text}");
+    }
     let older = shake(backend.port(), &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]);
     assert!(!older.status.success() && String::from_utf8_lossy(&older.stderr).contains("alert"), "{older:?}");
     let url = format!("https://localhost:{}/healthz", backend.port());
