@@ -85,6 +85,24 @@ async fn put(db: &impl ConnectionTrait, ids: &[ConnectionId], reading: &Reading)
     Ok(usize::try_from(done.rows_affected).unwrap_or(usize::MAX))
 }
 
+/// Forgets what the controllers of a server said until then.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_controllers(
+    db: &impl ConnectionTrait,
+    server: ServerId,
+    until: DateTime<Utc>,
+) -> Result<()> {
+    let unsaid = ActiveModel { state: Set(None), ..Default::default() };
+    let which = Condition::all()
+        .add(Column::ServerId.eq(server.0))
+        .add(Column::Role.eq("controller"))
+        .add(Column::CheckedAt.lte(millis(until)));
+    Entity::update_many().set(unsaid).filter(which).exec(db).await?;
+    Ok(())
+}
+
 /// Forgets what the paths of a server said, so that only fresh readings count.
 ///
 /// # Errors

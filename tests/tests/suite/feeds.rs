@@ -9,7 +9,9 @@ use rackhand_simulators::{
         WorldTimings,
     },
 };
-use rackhand_tests::{Lab, SCALE, agent::Agent, authority::database, joined, mute, rack_of, state, unmute};
+use rackhand_tests::{
+    Lab, SCALE, SLOW, agent::Agent, authority::database, joined, mute, rack_of, state, unmute,
+};
 use rackhand_wire::Timings;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
@@ -188,6 +190,34 @@ async fn on_after_a_cut_feeds_first_awaits_the_bmc_and_ends_on_under_every_polic
         let steps = job["steps"].as_array().unwrap();
         assert!(steps[0]["title"].as_str().unwrap().contains("outlet"), "feeds come first: {job:#}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bmc_said_before_its_feeds_were_cut_is_no_state_of_the_server_that_is_fed_again() {
+    // As slow as real ones, at a quarter.
+    let timings = WorldTimings { bmc_boot: Duration::from_secs(15), ..WorldTimings::quick() };
+    let mut lab = Lab::wired(FarmConfig { timings, ..rack_of(1) }).await;
+    lab.backend.restart_at(SLOW);
+    let machine = lab.machine("srv-01");
+    let server = format!("/servers/{}", lab.id("srv-01"));
+    lab.wait_until("it is read", async |lab: &Lab| lab.get(&server).await.ok()["power"]["value"] == "on")
+        .await;
+    let forced = json!({"action": "cycle", "via": "outlets", "confirm_name": "srv-01"});
+    let job = lab.start_power("srv-01", forced).await;
+    lab.wait_until("its supplies are empty", async |_: &Lab| !machine.bmc_answers()).await;
+    let mut fed = 0;
+    while !machine.bmc_answers() {
+        let feeds = lab.feeds_on("srv-01");
+        let power = lab.get(&server).await.ok()["power"].clone();
+        if feeds > 0 && !machine.bmc_answers() {
+            fed += usize::from(power["value"] == "fed");
+            assert_ne!(power["value"], "on", "nobody has said so since the cut: {power:#}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(fed > 0, "it was seen fed");
+    let job = lab.finish(job["id"].as_str().unwrap()).await;
+    assert_eq!(state(&job).0, "succeeded", "{job:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

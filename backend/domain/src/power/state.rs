@@ -35,6 +35,23 @@ pub struct Context {
     pub hold_up: TimeDelta,
 }
 
+/// When an outlet was read on again after all were off: whatever a controller said until then is no word of the
+/// present, since it lost its power meanwhile. Nothing where the outlets prove nothing of it.
+#[must_use]
+pub fn fed_again(power: &ServerPower, context: &Context) -> Option<DateTime<Utc>> {
+    power.dark_since.filter(|_| context.feeds_complete && !context.mismatch_seen)?;
+    told_at(&power.paths, Basis::Fed)
+}
+
+/// Takes back what controllers said until then.
+pub fn forget_until(paths: &mut [PathEvidence], until: DateTime<Utc>) {
+    for path in paths.iter_mut().filter(|path| path.role == Role::Controller) {
+        if path.checked_at <= Some(until) {
+            path.state = None;
+        }
+    }
+}
+
 /// The group of outlets as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Feeds {

@@ -7,7 +7,7 @@ use super::{
     Action, Effect, Path, Plan, Rhythm, Run, Signal,
     effect::OutletSeen,
     plan::Refusal,
-    state::{Context, weigh},
+    state::{Context, fed_again, forget_until, weigh},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use rackhand_wire::{
@@ -686,6 +686,30 @@ fn what_a_bmc_said_before_its_feeds_were_cut_is_no_word_against_them() {
         power.mark_outdated();
         assert_eq!(power.paths[0].outdated, outdated, "asked {asked} s ago, dark: {dark}");
     }
+}
+
+#[test]
+fn once_it_is_fed_again_a_controller_must_speak_anew() {
+    let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+    let ago = |seconds| now - TimeDelta::seconds(seconds);
+    let said = |asked, fed| {
+        let bmc = evidence(Role::Controller, Some(PathState::On), ago(asked));
+        let state = if fed { PathState::FeedOn } else { PathState::FeedOff };
+        vec![bmc, evidence(Role::Feed, Some(state), ago(20))]
+    };
+    let before = |paths| ServerPower { dark_since: Some(ago(50)), paths, ..ServerPower::default() };
+    for (asked, fed, value) in
+        [(90, true, PowerValue::Fed), (10, true, PowerValue::On), (90, false, PowerValue::Off)]
+    {
+        let before = before(said(asked, fed));
+        let mut paths = before.paths.clone();
+        if let Some(until) = fed_again(&before, &context(now)) {
+            forget_until(&mut paths, until);
+        }
+        assert_eq!(weigh(paths, &context(now), &before).value, value, "asked {asked} s ago, fed: {fed}");
+    }
+    let unsure = Context { feeds_complete: false, ..context(now) };
+    assert_eq!(fed_again(&before(said(90, true)), &unsure), None, "another supply may have kept it on");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Weighs what the paths of a server say, stores it, and tells what changed.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rackhand_domain::power::state::{Context, weigh};
+use rackhand_domain::power::state::{Context, fed_again, forget_until, weigh};
 use rackhand_store::{
-    Result, events, in_background, now, steps, watches,
+    Result, events, in_background, now, readings, steps, watches,
     weighed::{self, Weighed},
 };
 use rackhand_wire::{
@@ -73,7 +73,12 @@ pub async fn servers(app: &App, touched: BTreeMap<ServerId, DateTime<Utc>>) -> R
         let tx = app.db.begin().await?;
         for server in weighed::find(&tx, some).await? {
             let at = touched.get(&server.id).copied().unwrap_or_else(now);
-            let power = weigh(server.power.paths.clone(), &context(app, &server, at), &server.power);
+            let (context, mut paths) = (context(app, &server, at), server.power.paths.clone());
+            if let Some(until) = fed_again(&server.power, &context) {
+                forget_until(&mut paths, until);
+                readings::forget_controllers(&tx, server.id, until).await?;
+            }
+            let power = weigh(paths, &context, &server.power);
             if !weighed::store(&tx, &server, &power).await? {
                 continue;
             }
