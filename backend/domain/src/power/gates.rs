@@ -66,7 +66,8 @@ pub fn decide(facts: &Facts) -> Result<(), Refusal> {
     if facts.cuts && facts.recent_cuts_in_rack >= allowed {
         let made = facts.recent_cuts_in_rack;
         let sentence = format!(
-            "Within ten minutes the power was cut automatically {made}× in this rack; the limit is {allowed}."
+            "Within ten minutes the power was cut automatically {made}× in this rack; the limit is {allowed}. A person \
+             who forces it by the outlets is not bound by it."
         );
         return Err(Refusal::new("rack_limit", sentence));
     }

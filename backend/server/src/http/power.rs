@@ -68,7 +68,12 @@ pub async fn plan(
         password: None,
         shared_with: Vec::new(),
     };
-    let blueprint = work::blueprint(&app, &caller.scope, id.into_inner(), &request).await?;
+    let mut blueprint = work::blueprint(&app, &caller.scope, id.into_inner(), &request).await?;
+    // A limit that is used up is told beforehand, not when the BMC has been silent for long.
+    if blueprint.plan.fallback_refusal.is_none() {
+        blueprint.plan.fallback_refusal = work::rack_refusal(&app, &blueprint).await?;
+    }
+    away::of_paths(&app, &caller, &mut blueprint.server).await?;
     Ok(web::Json(work::plan_of(&blueprint)))
 }
 

@@ -58,6 +58,28 @@ pub async fn check(
     turn(app, (job, step), (tenant, &server.rack), blueprint, facts).await
 }
 
+/// Says whether the rack's limit of automatic cuts would forbid one now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn rack_refusal(app: &App, blueprint: &Blueprint) -> Result<Option<Refusal>> {
+    let (db, server) = (app.db.reader(), &blueprint.server);
+    let tenant = servers::owner(db, &Scope::provider(), server.id).await?;
+    let window = now() - delta(app.timings().rack_window);
+    let recent = jobs::cuts_in_rack(db, tenant, &server.rack, window, JobId(uuid::Uuid::nil())).await?;
+    let rack = servers::in_rack(db, tenant, &server.rack).await?;
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let facts = Facts {
+        // What else there is shows only when it is asked.
+        neighbour_answered: true,
+        servers_in_rack: count(rack),
+        recent_cuts_in_rack: count(recent),
+        cuts: matches!(blueprint.plan.action.what, PowerAction::Off | PowerAction::Cycle),
+        ..Facts::default()
+    };
+    Ok(decide(&facts).err())
+}
+
 /// Decides, and takes the job's place among the automatic cuts in the same transaction, so that two jobs
 /// never both find the last free place. Cuts on one PDU keep a distance: a job waits for its turn.
 async fn turn(

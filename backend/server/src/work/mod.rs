@@ -42,6 +42,7 @@ use crate::{
     bus::{Bus, Notice},
 };
 
+pub use gates::rack_refusal;
 pub use plan::{Blueprint, blueprint};
 pub use test::Trial;
 pub use words::plan_of;

@@ -188,12 +188,16 @@ pub fn plan_of(blueprint: &Blueprint) -> PowerPlan {
     let by_outlets = plan.is_by_outlets();
     let (fallback, fallback_possible) = if by_outlets { (None, false) } else { fallback(blueprint) };
     let involved = by_outlets || fallback_possible;
+    let mut steps = if by_outlets { outlet_steps(action, &cuts) } else { controller_steps(blueprint) };
+    if refusal.is_none() {
+        steps.splice(0..0, awaited(blueprint, by_outlets));
+    }
     PowerPlan {
         action,
         via,
         allowed: refusal.is_none(),
         refusal,
-        steps: if by_outlets { outlet_steps(action, &cuts) } else { controller_steps(blueprint) },
+        steps,
         fallback,
         fallback_possible,
         cuts: if cutting && involved { cuts } else { Vec::new() },
@@ -203,6 +207,18 @@ pub fn plan_of(blueprint: &Blueprint) -> PowerPlan {
             Vec::new()
         },
     }
+}
+
+/// What is waited for before anything is done: an agent that is away.
+fn awaited(blueprint: &Blueprint, by_outlets: bool) -> Option<String> {
+    let plan = &blueprint.plan;
+    let asked = if by_outlets { &plan.outlets[..] } else { plan.controllers.get(..1).unwrap_or_default() };
+    let is_away = |connection: ConnectionId| {
+        let mut said = blueprint.server.power.paths.iter();
+        said.any(|path| path.connection_id == connection && path.agent_away)
+    };
+    let away = asked.iter().find(|path| is_away(path.connection))?;
+    Some(format!("Waits for the agent that reaches {}: it is offline.", away.label))
 }
 
 /// Says whether an On by the controller switches dark outlets on first once the others on them are named.
@@ -338,7 +354,8 @@ fn fallback(blueprint: &Blueprint) -> (Option<String>, bool) {
         PowerAction::On => format!("switches on {list}"),
         PowerAction::Off => format!("cuts {list}"),
         PowerAction::Cycle => {
-            format!("cuts {list}, and switches them on again once the supplies have discharged")
+            let them = if cuts.len() == 1 { "it" } else { "them" };
+            format!("cuts {list}, and switches {them} on again once the supplies have discharged")
         }
         PowerAction::Shutdown | PowerAction::Reset | PowerAction::Nmi => return (None, false),
     };

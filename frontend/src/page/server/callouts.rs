@@ -49,9 +49,11 @@ fn matters(server: &Server) -> Vec<Matter> {
         found.push(Matter::NoPath);
     }
     let has = |role| server.power.paths.iter().any(|path| path.role == role);
+    // What nobody asks because its agent is away may answer.
+    let is_away = server.power.paths.iter().any(|path| path.role == Role::Controller && path.agent_away);
     // A job that is under way may yet wake the controller.
     let is_left = server.active_job_id.is_none();
-    if server.power.value == PowerValue::Fed && has(Role::Controller) && is_left {
+    if server.power.value == PowerValue::Fed && has(Role::Controller) && is_left && !is_away {
         found.push(Matter::Fed);
     }
     if has(Role::Feed) && has(Role::Controller) && !server.feeds_complete {
