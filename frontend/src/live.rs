@@ -42,6 +42,8 @@ thread_local! {
     static CONNECTED: RefCell<Option<RwSignal<bool>>> = const { RefCell::new(None) };
     /// When somebody last did something here.
     static TOUCHED: Cell<f64> = const { Cell::new(0.0) };
+    /// When the stream was heard last.
+    static HEARD: Cell<f64> = const { Cell::new(0.0) };
 }
 
 /// Hears every notice until the calling component is gone.
@@ -68,8 +70,12 @@ fn tell(notice: &Notice) {
     }
 }
 
-/// Readings that say the same as before are not told; pages fetch their ages so often.
-const BEAT: Duration = Duration::from_secs(20);
+/// So often it is looked whether the stream is still heard.
+const TICK: Duration = Duration::from_secs(5);
+/// Readings that say the same as before are not told; pages fetch their ages after so many ticks.
+const BEAT: u32 = 4;
+/// The server speaks every ten seconds.
+const SILENT_MS: f64 = 25_000.0;
 /// A stream that was refused, as by a proxy whose server starts anew, is asked for again so often.
 const AGAIN: Duration = Duration::from_secs(2);
 /// A page that nobody touched for an hour is left as it is.
@@ -85,12 +91,22 @@ pub fn start() -> RwSignal<bool> {
         }
         TOUCHED.set(js_sys::Date::now());
         // Nobody is there after a while: the session must be able to end by itself.
-        let beat = || {
-            if !document().hidden() && js_sys::Date::now() - TOUCHED.get() < ATTENDED_MS {
+        let ticks = Cell::new(0_u32);
+        let beat = move || {
+            ticks.set(ticks.get() + 1);
+            if holds() == Some(EventSource::OPEN) && js_sys::Date::now() - HEARD.get() > SILENT_MS {
+                lost();
+                close();
+                open();
+            }
+            if ticks.get().is_multiple_of(BEAT)
+                && !document().hidden()
+                && js_sys::Date::now() - TOUCHED.get() < ATTENDED_MS
+            {
                 tell(&Notice::Resync);
             }
         };
-        set_interval(beat, BEAT);
+        set_interval(beat, TICK);
     }
     let channel = BroadcastChannel::new(NAME).ok();
     if let Some(channel) = &channel {
@@ -122,15 +138,19 @@ pub fn start() -> RwSignal<bool> {
 /// Leaves the stream to another tab.
 pub fn stop() {
     ROUND.set(ROUND.get() + 1);
-    if let Some(stream) = STREAM.take() {
-        stream.close();
-    }
+    close();
     if let Some(channel) = CHANNEL.take() {
         channel.close();
     }
     if let Some(release) = RELEASE.take() {
         // Nobody waits for what it gives.
         drop(release.call0(&JsValue::NULL));
+    }
+}
+
+fn close() {
+    if let Some(stream) = STREAM.take() {
+        stream.close();
     }
 }
 
@@ -156,9 +176,11 @@ fn lead() -> bool {
 fn open() {
     let Ok(stream) = EventSource::new("/api/v1/live") else { return };
     let round = ROUND.get();
-    let hear =
-        Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| match event.type_().as_str() {
+    let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+        HEARD.set(js_sys::Date::now());
+        match event.type_().as_str() {
             "message" => pass(&event.data().as_string().unwrap_or_default()),
+            "beat" => {}
             // A new stream begins with a reset; one that was lost goes on, and the others wait for a word.
             "open" if untrack(hears) => {}
             "open" => {
@@ -166,8 +188,7 @@ fn open() {
                 pass(RESYNC);
             }
             "error" => {
-                connected(false);
-                pass(CUT);
+                lost();
                 // What was answered with anything but a stream is over; the session may be.
                 if holds() == Some(EventSource::CLOSED) {
                     crate::session::check();
@@ -176,13 +197,20 @@ fn open() {
             }
             // The other event there is, `reset`: too much was missed.
             _ => pass(RESYNC),
-        });
-    for kind in ["message", "reset", "open", "error"] {
+        }
+    });
+    for kind in ["message", "beat", "reset", "open", "error"] {
         // Refused only where nobody listens.
         drop(stream.add_event_listener_with_callback(kind, hear.as_ref().unchecked_ref()));
     }
     hear.forget();
     STREAM.set(Some(stream));
+}
+
+/// Changes do not arrive any more.
+fn lost() {
+    connected(false);
+    pass(CUT);
 }
 
 /// Tells this tab and the others.

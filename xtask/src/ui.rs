@@ -197,7 +197,7 @@ fn assemble(root: &Path, dist: &Path, wasm: &Path) -> Result<usize> {
 /// Gives what wasm and glue call each other short names, and takes the comments out of the glue: the hashes
 /// in the names alone are a kilobyte that nothing compresses.
 fn shortened(output: &mut Output) -> String {
-    let mut glue = plain(output.js());
+    let mut glue = plain(output.js(), "/**");
     let module = output.wasm_mut();
     let imports = module.imports.iter_mut().map(|import| &mut import.name);
     let exports = module.exports.iter_mut().map(|export| &mut export.name);
@@ -216,9 +216,9 @@ fn is_made_up(name: &str) -> bool {
     ["__wbg_", "__wbindgen_", "wasm_bindgen__"].iter().any(|start| name.starts_with(start))
 }
 
-/// JavaScript without doc comments and indentation.
-fn plain(glue: &str) -> String {
-    let mut parts = glue.split("/**");
+/// Code without the comments that begin so, and without indentation.
+fn plain(code: &str, comment: &str) -> String {
+    let mut parts = code.split(comment);
     let mut code = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         code.push_str(part.split_once("*/").map_or(part, |(_, rest)| rest));
@@ -241,7 +241,9 @@ fn styles(root: &Path) -> Result<String> {
         sheet.push_str(&fs::read_to_string(file)?);
         sheet.push('\n');
     }
-    Ok(sheet)
+    // What is written in columns is for readers.
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    Ok(plain(&sheet, "/*").lines().map(words).collect::<Vec<_>>().join("\n"))
 }
 
 /// Takes the symbols out of the icon sheet.

@@ -122,6 +122,19 @@ async fn a_stream_that_a_proxy_refuses_is_asked_for_again() {
     page.see(", live").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_not_said_to_be_live() {
+    let lab = Lab::start(1).await;
+    let page = signed_in(&lab, "hangs").await;
+    page.see(", live").await;
+    let server = Pid::from_raw(i32::try_from(lab.backend.pid()).unwrap()).unwrap();
+    kill_process(server, Signal::STOP).unwrap();
+    page.see("not live").await;
+    page.show("hangs").await;
+    kill_process(server, Signal::CONT).unwrap();
+    page.see(", live").await;
+}
+
 /// Pages fetch everything anew after twenty seconds, whatever they hear.
 const BEAT: Duration = Duration::from_secs(20);
 

@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{app::App, live::Numbered};
 
-/// A comment keeps proxies from closing a quiet stream, and shows us that the page is gone.
-const QUIET: Duration = Duration::from_secs(15);
+/// A beat keeps proxies from closing a quiet stream, shows the page that we are there, and us that it is gone.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// How often it is asked whether the sign-in still holds. Another process may have ended it, so nothing that
 /// this one hears is proof enough.
@@ -47,7 +47,8 @@ struct Listener {
 }
 
 /// Tells what changes, as it changes. Each event's data is a `Change`; the event `reset` means that
-/// too much was missed and everything on the screen must be loaded again.
+/// too much was missed and everything on the screen must be loaded again. A quiet stream has the event `beat` every ten
+/// seconds: one that has none for long is dead.
 #[utoipa::path(tag = "live", responses((status = 200, description = "text/event-stream of Change", content_type = "text/event-stream", body = String), (status = 401, body = Problem)))]
 #[get("/live")]
 pub async fn live(
@@ -108,7 +109,7 @@ impl Listener {
                 }
                 self.checked = Instant::now();
                 if self.spoke.elapsed() >= QUIET {
-                    return Some(": quiet\n\n".into());
+                    return Some("event: beat\ndata: {}\n\n".into());
                 }
             }
             match tokio::time::timeout_at(self.checked + CHECK, self.receiver.recv()).await {
