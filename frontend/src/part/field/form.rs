@@ -83,7 +83,7 @@ fn input(
                 (hint, help)
             };
             let forget = (is_kept && !field.required).then(|| {
-                view! { <CheckField label="Forget the saved one" name=format!("{name}.forget") value=values.forget(&field.name)/> }
+                view! { <CheckField label=format!("Forget “{}”", field.label) name=format!("{name}.forget") value=values.forget(&field.name)/> }
             });
             view! {
                 <SecretField label name value error help note placeholder=hint/>

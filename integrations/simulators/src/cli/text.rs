@@ -51,7 +51,12 @@ fn of_inventory(inventory: &Inventory) -> String {
 }
 
 fn of_server(view: &MachineView) -> String {
-    let bmc = if view.bmc_answers { "answers" } else { "dead or booting" };
+    let is_mute = view.faults.iter().any(|fault| fault == "mute");
+    let bmc = match (view.bmc_answers, is_mute) {
+        (true, false) => "answers",
+        (true, true) => "silent",
+        (false, _) => "dead or booting",
+    };
     let mut text = format!(
         "{}: {}, BMC {bmc} (died {} times), after mains returns: {}\n",
         view.name,
