@@ -49,13 +49,7 @@ pub struct Chrome {
 impl Chrome {
     /// Starts the driver on a free port and the browser through it.
     pub async fn start() -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver is missing; run: apt-get install chromium chromium-driver");
-        let port = told_port(&mut driver);
+        let (driver, port) = driver();
         let profile = TempDir::new().unwrap();
         let mut flags: Vec<String> = FLAGS.map(str::to_owned).into();
         flags.push(format!("--user-data-dir={}", profile.path().display()));
@@ -214,12 +208,30 @@ impl Drop for Chrome {
     }
 }
 
+/// Starts the driver on a free port. It takes one for IPv4 and the same for IPv6, where somebody else may have it:
+/// then it ends, and another one is tried.
+fn driver() -> (Child, u16) {
+    for _ in 0..5 {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver is missing; run: apt-get install chromium chromium-driver");
+        if let Some(port) = told_port(&mut driver) {
+            return (driver, port);
+        }
+        driver.kill().ok();
+        driver.wait().ok();
+    }
+    panic!("chromedriver tells its port");
+}
+
 /// The port that the driver says it took.
-fn told_port(driver: &mut Child) -> u16 {
+fn told_port(driver: &mut Child) -> Option<u16> {
     let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-    let port = lines.map_while(Result::ok).find_map(|line| {
+    lines.map_while(Result::ok).find_map(|line| {
         let (_, port) = line.split_once("started successfully on port ")?;
         port.trim_end_matches('.').parse().ok()
-    });
-    port.expect("chromedriver tells its port")
+    })
 }
