@@ -10,6 +10,12 @@ use super::{fields::signed_in, outage::LOADING, page::Page, walk::set_up};
 
 const CONTROL: &str = "\u{e009}";
 
+/// The text is lighter than what it stands on.
+const IS_DARK: &str = "
+    const light = colour => colour.match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0);
+    const [text, paper] = [document.body, document.documentElement].map(part => getComputedStyle(part));
+    return light(text.color) > light(paper.backgroundColor);";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_shows_what_it_is_for_and_fits_both_screens() {
     let lab = Lab::start(2).await;
@@ -27,7 +33,7 @@ async fn every_page_shows_what_it_is_for_and_fits_both_screens() {
     page.see_heading("Activity").await;
     assert_eq!(page.path().await, "/activity/jobs", "signing in leads back to where one was");
     let server = format!("/servers/{}", lab.id("srv-01"));
-    for (name, path, heading, words) in [
+    let pages = [
         ("servers", "/servers".to_owned(), "Servers", "srv-02"),
         ("servers-filtered", "/servers?q=name-of-none".into(), "Servers", "No server fits this filter"),
         ("server-overview", server.clone(), "srv-01", "3 of 3 paths answer"),
@@ -45,14 +51,28 @@ async fn every_page_shows_what_it_is_for_and_fits_both_screens() {
         ("settings-sites", "/settings/sites".into(), "Settings", "Europe/Berlin"),
         ("settings-users", "/settings/users".into(), "Settings", "(you)"),
         ("settings-tokens", "/settings/tokens".into(), "Settings", "used"),
+        (
+            "devices-filtered",
+            "/devices?q=name-of-none".into(),
+            "Network devices",
+            "No device fits this filter",
+        ),
         ("nowhere", "/nowhere".into(), "", "There is no such page"),
-    ] {
-        page.open(&path).await;
-        if !heading.is_empty() {
-            page.see_heading(heading).await;
+    ];
+    for (look, is_dark) in [("", false), ("-dark", true)] {
+        if is_dark {
+            page.open("/servers").await;
+            page.press("Switch light or dark").await;
         }
-        page.see(words).await;
-        page.show(name).await;
+        for (name, path, heading, words) in &pages {
+            page.open(path).await;
+            if !heading.is_empty() {
+                page.see_heading(heading).await;
+            }
+            page.see(words).await;
+            assert_eq!(page.chrome.run(IS_DARK, json!([])).await, json!(is_dark), "{path}");
+            page.show(&format!("{name}{look}")).await;
+        }
     }
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
 }
@@ -69,8 +89,9 @@ async fn every_page_says_that_nothing_is_there_yet() {
     page.see_heading("srv-01").await;
     let server = page.path().await.replace("/configuration", "");
     // Agents and users are never empty: one of each keeps the installation going.
-    let faces: [(&str, String, &[&str]); 9] = [
+    let faces: [(&str, String, &[&str]); 10] = [
         ("devices", "/devices".into(), &["No devices yet"]),
+        ("controllers", "/devices?of=controllers".into(), &["No controllers yet"]),
         ("activity-events", "/activity".into(), &["Nothing happened yet"]),
         ("activity-jobs", "/activity/jobs".into(), &["No job has run yet"]),
         // The audit begins with whoever made the first user.
