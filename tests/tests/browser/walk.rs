@@ -148,8 +148,7 @@ async fn add_pdu(page: &Page, pdu: &PduEntry) {
     page.see(&format!("{} added", pdu.name)).await;
 }
 
-/// Simulated devices share an address, so each has a port of its own.
-/// Where it answers.
+/// Says where a device answers. Simulated ones share an address, so each has a port of its own.
 pub async fn address(page: &Page, caption: &str, address: SocketAddr) {
     page.fill(caption, &address.ip().to_string()).await;
     page.press("More settings").await;

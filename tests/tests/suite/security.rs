@@ -399,7 +399,6 @@ async fn people_of_a_tenant_see_its_rows_alone() {
         description()["paths"].as_object().unwrap().iter().filter(|(path, _)| path.contains('{'))
     {
         for method in methods.as_object().unwrap().keys().map(|method| method.to_uppercase()) {
-            // Nobody removes himself.
             let place = filled(path, &objects).replace("/plan", "/plan?action=on");
             let (status, answer) = bob.send(&method, &place, &json!({})).await;
             let is_hidden = status == 404 || (method != "GET" && [403, 422].contains(&status));
