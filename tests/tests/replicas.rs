@@ -9,7 +9,6 @@ use futures::StreamExt as _;
 use rackhand_simulators::world::{EffectKind, Machine};
 use rackhand_store::{Db, nodes, sealed::Keyring};
 use rackhand_tests::{Backend, Lab, PASSWORD, Relay, agent::Agent, client_builder, state};
-use rustix::process::{Pid, Signal, kill_process};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
 use std::{
@@ -296,21 +295,11 @@ async fn the_own_agents_of_two_servers_stand_in_for_one_another() {
     }
 }
 
-/// Stops a server in the middle of whatever it does, as a machine that swaps or is moved does.
-fn freeze(backend: &Backend) {
-    signal(backend, Signal::STOP);
-}
-
-/// Lets a frozen server go on; the others have given it up, and it must find that out and end by itself.
+/// Lets a frozen server go on: the others have given it up, and it must find that out and end by itself.
 fn thaw(backend: &mut Backend) {
-    signal(backend, Signal::CONT);
+    backend.thaw();
     backend.wait_ended();
     assert!(backend.log().contains("the others on its database gave it up"), "{}", backend.log());
-}
-
-fn signal(backend: &Backend, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(backend.pid()).unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
 }
 
 /// Says whether a job tells the truth of what the machine has felt meanwhile.
@@ -344,7 +333,7 @@ async fn a_server_that_freezes_with_a_job_and_its_own_agent_writes_nothing_when_
         } else {
             lab.wait_until("it is off", async |_: &Lab| since(&machine).0 > 0).await;
         }
-        freeze(&lab.backend);
+        lab.backend.freeze();
         std::mem::swap(&mut lab.backend, &mut other);
         let begun = Instant::now();
         let done = lab.finish(job["id"].as_str().unwrap()).await;
@@ -373,7 +362,7 @@ async fn a_server_that_freezes_with_a_job_of_an_agent_elsewhere_writes_nothing_w
         let before = transitions(&machine);
         let job = pair.lab.start_power("srv-01", json!({"action": "cycle"})).await;
         pair.felt("srv-01", |machine| transitions(machine).0 > before.0).await;
-        freeze(&pair.lab.backend);
+        pair.lab.backend.freeze();
         pair.change_sides();
         let begun = Instant::now();
         let done = pair.lab.finish(job["id"].as_str().unwrap()).await;
@@ -406,7 +395,7 @@ async fn the_lease_of_an_agent_whose_server_freezes_ends_and_another_agent_goes_
     let before = transitions(&machine);
     let job = lab.start_power("srv-01", json!({"action": "cycle"})).await;
     lab.wait_until("it is off", async |_: &Lab| transitions(&machine).0 > before.0).await;
-    freeze(&other);
+    other.freeze();
     let begun = Instant::now();
     let done = lab.finish(job["id"].as_str().unwrap()).await;
     assert_eq!(state(&done), ("succeeded", "done"), "{done:#}");

@@ -1,7 +1,6 @@
 //! The line between page and server is cut: no page claims to be live, and nothing is done twice.
 
-use rackhand_tests::Lab;
-use rustix::process::{Pid, Signal, kill_process};
+use rackhand_tests::{Lab, PASSWORD};
 use serde_json::json;
 use std::{
     sync::{
@@ -45,11 +44,15 @@ const LOSE_AN_ANSWER: &str = "
 const HOLD: &str = "
     const [path] = arguments;
     const real = window.fetch;
-    const hold = (_, lose) => (window.held ??= []).push(lose);
-    window.fetch = request => request.url.includes(path) ? new Promise(hold) : real(request);";
+    window.fetch = request => !request.url.includes(path) ? real(request) : new Promise((give, lose) => {
+        (window.held ??= []).push({lose, pass: () => real(request).then(give, lose)});
+    });";
 
 /// Those that are held back are lost.
-const LOSE: &str = "window.held.forEach(lose => lose(new TypeError('the line was cut')));";
+const LOSE: &str = "window.held.splice(0).forEach(one => one.lose(new TypeError('the line was cut')));";
+
+/// Those that are held back arrive.
+const PASS: &str = "window.held.splice(0).forEach(one => one.pass());";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_again_because_no_answer_came_is_done_once() {
@@ -127,11 +130,10 @@ async fn a_server_that_hangs_is_not_said_to_be_live() {
     let lab = Lab::start(1).await;
     let page = signed_in(&lab, "hangs").await;
     page.see(", live").await;
-    let server = Pid::from_raw(i32::try_from(lab.backend.pid()).unwrap()).unwrap();
-    kill_process(server, Signal::STOP).unwrap();
+    lab.backend.freeze();
     page.see("not live").await;
     page.show("hangs").await;
-    kill_process(server, Signal::CONT).unwrap();
+    lab.backend.thaw();
     page.see(", live").await;
 }
 
@@ -187,8 +189,7 @@ async fn every_page_says_that_it_waits_and_that_no_answer_came_and_claims_nothin
     page.see("srv-01").await;
     page.press("Settings").await;
     page.see("Read each server every").await;
-    let silent = Pid::from_raw(i32::try_from(lab.backend.pid()).unwrap()).unwrap();
-    kill_process(silent, Signal::STOP).unwrap();
+    lab.backend.freeze();
     for place in &places {
         page.chrome.run(GO, json!([place])).await;
         see_waiting(&page, place).await;
@@ -228,6 +229,34 @@ async fn a_tab_of_a_server_that_is_there_says_that_it_waits_and_that_no_answer_c
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_of_another_action_is_no_plan_of_this_one() {
+    let lab = Lab::start(1).await;
+    let page = signed_in(&lab, "late-plan").await;
+    page.open(&format!("/servers/{}", lab.id("srv-01"))).await;
+    page.press("More actions").await;
+    page.press("Force via PDU").await;
+    page.fill("Name of the server", "srv-01").await;
+    page.fill("Your password", PASSWORD).await;
+    page.see_ready("Cycle outlet").await;
+    page.chrome.run(HOLD, json!(["/power/plan?action=off"])).await;
+    page.press("Cut power").await;
+    page.see_barred("Cut outlet", "The plan is not there yet.").await;
+    page.take("late").await;
+    page.chrome.run(LOSE, json!([])).await;
+    page.see("Rackhand does not answer.").await;
+    page.see_barred("Force off", "The plan is not there yet.").await;
+    page.show("lost").await;
+    page.press("Try again").await;
+    page.see_barred("Force off", "The plan is not there yet.").await;
+    assert_eq!(lab.feed_changes("srv-01"), 0, "nothing was started");
+    page.chrome.run(PASS, json!([])).await;
+    page.press_beginning("Cut outlet").await;
+    page.press("Open job").await;
+    page.see("Succeeded").await;
+    assert!(!lab.machine("srv-01").is_on());
+}
+
 /// Waits until the page shows the shape of what comes, and nothing that it does not know yet.
 async fn see_waiting(page: &Page, place: &str) {
     page.until(&format!("see {place} wait"), async || page.only(LOADING).await.map(|_| ())).await;
@@ -239,8 +268,7 @@ async fn the_palette_says_that_it_searches_and_that_no_answer_came() {
     let mut lab = Lab::start(1).await;
     let page = signed_in(&lab, "palette-faces").await;
     page.see("srv-01").await;
-    let silent = Pid::from_raw(i32::try_from(lab.backend.pid()).unwrap()).unwrap();
-    kill_process(silent, Signal::STOP).unwrap();
+    lab.backend.freeze();
     page.keys(&[CONTROL, "k"]).await;
     page.fill("Search", "srv-01").await;
     page.see("Searching …").await;

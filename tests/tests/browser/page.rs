@@ -87,6 +87,15 @@ impl Page {
         self.click(&path, &format!("press “{start}…”")).await;
     }
 
+    /// Waits until what is called by words that begin so can be pressed.
+    pub async fn see_ready(&self, start: &str) {
+        let path = format!(
+            ".//{PRESSABLE}[starts-with(normalize-space(.), {}) and not(@aria-disabled='true')]",
+            quoted(start)
+        );
+        self.until(&format!("see “{start}…” ready"), async || self.only(&path).await.map(|_| ())).await;
+    }
+
     /// Waits until what is called by words that begin so is refused for a reason that holds `words`.
     pub async fn see_barred(&self, start: &str, words: &str) {
         let path = format!(
