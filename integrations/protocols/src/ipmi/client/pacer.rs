@@ -4,6 +4,10 @@ use std::time::Duration;
 /// request after the other, but a lossy line must be got over in seconds.
 const GROWTH: f64 = 1.5;
 
+/// The first repeats wait alike: to a BMC that was quick so far, or was never heard, a lost packet is likelier
+/// than a queue.
+const LEVEL: u32 = 2;
+
 /// Says how long to wait for an answer, from the round trips measured so far.
 pub(super) struct Pacer {
     first_retry: Duration,
@@ -67,14 +71,16 @@ impl Pacer {
             Effort::Cheap => self.first_retry / 5,
             Effort::Hashing | Effort::Command => self.first_retry / 2,
         };
-        let (base, longest) = match &self.measured {
-            None => (self.first_retry, self.first_retry * 8),
+        let (base, longest, level) = match &self.measured {
+            None => (self.first_retry, self.first_retry * 8, LEVEL),
             Some(known) => {
                 let guess = known.smooth + (known.variation * 4).max(known.smooth / 2);
-                (guess.max(floor), (self.first_retry * 8).max(guess * 2))
+                let level = if guess < floor { LEVEL } else { 0 };
+                (guess.max(floor), (self.first_retry * 8).max(guess * 2), level)
             }
         };
-        let grown = base.as_secs_f64() * f64::powi(GROWTH, i32::try_from(self.misses).unwrap_or(64).min(64));
+        let steps = self.misses.saturating_sub(level);
+        let grown = base.as_secs_f64() * f64::powi(GROWTH, i32::try_from(steps).unwrap_or(64).min(64));
         Duration::from_secs_f64(grown.min(longest.as_secs_f64()))
     }
 }
