@@ -141,13 +141,21 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let app = App::start(config, db.clone(), in_use).await?;
     let data = web::Data::from(Arc::clone(&app));
     let (dead_after, trusted) = (app.timings().dead_after, app.config.trusted_proxies.clone());
+    let crowd = http::crowd::Crowd::new(files);
     let server = HttpServer::new(move || {
-        Actix::new().app_data(data.clone()).wrap(middleware::from_fn(http::observed)).configure(http::routes)
+        Actix::new()
+            .app_data(data.clone())
+            .wrap(middleware::from_fn(http::crowd::held_back))
+            .wrap(middleware::from_fn(http::observed))
+            .configure(http::routes)
     })
     .workers(2)
     .shutdown_timeout(GRACE.as_secs())
     .tls_handshake_timeout(HANDSHAKE)
-    .on_connect(move |connection, data| tls::met(connection, data, dead_after, &trusted))
+    .on_connect(move |connection, data| {
+        data.insert(crowd.enter());
+        tls::met(connection, data, dead_after, &trusted);
+    })
     .disable_signals();
     let server = match acceptor {
         Some(acceptor) => server.bind_rustls_0_23(listen, acceptor),

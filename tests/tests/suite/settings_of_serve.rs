@@ -26,6 +26,8 @@ struct Told<'a> {
     file: &'a str,
     variables: &'a [(&'a str, &'a str)],
     flags: &'a [&'a str],
+    /// The limit of open files; that of the test when absent.
+    files: Option<u32>,
 }
 
 impl Serve {
@@ -38,7 +40,9 @@ impl Serve {
     }
 
     fn start_in(folder: TempDir, told: &Told<'_>) -> Self {
-        let mut command = Command::new(binary("rackhand"));
+        let mut command = Command::new("sh");
+        let limit = told.files.map(|files| format!("ulimit -n {files} && ")).unwrap_or_default();
+        command.args(["-c", &format!("{limit}exec \"$0\" \"$@\"")]).arg(binary("rackhand"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RACKHAND_")) {
             command.env_remove(name);
         }
@@ -108,7 +112,11 @@ fn a_flag_wins_over_the_environment_that_over_the_file_and_that_over_the_default
         [("RACKHAND_LISTEN", variable.as_str()), ("RACKHAND_PUBLIC_URL", "http://environment.example")];
     let flags = ["--listen", flag.as_str(), "--public-url", "http://flag.example"];
     for (told, address, url) in [
-        (Told { file: &file_says, variables: &variables, flags: &flags }, &flag, "http://flag.example"),
+        (
+            Told { file: &file_says, variables: &variables, flags: &flags, files: None },
+            &flag,
+            "http://flag.example",
+        ),
         (Told { variables: &variables, flags: &flags, ..Told::default() }, &flag, "http://flag.example"),
         (Told { file: &file_says, flags: &flags, ..Told::default() }, &flag, "http://flag.example"),
         (
@@ -138,7 +146,7 @@ fn a_file_that_is_named_is_read_in_place_of_the_one_in_the_data_folder() {
     let variable = [("RACKHAND_CONFIG", named)];
     let url = |told: &Told<'_>| Serve::start(told).ready()["url"].clone();
     assert_eq!(url(&Told { file, flags: &ANY, ..Told::default() }), "http://folder.example");
-    assert_eq!(url(&Told { file, variables: &variable, flags: &ANY }), "http://named.example");
+    assert_eq!(url(&Told { file, variables: &variable, flags: &ANY, files: None }), "http://named.example");
     let flags = [ANY[0], ANY[1], "--config", named];
     assert_eq!(url(&Told { file, flags: &flags, ..Told::default() }), "http://named.example");
 
@@ -320,5 +328,43 @@ async fn metrics_are_for_this_machine_or_a_token() {
         let (status, text) = ask(&proxied, &headers).await;
         assert_eq!(status, expected, "{headers:?}");
         assert_eq!(text.contains("rackhand_servers"), expected == 200, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn connections_that_leave_too_few_files_are_refused_with_the_limit() {
+    let listen = free();
+    let mut serve =
+        Serve::start(&Told { flags: &["--listen", &listen], files: Some(400), ..Told::default() });
+    serve.ready();
+    let url = format!("http://{listen}/healthz");
+    let ask = || reqwest::get(&url);
+    assert_eq!(ask().await.unwrap().status(), 200);
+    let begun = Instant::now();
+    let refused = loop {
+        // Held until the answer is here; one that asks for nothing is left after some seconds.
+        let crowd: Vec<_> = (0..300).map(|_| std::net::TcpStream::connect(&listen).unwrap()).collect();
+        let answer = ask().await.unwrap();
+        if answer.status() == 503 || begun.elapsed() > Duration::from_secs(30) {
+            drop(crowd);
+            break answer;
+        }
+    };
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["connection"]),
+        (503, &"close".parse().unwrap())
+    );
+    let problem: Value = refused.json().await.unwrap();
+    let words = "Too many connections: this server may open 400 files. Try again in a moment.";
+    assert_eq!(
+        (problem["code"].as_str(), problem["title"].as_str()),
+        (Some("too_many_connections"), Some(words))
+    );
+    assert!(!problem["request_id"].as_str().unwrap().is_empty());
+    let told: Vec<_> = serve.log().into_iter().filter(|line| line["limit"] == 400).collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    while ask().await.unwrap().status() != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "they are gone");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

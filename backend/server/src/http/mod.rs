@@ -9,6 +9,7 @@ mod busy;
 pub mod caller;
 mod check;
 mod connections;
+pub mod crowd;
 mod endpoints;
 mod health;
 mod hosts;
@@ -162,7 +163,8 @@ pub async fn observed(
     }
     let status = response.status().as_u16();
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    if status >= 500 {
+    // Who answers that something is unavailable has told why.
+    if status >= 500 && status != 503 {
         tracing::error!(%method, path, status, ms, request_id = id, "request");
     } else {
         tracing::debug!(%method, path, status, ms, request_id = id, "request");

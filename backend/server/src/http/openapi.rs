@@ -105,7 +105,11 @@ impl Modify for Shared {
                 if operation.request_body.is_some() {
                     refuses(operation, "413", "The body is larger than 256 KiB.");
                 }
-                refuses(operation, "503", "Not accepted: the database does not answer. Try again.");
+                refuses(
+                    operation,
+                    "503",
+                    "Not accepted: the database does not answer, or there are too many connections. Try again.",
+                );
                 for status in ["201", "202"] {
                     if let Some(RefOr::T(response)) = operation.responses.responses.get_mut(status) {
                         response.headers.insert("Location".into(), location().into());

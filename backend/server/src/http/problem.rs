@@ -44,6 +44,8 @@ pub enum Refused {
     MethodNotAllowed,
     /// Cannot be accepted now; try again.
     Unavailable,
+    /// More connections than this limit of open files leaves room for.
+    Full(u64),
     /// Our own fault; the cause is in the log.
     Internal,
 }
@@ -73,6 +75,7 @@ impl Refused {
             | Self::TooLarge
             | Self::MethodNotAllowed
             | Self::Unavailable
+            | Self::Full(_)
             | Self::Internal) => other,
         }
     }
@@ -99,6 +102,11 @@ impl Refused {
             Self::TooLarge => (413, "too_large", "The request is larger than 256 KiB.".to_owned()),
             Self::MethodNotAllowed => (405, "method_not_allowed", "This cannot be done here.".to_owned()),
             Self::Unavailable => (503, "unavailable", "Not accepted; try again in a moment.".to_owned()),
+            Self::Full(limit) => (
+                503,
+                "too_many_connections",
+                format!("Too many connections: this server may open {limit} files. Try again in a moment."),
+            ),
             Self::Internal => (500, "internal", "Something failed on our side.".to_owned()),
         };
         let errors = if let Self::Invalid(errors) = self { errors.clone() } else { Vec::new() };
