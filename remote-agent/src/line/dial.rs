@@ -1,6 +1,6 @@
 //! Makes connections to the backend: TCP, TLS 1.3 unless it is plain on purpose, then HTTP.
 
-use rackhand_wire::agent::enrol::LINK_PATH;
+use rackhand_wire::{agent::enrol::LINK_PATH, api::problem::Problem};
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -134,8 +134,13 @@ pub async fn upgrade(target: &Target, stream: Box<dyn Stream>) -> Result<Wire, S
     let opened = client_async_with_config(url, stream, Some(limits)).await;
     let (stream, _) = opened.map_err(|error| {
         if let tokio_tungstenite::tungstenite::Error::Http(answer) = &error {
-            let status = answer.status();
-            return format!("{} answers {status} where the agents' channel should be", target.authority());
+            let told = format!(
+                "{} answers {} where the agents' channel should be",
+                target.authority(),
+                answer.status()
+            );
+            let why = answer.body().as_ref().and_then(|body| serde_json::from_slice::<Problem>(body).ok());
+            return why.map_or_else(|| told.clone(), |why| format!("{told}: {}", why.title));
         }
         error.to_string()
     })?;
@@ -305,6 +310,23 @@ impl ServerCertVerifier for Pinned {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_is_refused_says_what_the_server_said() {
+        use tokio::io::AsyncWriteExt as _;
+        let problem = r#"{"type":"urn:rackhand:problem:too_many_connections","title":"Too many connections: this server may open 400 files.","status":503,"code":"too_many_connections","detail":null,"request_id":"","errors":[],"job_id":null}"#;
+        for (body, more) in
+            [(problem, ": Too many connections: this server may open 400 files."), ("<html>", "")]
+        {
+            let (near, mut far) = tokio::io::duplex(4096);
+            let head = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length:";
+            far.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+            let target = Target::parse("http://panel.example", None).unwrap();
+            let refusal = upgrade(&target, Box::new(near)).await.err().unwrap();
+            let told = "panel.example:80 answers 503 Service Unavailable where the agents' channel should be";
+            assert_eq!(refusal, format!("{told}{more}"));
+        }
+    }
 
     #[test]
     fn an_address_is_read_or_its_fault_is_named() {
