@@ -3,6 +3,7 @@
 //! runs under a content security policy without `unsafe-inline`.
 
 use std::{
+    collections::BTreeSet,
     env,
     error::Error,
     fmt::Write as _,
@@ -12,6 +13,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use walrus::{Export, Module, passes::gc};
 use wasm_bindgen_cli_support::{Bindgen, Output};
 
 use crate::alike;
@@ -175,7 +177,9 @@ fn assemble(root: &Path, dist: &Path, wasm: &Path) -> Result<usize> {
         total += write(&dist.join(&name), bytes)?;
         Ok(name)
     };
-    let glue = shortened(&mut output);
+    let glue = plain(output.js(), "/**");
+    let glue = without_streams(&mut output, glue);
+    let glue = shortened(&mut output, glue);
     let wasm = put("app", "wasm", &alike::side_by_side(&output.wasm_mut().emit_wasm())?)?;
     let start = format!("\n__wbg_init({{ module_or_path: new URL(\"{wasm}\", import.meta.url) }});\n");
     let app = put("app", "js", (glue + &start).as_bytes())?;
@@ -194,10 +198,42 @@ fn assemble(root: &Path, dist: &Path, wasm: &Path) -> Result<usize> {
     Ok(total)
 }
 
-/// Gives what wasm and glue call each other short names, and takes the comments out of the glue: the hashes
-/// in the names alone are a kilobyte that nothing compresses.
-fn shortened(output: &mut Output) -> String {
-    let mut glue = plain(output.js(), "/**");
+/// Takes away the classes that a dependency of Leptos exports for streams. Nothing here makes one, but what is
+/// exported stays, with all that it calls. Gives the glue of what is left.
+fn without_streams(output: &mut Output, mut glue: String) -> String {
+    const CLASS: &str = "IntoUnderlying";
+    let module = output.wasm_mut();
+    let is_theirs = |name: &str| name.contains(&CLASS.to_lowercase());
+    let theirs: Vec<_> =
+        module.exports.iter().filter(|export| is_theirs(&export.name)).map(Export::id).collect();
+    for export in theirs {
+        module.exports.delete(export);
+    }
+    let imported = |module: &Module| -> BTreeSet<String> {
+        module.imports.iter().map(|import| import.name.clone()).collect()
+    };
+    let before = imported(module);
+    gc::run(module);
+    for name in before.difference(&imported(module)) {
+        cut(&mut glue, &format!("\n{name}: "), "\n},");
+    }
+    for (from, to) in [("export class ", ".prototype.free;"), ("\nconst ", ";")] {
+        while cut(&mut glue, &format!("{from}{CLASS}"), to) {}
+    }
+    glue
+}
+
+/// Takes away what begins and ends so; says whether there was any.
+fn cut(text: &mut String, from: &str, to: &str) -> bool {
+    let Some(begin) = text.find(from) else { return false };
+    let Some(length) = text.get(begin..).and_then(|rest| rest.find(to)) else { return false };
+    text.replace_range(begin..begin + length + to.len(), "");
+    true
+}
+
+/// Gives what wasm and glue call each other short names: the hashes in the names alone are a
+/// kilobyte that nothing compresses.
+fn shortened(output: &mut Output, mut glue: String) -> String {
     let module = output.wasm_mut();
     let imports = module.imports.iter_mut().map(|import| &mut import.name);
     let exports = module.exports.iter_mut().map(|export| &mut export.name);
