@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use rackhand_wire::api::job::Step;
 
-use super::{Tone, job_steps::outcome_look};
+use super::{Tone, job_steps::effect_look};
 use crate::draw::live;
 use crate::time;
 
@@ -54,25 +54,38 @@ fn paths(steps: &[Step]) -> Vec<String> {
     names
 }
 
+struct Bar {
+    from: i64,
+    until: i64,
+    tone: Option<Tone>,
+    title: String,
+}
+
 fn bars(steps: &[Step], name: &str, start: i64, span: i64) -> Vec<AnyView> {
-    let of_lane = steps.iter().filter(|step| lane_of(step) == Some(name));
-    let draw = |step: &Step| {
+    let mut bars: Vec<Bar> = Vec::new();
+    for step in steps.iter().filter(|step| lane_of(step) == Some(name)) {
         let from = (step.started_at.timestamp_millis() - start).max(0);
         let until = (end_of(step).unwrap_or_else(time::now) - start).max(from);
-        let (tone, _) = outcome_look(step.outcome);
-        let tone = if step.wait_ms.is_some() { Some(Tone::Off) } else { tone };
+        let tone = if step.wait_ms.is_some() { Some(Tone::Off) } else { effect_look(step).0 };
+        match bars.last_mut() {
+            // What is read again and again is one stretch of time, not a fence.
+            Some(last) if last.tone == tone && from - last.until <= span / 40 => last.until = until,
+            _ => bars.push(Bar { from, until, tone, title: step.title.clone() }),
+        }
+    }
+    let draw = |bar: Bar| {
         // Set through the style object, not as an attribute, which the content policy forbids.
         view! {
             <i
-                data-tone=tone.map(Tone::word)
-                style:left=percent(from, span)
-                style:width=percent(until - from, span)
-                title=step.title.clone()
+                data-tone=bar.tone.map(Tone::word)
+                style:left=percent(bar.from, span)
+                style:width=percent(bar.until - bar.from, span)
+                title=bar.title
             ></i>
         }
         .into_any()
     };
-    of_lane.map(draw).collect()
+    bars.into_iter().map(draw).collect()
 }
 
 fn percent(part: i64, whole: i64) -> String {
