@@ -344,6 +344,9 @@ async fn another_bmc_at_the_address_gets_no_command_and_raises_one_alarm() {
     assert_eq!(told.len(), 1, "{told:#?}");
     assert_eq!((&told[0]["severity"], &told[0]["server_name"]), (&json!("alarm"), &json!("srv-01")));
     assert!(told[0]["message"].as_str().unwrap().contains("another BMC at its address"), "{told:#?}");
+    let failed = lab.get("/events?q=kind:job.failed").await.ok()["items"].clone();
+    let failed = failed.as_array().unwrap();
+    assert!(failed.len() == 3 && failed.iter().all(|event| event["severity"] == "alarm"), "{failed:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,10 +24,13 @@ impl Worker<'_> {
     /// Ends the job as the machine decided.
     pub(super) async fn finish(&self, verdict: &Verdict) -> Result<()> {
         let work = jobs::work(self.app.db.reader(), self.job).await?;
-        let severity = match (verdict.alarm, verdict.state) {
-            (true, _) => Severity::Alarm,
-            (false, JobState::Succeeded | JobState::Cancelled) => Severity::Info,
-            (false, _) => Severity::Warning,
+        let severity = match verdict.state {
+            _ if verdict.alarm => Severity::Alarm,
+            JobState::Failed | JobState::FailedPartial | JobState::Indeterminate => Severity::Alarm,
+            JobState::Succeeded | JobState::Cancelled => Severity::Info,
+            JobState::SucceededDegraded | JobState::Expired | JobState::Queued | JobState::Running => {
+                Severity::Warning
+            }
         };
         let name = self.blueprint.server.name.clone();
         let event = events::New {
