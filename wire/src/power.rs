@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Fault, id::ConnectionId};
+use crate::{Fault, Role, id::ConnectionId};
 
 /// What a person asks for. Order is the order of the buttons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -228,7 +228,7 @@ pub struct PathEvidence {
     /// `IPMI 10.0.0.7`, `Outlet 7 on pdu-a`.
     pub label: String,
     /// Controller or feed.
-    pub role: crate::Role,
+    pub role: Role,
     /// What it said, when it did.
     pub state: Option<PathState>,
     /// Why it did not, when it did not.
@@ -288,6 +288,15 @@ pub struct ServerPower {
 }
 
 impl ServerPower {
+    /// Doubts a state while nobody asks one of its paths. A controller without power has nothing to say anyway.
+    pub fn doubt_unasked(&mut self) {
+        let is_dark = self.value == PowerValue::Off && self.dark_since.is_some();
+        let is_missed = |path: &PathEvidence| path.agent_away && !(is_dark && path.role == Role::Controller);
+        if self.confidence == Confidence::High && self.paths.iter().any(is_missed) {
+            self.confidence = Confidence::Medium;
+        }
+    }
+
     /// Marks what a controller said before the outlets were read off: it is no word against them.
     pub fn mark_outdated(&mut self) {
         let dark = self.dark_since.filter(|_| self.value == PowerValue::Off);

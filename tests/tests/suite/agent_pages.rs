@@ -178,6 +178,7 @@ async fn a_device_whose_agent_is_away_is_not_said_to_answer() {
     let paths = shown["power"]["paths"].as_array().unwrap();
     assert!(paths.len() == 3 && paths.iter().all(|path| path["agent_away"] == true), "{shown:#}");
     assert_eq!(paths[0]["state"], "on", "what it said last stands: {shown:#}");
+    assert_ne!(shown["power"]["confidence"], "high", "nobody looks whether it still does: {shown:#}");
     // Another way in, and it is asked again.
     let bmc = items(&lab.get("/endpoints?q=kind:ipmi").await.ok())[0]["id"].clone();
     let bmc = format!("/endpoints/{}", bmc.as_str().unwrap());

@@ -62,6 +62,7 @@ pub async fn of_paths(app: &App, caller: &Caller, server: &mut Server) -> Result
         path.agent_away = own.is_some_and(|connection| connection.status.agent_away);
     }
     server.power.mark_outdated();
+    server.power.doubt_unasked();
     weigh::let_go(app, &mut server.power);
     Ok(())
 }
