@@ -161,6 +161,9 @@ fn to_endpoint() -> RelationDef {
     Entity::belongs_to(endpoint::Entity).from(Column::EndpointId).to(endpoint::Column::Id).into()
 }
 
+/// Server, name of the device, place on it, features, whether it was asked, whether it answered, what it said.
+type Short = (uuid::Uuid, String, String, Value, bool, bool, Option<String>);
+
 /// Says in brief what the paths of many servers last said, for lists: a row costs what it carries, so this
 /// carries little.
 ///
@@ -170,13 +173,14 @@ pub async fn briefs(
     db: &impl ConnectionTrait,
     servers: &[ServerId],
 ) -> Result<HashMap<ServerId, Vec<PathBrief>>> {
-    let rows: Vec<(uuid::Uuid, String, String, Value, bool, bool)> = Entity::find()
+    let rows: Vec<Short> = Entity::find()
         .select_only()
         .columns([Column::ServerId])
         .column(endpoint::Column::Name)
         .columns([Column::TargetLabel, Column::Features])
         .column_as(Column::CheckedAt.is_not_null(), "asked")
         .column_as(Column::Fault.is_null(), "well")
+        .column(Column::State)
         .join(JoinType::InnerJoin, to_endpoint())
         .filter(Column::ServerId.is_in(servers.iter().map(|id| id.0)))
         .order_by_asc(Column::Role)
@@ -185,9 +189,10 @@ pub async fn briefs(
         .all(db)
         .await?;
     let mut briefs: HashMap<ServerId, Vec<PathBrief>> = HashMap::new();
-    for (server, endpoint, target, features, asked, well) in rows {
+    for (server, endpoint, target, features, asked, well, state) in rows {
         if has_power(&features) {
-            let brief = PathBrief { label: label(&endpoint, &target), ok: asked.then_some(well) };
+            let is_off = well && state.as_deref() == Some("feed_off");
+            let brief = PathBrief { label: label(&endpoint, &target), ok: asked.then_some(well), is_off };
             briefs.entry(ServerId(server)).or_default().push(brief);
         }
     }

@@ -4,6 +4,7 @@ use rackhand_wire::api::search::{Hit, HitKind};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
@@ -77,17 +78,18 @@ fn shared(kinds: impl IntoIterator<Item = Vec<Hit>>, limit: u64) -> Vec<Hit> {
 async fn servers(db: &impl ConnectionTrait, asked: &Asked<'_>) -> Result<Vec<Hit>> {
     use server::{Column, Entity};
     let rows = asked.rows::<Entity>(Column::TenantId, Column::Id, |word| found_by(asked.scope, word));
-    let rows: Vec<(Uuid, String, String, String)> = rows
+    let rows: Vec<(Uuid, String, String, String, Value)> = rows
         .order_by_asc(Column::NameKey)
         .select_only()
         .columns([Column::Id, Column::Name, Column::Rack, Column::PowerValue])
+        .column(Column::Flags)
         .into_tuple()
         .all(db)
         .await?;
     rows.into_iter()
-        .map(|(id, title, subtitle, power)| {
-            let power = Some(parsed(power)?);
-            Ok(Hit { kind: HitKind::Server, id: id.to_string(), title, subtitle, power })
+        .map(|(id, title, subtitle, power, flags)| {
+            let (power, flags) = (Some(parsed(power)?), serde_json::from_value(flags)?);
+            Ok(Hit { kind: HitKind::Server, id: id.to_string(), title, subtitle, power, flags })
         })
         .collect()
 }
@@ -157,6 +159,7 @@ async fn hits<E: EntityTrait>(
         title,
         subtitle: subtitle.unwrap_or_default(),
         power: None,
+        flags: Vec::new(),
     };
     Ok(rows.into_iter().map(hit).collect())
 }

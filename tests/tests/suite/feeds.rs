@@ -160,6 +160,12 @@ async fn on_brings_back_the_feed_that_was_missing() {
     assert!(machine.is_on());
     let alarms = lab.get("/events?q=severity:alarm").await.ok();
     assert!(!alarms["items"].as_array().unwrap().is_empty(), "lost redundancy is said aloud");
+    // Lists and the search say it too.
+    let row = lab.get("/servers").await.ok()["items"][0].clone();
+    let off: Vec<_> = row["paths"].as_array().unwrap().iter().filter(|path| path["is_off"] == true).collect();
+    assert!(off.len() == 1 && off[0]["label"].as_str().unwrap().ends_with(missing.pdu()), "{row:#}");
+    let hit = lab.get("/search?q=srv-01").await.ok()["hits"][0].clone();
+    assert!(hit["power"] == "on" && hit["flags"] == json!(["degraded"]), "{hit:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::power::PowerValue;
+use crate::power::{PowerFlag, PowerValue};
 
 /// What was found, best first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Hit {
     pub subtitle: String,
     /// State, for servers.
     pub power: Option<PowerValue>,
+    /// What is wrong with it, for servers.
+    pub flags: Vec<PowerFlag>,
 }
 
 /// What a hit is.

@@ -48,6 +48,8 @@ pub struct PathBrief {
     pub label: String,
     /// Whether it answered at the last look; absent when it was never asked.
     pub ok: Option<bool>,
+    /// Whether it is an outlet that read off then.
+    pub is_off: bool,
 }
 
 /// Name and id.

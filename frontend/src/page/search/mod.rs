@@ -110,6 +110,7 @@ fn entries(text: &str, hits: &[Hit]) -> Vec<Entry> {
             title: title.to_owned(),
             subtitle: String::new(),
             power: None,
+            flags: Vec::new(),
             href: href.to_owned(),
         },
     );
@@ -130,6 +131,7 @@ fn entries(text: &str, hits: &[Hit]) -> Vec<Entry> {
         title: format!("All servers that fit “{}”", text.trim()),
         subtitle: String::new(),
         power: None,
+        flags: Vec::new(),
         href: format!("/servers?q={}", api::encode(text.trim())),
     });
     found.into_iter().chain(more).chain(pages).collect()
@@ -150,5 +152,13 @@ fn entry(hit: &Hit) -> Entry {
     // Jobs tell their state as the API names it.
     let state = json::read(&format!("\"{}\"", hit.subtitle)).ok().filter(|_| hit.kind == HitKind::Job);
     let subtitle = state.map_or_else(|| hit.subtitle.clone(), |state| outcome(state).2.to_owned());
-    Entry { group, icon, title: hit.title.clone(), subtitle, power: hit.power, href }
+    Entry {
+        group,
+        icon,
+        title: hit.title.clone(),
+        subtitle,
+        power: hit.power,
+        flags: hit.flags.clone(),
+        href,
+    }
 }

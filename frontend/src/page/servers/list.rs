@@ -191,6 +191,7 @@ fn tags(tags: Vec<String>) -> impl IntoView {
 fn paths(paths: &[PathBrief], server: &str) -> impl IntoView + use<> {
     let draw = |path: &PathBrief| {
         let (tone, icon, said) = match path.ok {
+            Some(true) if path.is_off => (Some(Tone::Off), Some("state-off"), "off"),
             Some(true) => (None, None, "answers"),
             Some(false) => (Some(Tone::Danger), Some("warning"), "does not answer"),
             None => (Some(Tone::Unknown), Some("state-unknown"), "not read yet"),

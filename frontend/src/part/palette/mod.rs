@@ -11,7 +11,7 @@ use super::{
 };
 use rackhand_wire::{
     api::problem::Problem,
-    power::{Confidence, PowerValue},
+    power::{Confidence, PowerFlag, PowerValue},
 };
 
 /// One line of the palette.
@@ -25,8 +25,10 @@ pub struct Entry {
     pub title: String,
     /// What else is known.
     pub subtitle: String,
-    /// State, for servers.
+    /// State, for servers, and what is wrong with them.
     pub power: Option<PowerValue>,
+    /// See `power`.
+    pub flags: Vec<PowerFlag>,
     /// Where it leads.
     pub href: String,
 }
@@ -154,8 +156,13 @@ fn lines(entries: Vec<Entry>, at: RwSignal<usize>, go: impl Fn(String) + Copy + 
 
 fn line(index: usize, entry: Entry, at: RwSignal<usize>, go: impl Fn(String) + 'static) -> impl IntoView {
     let state = entry.power.map(|value| {
-        let shown =
-            Shown { value, confidence: Confidence::High, flags: Vec::new(), checked_at: None, in_job: false };
+        let shown = Shown {
+            value,
+            confidence: Confidence::High,
+            flags: entry.flags,
+            checked_at: None,
+            in_job: false,
+        };
         let (tone, icon, word) = look(&shown);
         view! { <span class="power-state" data-tone=tone.word()><Icon name=icon/>{word}</span> }
     });
