@@ -117,12 +117,13 @@ fn Timeline(
         };
         view! { <Empty icon="clock" title text/> }.into_any()
     };
-    let lanes =
-        move || {
-            some.get().then(|| view! {
-            <Card title="When each path was used"><div class="card-body"><Lanes steps start/></div></Card>
+    let lanes = move || {
+        some.get().then(|| {
+            view! {
+                <Card title="What each path was"><div class="card-body"><Lanes steps start/></div></Card>
+            }
         })
-        };
+    };
     view! {
         {live(lanes)}
         <section class="card" aria-label="Steps">

@@ -76,7 +76,7 @@ fn effect(Effect { step, times }: Effect) -> impl IntoView {
 }
 
 /// A read that finds the outlet as it was went well, but what was asked for has not happened yet.
-pub fn effect_look(step: &Step) -> (Option<Tone>, &'static str) {
+fn effect_look(step: &Step) -> (Option<Tone>, &'static str) {
     let unmoved = match step.phase.as_str() {
         "Cut feeds" => "on",
         "Restore feeds" => "off",

@@ -1,9 +1,9 @@
-//! When each path was in use; proves the order.
+//! What each path was over time; proves the order.
 
 use leptos::prelude::*;
-use rackhand_wire::api::job::Step;
+use rackhand_wire::api::job::{Step, StepOutcome};
 
-use super::{Tone, job_steps::effect_look};
+use super::{Tone, evidence::fault_word};
 use crate::draw::live;
 use crate::time;
 
@@ -40,54 +40,73 @@ fn end_of(step: &Step) -> Option<i64> {
     step.finished_at.map(|end| end.timestamp_millis())
 }
 
-fn lane_of(step: &Step) -> Option<&str> {
-    step.path.as_deref().or_else(|| step.wait_ms.map(|_| "Wait"))
-}
-
 fn paths(steps: &[Step]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for name in steps.iter().filter_map(lane_of) {
-        if !names.iter().any(|known| known == name) {
-            names.push(name.to_owned());
+    for name in steps.iter().filter_map(|step| step.path.as_ref()) {
+        if !names.contains(name) {
+            names.push(name.clone());
         }
     }
     names
 }
 
-struct Bar {
+/// What a path was, from then until the next one begins.
+struct Stretch {
     from: i64,
-    until: i64,
-    tone: Option<Tone>,
-    title: String,
+    word: String,
+    tone: Tone,
+}
+
+/// What a step has found out. A write says nothing before it is read back.
+fn found(step: &Step) -> Option<(String, Tone)> {
+    let Some(outcome) = step.outcome else { return Some(("asked".to_owned(), Tone::Transition)) };
+    if outcome != StepOutcome::Ok {
+        return step.fault.map(|fault| (fault_word(fault).to_ascii_lowercase(), Tone::Danger));
+    }
+    let word = step.detail.split(',').next().filter(|_| step.title.starts_with("Read "))?;
+    let tone = match word {
+        "on" if step.phase.ends_with("feeds") => Tone::Fed,
+        "on" => Tone::On,
+        "off" => Tone::Off,
+        _ => Tone::Transition,
+    };
+    Some((word.to_owned(), tone))
+}
+
+fn stretches(steps: &[Step], name: &str, start: i64) -> Vec<Stretch> {
+    let mut all: Vec<Stretch> = Vec::new();
+    for step in steps.iter().filter(|step| step.path.as_deref() == Some(name)) {
+        let Some((word, tone)) = found(step) else { continue };
+        // What is known stands until something else is.
+        let is_news = all.last().is_none_or(|last| last.word != word && step.outcome.is_some());
+        if is_news {
+            let from = (step.started_at.timestamp_millis() - start).max(0);
+            all.push(Stretch { from, word, tone });
+        }
+    }
+    all
 }
 
 fn bars(steps: &[Step], name: &str, start: i64, span: i64) -> Vec<AnyView> {
-    let mut bars: Vec<Bar> = Vec::new();
-    for step in steps.iter().filter(|step| lane_of(step) == Some(name)) {
-        let from = (step.started_at.timestamp_millis() - start).max(0);
-        let until = (end_of(step).unwrap_or_else(time::now) - start).max(from);
-        let tone = if step.wait_ms.is_some() { Some(Tone::Off) } else { effect_look(step).0 };
-        match bars.last_mut() {
-            // What is read again and again is one stretch of time, not a fence.
-            Some(last) if last.tone == tone && from - last.until <= span / 40 => last.until = until,
-            _ => bars.push(Bar { from, until, tone, title: step.title.clone() }),
-        }
-    }
-    let draw = |bar: Bar| {
-        // Set through the style object, not as an attribute, which the content policy forbids.
+    let all = stretches(steps, name, start);
+    let ends = all.iter().skip(1).map(|next| next.from).chain([span]).collect::<Vec<_>>();
+    let draw = |(Stretch { from, word, tone }, end): (Stretch, i64)| {
+        // The style sheet writes the title into the bar. Its place is set through the style object, not as an
+        // attribute, which the content policy forbids.
         view! {
             <i
-                data-tone=bar.tone.map(Tone::word)
-                style:left=percent(bar.from, span)
-                style:width=percent(bar.until - bar.from, span)
-                title=bar.title
+                data-tone=tone.word()
+                style:left=percent(from, span)
+                style:width=percent(end - from, span)
+                title=word
             ></i>
         }
         .into_any()
     };
-    bars.into_iter().map(draw).collect()
+    all.into_iter().zip(ends).map(draw).collect()
 }
 
 fn percent(part: i64, whole: i64) -> String {
-    format!("{}%", part * 1000 / whole / 10)
+    let share = part * 1000 / whole;
+    format!("{}.{}%", share / 10, share % 10)
 }
