@@ -150,10 +150,14 @@ pub async fn run(config: Config) -> Result<(), Failure> {
             .configure(http::routes)
     })
     .workers(2)
+    // The number of files is the limit: whoever comes beyond it is told so, instead of waiting unheard.
+    .max_connections(1_000_000)
     .shutdown_timeout(GRACE.as_secs())
     .tls_handshake_timeout(HANDSHAKE)
     .on_connect(move |connection, data| {
-        data.insert(crowd.enter());
+        if let Some(too_many) = crowd.enter() {
+            data.insert(too_many);
+        }
         tls::met(connection, data, dead_after, &trusted);
     })
     .disable_signals();

@@ -1,11 +1,9 @@
-//! How many connections there may be. Each is an open file, and the database and every device need some too: beyond
-//! this number requests are refused, and the refusal says which limit is reached.
+//! How many files are open. Connections are files, and so is what the database and every device need: when few are
+//! left, the requests of new connections are refused, and the refusal says which limit is reached.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    fs,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,64 +17,73 @@ use actix_web::{
 
 use super::problem::Refused;
 
-/// Files that are kept free, as a part of all.
+/// The part of all files that is kept free, but no less than [`LEAST_SPARE`] where there are twice as many.
 const SPARE: u64 = 8;
-/// At least so many are kept free: the database, the log, and connections that still shake hands.
 const LEAST_SPARE: u64 = 128;
+/// Files are counted so often; meanwhile each connection counts as one more.
+const COUNTED: Duration = Duration::from_millis(250);
 /// The log says it once in this time.
 const QUIET: Duration = Duration::from_mins(1);
+/// Supervisors ask these: a server that is full works.
+const ALWAYS: [&str; 2] = ["/healthz", "/readyz"];
 
-/// The connections of this process.
+/// The files of this process.
 pub struct Crowd {
-    /// The limit of open files; there may be none.
+    /// How many there may be; absent where there is no limit.
     limit: Option<u64>,
-    open: AtomicU64,
-    told: Mutex<Option<Instant>>,
+    seen: Mutex<Seen>,
 }
 
-/// One connection; counted until it is gone.
-pub struct Guest {
-    crowd: Arc<Crowd>,
-    /// Which of them it was.
-    number: u64,
+#[derive(Default)]
+struct Seen {
+    open: u64,
+    at: Option<Instant>,
+    told: Option<Instant>,
 }
+
+/// A connection that came when few files were left, with their limit.
+pub struct TooMany(u64);
 
 impl Crowd {
-    /// Nobody is here yet.
+    /// Watches over as many files.
     #[must_use]
     pub fn new(limit: Option<u64>) -> Arc<Self> {
-        Arc::new(Self { limit, open: AtomicU64::new(0), told: Mutex::new(None) })
+        Arc::new(Self { limit, seen: Mutex::default() })
     }
 
-    /// Counts a connection.
-    #[must_use]
-    pub fn enter(self: &Arc<Self>) -> Guest {
-        Guest { crowd: Arc::clone(self), number: self.open.fetch_add(1, Ordering::Relaxed) + 1 }
-    }
-
-    /// The limit of open files, when `number` connections leave too few of them.
-    fn reached(&self, number: u64) -> Option<u64> {
-        self.limit.filter(|limit| number > limit.saturating_sub((limit / SPARE).max(LEAST_SPARE)))
-    }
-
-    fn tell(&self, limit: u64) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|at| at.elapsed() > QUIET) {
-            *told = Some(Instant::now());
-            let connections = self.open.load(Ordering::Relaxed);
+    /// Counts a connection; says when it is one too many.
+    pub fn enter(&self) -> Option<TooMany> {
+        let limit = self.limit?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.at.is_none_or(|at| at.elapsed() > COUNTED) {
+            seen.open = open_files()?;
+            seen.at = Some(Instant::now());
+        } else {
+            seen.open += 1;
+        }
+        if seen.open <= limit - spare(limit) {
+            return None;
+        }
+        if seen.told.is_none_or(|at| at.elapsed() > QUIET) {
+            seen.told = Some(Instant::now());
             tracing::error!(
-                connections,
+                open = seen.open,
                 limit,
-                "requests are refused: more connections leave too few of the files that this program may open (RLIMIT_NOFILE)"
+                "requests are refused: few of the files that this program may open (RLIMIT_NOFILE) are left"
             );
         }
+        Some(TooMany(limit))
     }
 }
 
-impl Drop for Guest {
-    fn drop(&mut self) {
-        self.crowd.open.fetch_sub(1, Ordering::Relaxed);
-    }
+fn spare(limit: u64) -> u64 {
+    (limit / SPARE).max(LEAST_SPARE).min(limit / 2)
+}
+
+/// Counts them where the system tells.
+fn open_files() -> Option<u64> {
+    let count = fs::read_dir("/proc/self/fd").ok()?.count();
+    u64::try_from(count).ok()
 }
 
 /// Refuses the requests of connections that are too many, and ends these.
@@ -87,11 +94,8 @@ pub async fn held_back(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    let guest = request.conn_data::<Guest>();
-    let reached =
-        guest.and_then(|guest| Some((Arc::clone(&guest.crowd), guest.crowd.reached(guest.number)?)));
-    let Some((crowd, limit)) = reached else { return Ok(next.call(request).await?.map_into_left_body()) };
-    crowd.tell(limit);
+    let reached = request.conn_data::<TooMany>().filter(|_| !ALWAYS.contains(&request.path()));
+    let Some(&TooMany(limit)) = reached else { return Ok(next.call(request).await?.map_into_left_body()) };
     let mut response = Refused::Full(limit).error_response();
     response.head_mut().set_connection_type(ConnectionType::Close);
     Ok(request.into_response(response).map_into_right_body())
