@@ -1,9 +1,21 @@
 //! Customer organisations and their place in the tree.
 
-use rackhand_wire::id::TenantId;
-use sea_orm::{ConnectionTrait, EntityTrait};
+use rackhand_wire::id::{EndpointId, TenantId};
+use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
 
-use crate::{Error, Result, Scope, entity::tenant::Entity};
+use crate::{
+    Error, Result, Scope,
+    entity::{endpoint, tenant::Entity},
+};
+
+/// Finds whose an endpoint is.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such endpoint.
+pub async fn of_endpoint(db: &impl ConnectionTrait, id: EndpointId) -> Result<TenantId> {
+    let owner = endpoint::Entity::find_by_id(id.0).select_only().column(endpoint::Column::TenantId);
+    owner.into_tuple().one(db).await?.map(TenantId).ok_or(Error::NotFound)
+}
 
 /// Lists a tenant and its ancestors, the nearest first.
 ///

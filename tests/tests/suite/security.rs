@@ -356,15 +356,11 @@ async fn people_of_a_tenant_see_its_rows_alone() {
     }
     let device =
         objects.iter().find(|(name, _)| *name == "/endpoints/{id}").unwrap().1.replace("/endpoints/", "");
+    let device = device.as_str();
     let job = lab.post("/endpoints/test", &json!({"endpoint_id": device})).await.ok();
     let job = lab.finish(job["id"].as_str().unwrap()).await;
     objects.push(("/jobs/{id}", format!("/jobs/{}", job["id"].as_str().unwrap())));
-    let tenant = uuid::Uuid::now_v7();
-    let insert = "INSERT INTO tenant (id, parent_id, path, name, created_at, audit_seq, audit_hash) \
-                  VALUES ($1, $2, $3, 'A customer', 1, 0, '')";
-    let path = format!("/{tenant}/");
-    let provider = uuid::Uuid::nil();
-    sql(&lab.backend, insert, vec![tenant.into(), provider.into(), path.into()]).await;
+    let tenant = a_customer(&lab).await;
     let moved = r#"UPDATE "user" SET tenant_id = $1 WHERE name = 'bob'"#;
     sql(&lab.backend, moved, vec![tenant.into()]).await;
 
@@ -376,6 +372,7 @@ async fn people_of_a_tenant_see_its_rows_alone() {
         "/agents",
         "/agent-groups",
         "/sites",
+        "/users",
         "/tokens",
         "/events",
         "/audit",
@@ -400,7 +397,16 @@ async fn people_of_a_tenant_see_its_rows_alone() {
     {
         for method in methods.as_object().unwrap().keys().map(|method| method.to_uppercase()) {
             let place = filled(path, &objects).replace("/plan", "/plan?action=on");
-            let (status, answer) = bob.send(&method, &place, &json!({})).await;
+            // A body that is none is refused before anybody looks whose it is.
+            let body = match (method.as_str(), path.as_str()) {
+                ("POST", "/servers/{id}/power") => json!({"action": "off"}),
+                ("POST", "/servers/{id}/connections") => {
+                    json!({"endpoint_id": device, "target": {"outlet": "2"}})
+                }
+                _ => json!({}),
+            };
+            let (status, answer) = bob.send(&method, &place, &body).await;
+            assert!(body == json!({}) || status == 404, "{method} {place}: {status} {answer}");
             let is_hidden = status == 404 || (method != "GET" && [403, 422].contains(&status));
             assert!(is_hidden, "{method} {place}: {status} {answer}");
         }
@@ -412,6 +418,32 @@ async fn people_of_a_tenant_see_its_rows_alone() {
     assert_eq!(mine["items"].as_array().unwrap().len(), 1);
     let all = lab.get("/servers").await.ok();
     assert_eq!(all["items"].as_array().unwrap().len(), 2, "the provider sees both");
+    let bobs = own.1["id"].as_str().unwrap();
+    what_is_connected_belongs_to_the_server(&lab, &bob, bobs, device).await;
+}
+
+async fn a_customer(lab: &Lab) -> uuid::Uuid {
+    let tenant = uuid::Uuid::now_v7();
+    let insert = "INSERT INTO tenant (id, parent_id, path, name, created_at, audit_seq, audit_hash) \
+                  VALUES ($1, $2, $3, 'A customer', 1, 0, '')";
+    let path = format!("/{tenant}/");
+    sql(&lab.backend, insert, vec![tenant.into(), uuid::Uuid::nil().into(), path.into()]).await;
+    tenant
+}
+
+/// What the provider connects to a customer's server is the customer's to see; a device of another customer is no
+/// part of it.
+async fn what_is_connected_belongs_to_the_server(lab: &Lab, bob: &Browser, server: &str, device: &str) {
+    let connections = format!("/servers/{server}/connections");
+    let outlet = |number: &str| json!({"endpoint_id": device, "target": {"outlet": number}});
+    lab.post(&connections, &outlet("2")).await.ok();
+    let shown = bob.send("GET", &connections, &Value::Null).await.1;
+    assert_eq!(shown["items"].as_array().unwrap().len(), 1, "{shown}");
+    let sibling = a_customer(lab).await;
+    let given = "UPDATE endpoint SET tenant_id = $1";
+    sql(&lab.backend, given, vec![sibling.into()]).await;
+    let refused = lab.post(&connections, &outlet("3")).await;
+    assert_eq!((refused.status, refused.body["errors"][0]["code"].as_str()), (422, Some("foreign")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use rackhand_agent::catalogue;
-use rackhand_store::{Scope, Tx, connections, endpoints, events, page_by, servers};
+use rackhand_store::{Scope, Tx, connections, endpoints, events, page_by, servers, tenants};
 use rackhand_wire::{
     Feature, FieldError, Role,
     api::{
@@ -13,7 +13,7 @@ use rackhand_wire::{
         page::{ListQuery, Page},
         problem::Problem,
     },
-    id::{ConnectionId, EventId, ServerId},
+    id::{ConnectionId, EndpointId, EventId, ServerId, TenantId},
 };
 use serde_json::{Value, json};
 
@@ -180,6 +180,16 @@ async fn tell_sharers(
     Ok(told)
 }
 
+/// Whose a connection is: whoever's the server is. The device is theirs, too, or of somebody above them.
+async fn owner(tx: &Tx, scope: &Scope, server: ServerId, endpoint: EndpointId) -> Result<TenantId, Refused> {
+    let tenant = servers::owner(tx, scope, server).await?;
+    let theirs = tenants::lineage(tx, tenant).await?;
+    if !theirs.contains(&tenants::of_endpoint(tx, endpoint).await?) {
+        return Err(Refused::field("endpoint_id", "foreign", "This device belongs to another customer."));
+    }
+    Ok(tenant)
+}
+
 async fn bind(
     tx: &Tx,
     caller: &Caller,
@@ -193,7 +203,7 @@ async fn bind(
     exists(tx, caller, endpoint, &target).await?;
     let features = offered(descriptor, new.features.clone())?;
     let values = connections::New {
-        tenant: caller.tenant,
+        tenant: owner(tx, &caller.scope, server, endpoint.id).await?,
         server,
         endpoint: endpoint.id,
         role: descriptor.role,
