@@ -57,18 +57,14 @@ fn Devices(kinds: Vec<Integration>, adding: RwSignal<bool>) -> impl IntoView {
         let of = of.get();
         tabs.with_value(|tabs| tabs.iter().find(|tab| tab.of == of).or(tabs.first()).cloned())
     });
-    let sort = RwSignal::new("name".to_owned());
+    let asked = route::query("/devices", "sort");
+    let sort = Memo::new(move |_| if asked.with(String::is_empty) { "name".to_owned() } else { asked.get() });
     let cursor = Cursor::kept();
     Effect::new(move |_| {
         q.track();
         of.track();
-        cursor.recall();
-    });
-    Effect::new(move |was: Option<()>| {
         sort.track();
-        if was.is_some() {
-            cursor.start_over();
-        }
+        cursor.recall();
     });
     let path = move || {
         let cursor =
@@ -77,14 +73,19 @@ fn Devices(kinds: Vec<Integration>, adding: RwSignal<bool>) -> impl IntoView {
         Some(format!("endpoints?limit=50&sort={}&q={q}{cursor}", sort.get()))
     };
     let list = load::<Page<Endpoint>>(path, concerns);
-    let go = |of: &str, q: &str| route::go(&format!("/devices?of={}&q={}", api::encode(of), api::encode(q)));
-    let search = Callback::new(move |q: String| go(&of.get_untracked(), &q));
+    // Another list begins at its first page.
+    let go = move |of: &str, q: &str, sort: &str| {
+        cursor.reset();
+        route::go(&format!("/devices?of={}&q={}&sort={sort}", api::encode(of), api::encode(q)));
+    };
+    let search = Callback::new(move |q: String| go(&of.get_untracked(), &q, &sort.get_untracked()));
+    let on_sort = Callback::new(move |sort: String| go(&of.get_untracked(), &q.get_untracked(), &sort));
     let choices = tabs.get_value().into_iter().map(|tab| {
         let (own, to) = (tab.of.clone(), tab.of);
         Choice {
             text: tab.text,
             pressed: Signal::derive(move || chosen.with(|tab| tab.as_ref().is_some_and(|tab| tab.of == own))),
-            press: Arc::new(move || go(&to, &q.get_untracked())),
+            press: Arc::new(move || go(&to, &q.get_untracked(), &sort.get_untracked())),
         }
     });
     let bar = segmented::bar("Type of device".to_owned(), choices.collect());
@@ -95,7 +96,7 @@ fn Devices(kinds: Vec<Integration>, adding: RwSignal<bool>) -> impl IntoView {
     view! {
         <div class="row">{bar}</div>
         <FilterBar filter=q on_change=search placeholder="Filter: name, address, model"/>
-        {faces(list, shape, move |page| view! { <Table page kinds=known.clone() cursor sort adding q of/> }.into_any())}
+        {faces(list, shape, move |page| view! { <Table page kinds=known.clone() cursor sort on_sort adding q of/> }.into_any())}
         <AddDevice kinds=network open=adding/>
     }
 }
@@ -139,14 +140,14 @@ fn Table(
     page: Held<Page<Endpoint>>,
     kinds: Vec<Integration>,
     cursor: Cursor,
-    sort: RwSignal<String>,
+    sort: Memo<String>,
+    on_sort: Callback<String>,
     adding: RwSignal<bool>,
     q: Memo<String>,
     of: Memo<String>,
 ) -> impl IntoView {
     let task = RwSignal::new(None);
     let agents = agent_names();
-    let on_sort = Callback::new(move |next: String| sort.set(next));
     let none = move || page.with(|page| page.items.is_empty()).then(|| nothing(q, of, adding));
     let shown = kinds.clone();
     view! {

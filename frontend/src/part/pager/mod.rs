@@ -50,11 +50,6 @@ impl Cursor {
         self.used.with(Vec::len)
     }
 
-    /// Stands at the first page from now on.
-    pub fn start_over(self) {
-        self.turn(Vec::clear);
-    }
-
     /// Stands at the first page of what is about to be shown at another place of the history.
     pub fn reset(self) {
         if !self.used.with_untracked(Vec::is_empty) {
