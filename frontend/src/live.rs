@@ -76,8 +76,9 @@ const TICK: Duration = Duration::from_secs(5);
 const BEAT: u32 = 4;
 /// The server speaks every ten seconds.
 const SILENT_MS: f64 = 25_000.0;
-/// A stream that was refused, as by a proxy whose server starts anew, is asked for again so often.
-const AGAIN: Duration = Duration::from_secs(2);
+/// A stream that was refused, as by a proxy whose server starts anew, is asked for again within so many
+/// milliseconds, and not by all pages at once.
+const AGAIN_MS: i64 = 4_000;
 /// A page that nobody touched for an hour is left as it is.
 const ATTENDED_MS: f64 = 3_600_000.0;
 
@@ -192,7 +193,8 @@ fn open() {
                 // What was answered with anything but a stream is over; the session may be.
                 if holds() == Some(EventSource::CLOSED) {
                     crate::session::check();
-                    set_timeout(move || (ROUND.get() == round).then(open).unwrap_or_default(), AGAIN);
+                    let pause = Duration::from_millis((crate::time::now() % AGAIN_MS).unsigned_abs());
+                    set_timeout(move || (ROUND.get() == round).then(open).unwrap_or_default(), pause);
                 }
             }
             // The other event there is, `reset`: too much was missed.
