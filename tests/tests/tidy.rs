@@ -56,7 +56,9 @@ const FUNCTION: usize = 80;
 fn every_arrow_points_the_right_way() {
     let mut wrong = Vec::new();
     for (folder, allowed) in ARROWS {
-        for name in dependencies(folder, "[dependencies]") {
+        let sections =
+            ["[dependencies]", "[build-dependencies]"].map(|section| dependencies(folder, section));
+        for name in sections.into_iter().flatten() {
             if let Some(own) = name.strip_prefix("rackhand-")
                 && !allowed.contains(&own)
             {
@@ -400,13 +402,20 @@ fn names(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<String> {
     names
 }
 
-/// Crates that one section of a crate's manifest names.
+/// Crates that one section of a crate's manifest names, for every target or for one.
 fn dependencies(folder: &str, section: &str) -> Vec<String> {
     let text = read(&root().join(folder).join("Cargo.toml"));
-    let lines = text.lines().map(str::trim).skip_while(|line| *line != section).skip(1);
-    let inside = lines.take_while(|line| !line.starts_with('['));
-    let keys = inside.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
-    keys.map(|(key, _)| key.trim().trim_end_matches(".workspace").to_owned()).collect()
+    let of_target = format!(".{}", section.trim_start_matches('['));
+    let mut is_inside = false;
+    let mut names = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.starts_with('[') {
+            is_inside = line == section || (line.starts_with("[target.") && line.ends_with(&of_target));
+        } else if let Some((key, _)) = line.split_once('=').filter(|_| is_inside && !line.starts_with('#')) {
+            names.push(key.trim().trim_end_matches(".workspace").to_owned());
+        }
+    }
+    names
 }
 
 /// The module that a line like `pub mod ipmi;` declares.

@@ -88,6 +88,9 @@ async fn what_exists_already_is_refused_at_its_field() {
     let mut again = bmc_body(&inventory["servers"][0]);
     again["name"] = "another name".into();
     refused(&lab, "/endpoints", &again, (422, "params.host", "duplicate")).await;
+    let mut named = pdu_body(&inventory["pdus"][0]);
+    named["params"]["port"] = 1.into();
+    refused(&lab, "/endpoints", &named, (422, "name", "duplicate")).await;
     let pdus = lab.get("/endpoints?q=kind:snmp_pdu").await.ok();
     let body = json!({"endpoint_id": pdus["items"][0]["id"], "target": {"outlet": "99"}});
     let path = format!("/servers/{}/connections", lab.id("srv-01"));

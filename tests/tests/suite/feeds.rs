@@ -384,7 +384,9 @@ async fn an_outlet_stays_as_it_is_while_somebody_works_on_another_server_that_ha
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_after_any_cut_leaves_no_feed_off() {
-    for (feeds, cuts) in [(1, 1), (2, 1), (2, 2), (3, 2), (4, 1), (4, 3), (5, 4), (6, 1), (6, 6)] {
+    for (feeds, cuts) in
+        [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (4, 1), (4, 3), (5, 1), (5, 4), (6, 1), (6, 6)]
+    {
         let mut lab = Lab::wired(server_with(feeds)).await;
         let machine = lab.machine("srv-01");
         let forced = json!({"action": "cycle", "via": "outlets", "confirm_name": "srv-01"});
