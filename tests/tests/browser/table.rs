@@ -103,6 +103,24 @@ async fn a_filter_that_finds_nothing_says_so_and_can_be_taken_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn devices_stand_in_the_order_that_one_left_them_in() {
+    let lab = Lab::start(1).await;
+    let page = signed_in(&lab, "device-order").await;
+    page.open("/devices").await;
+    see_order(&page, ("Device", "ascending"), &["pdu-a", "pdu-b"]).await;
+    page.press("Device").await;
+    see_order(&page, ("Device", "descending"), &["pdu-b", "pdu-a"]).await;
+    assert_eq!(page.query("sort").await, "-name");
+    page.press("pdu-a").await;
+    page.see_heading("pdu-a").await;
+    page.chrome.back().await;
+    see_order(&page, ("Device", "descending"), &["pdu-b", "pdu-a"]).await;
+    filter(&page, "pdu-a").await;
+    see_order(&page, ("Device", "descending"), &["pdu-a"]).await;
+    page.assert_quiet(&[("/api/v1/session", 401)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_head_sorts_the_rows_both_ways_by_mouse_and_by_keyboard() {
     let lab = fleet().await;
     let page = signed_in(&lab, "sort").await;
