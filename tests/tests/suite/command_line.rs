@@ -204,6 +204,55 @@ fn every_command_explains_itself() {
     assert!(explained("rackhand-sim", &[]) > 10);
 }
 
+/// The commands below these words that can print JSON.
+fn printing(words: &[String]) -> Vec<String> {
+    let help = printed(&Command::new(binary("rackhand")).args(words).arg("--help").output().unwrap());
+    let below = listed(&help);
+    if below.is_empty() {
+        return Vec::from_iter(help.contains("--json").then(|| words.join(" ")));
+    }
+    below.into_iter().flat_map(|name| printing(&[words, &[name]].concat())).collect()
+}
+
+/// A public key as RFC 8410 section 10.1 shows one.
+const KEY: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_prints_data_prints_it_for_programs_too() {
+    let backend = Backend::start();
+    let key = backend.folder().join("site-b.pem");
+    std::fs::write(&key, KEY).unwrap();
+    let mut token = String::new();
+    let commands = [
+        ("migrate", String::new(), ""),
+        ("user add", " --name bob".into(), "a password of bob\n"),
+        ("user list", String::new(), ""),
+        ("user password", " --name bob".into(), "another password of bob\n"),
+        ("token add", " --user bob --expires 30d".into(), ""),
+        ("token list", " --user bob".into(), ""),
+        ("token remove", " TOKEN".into(), ""),
+        ("agent add", format!(" --name site-b --public-key {}", key.display()), ""),
+        ("agent replace", " site-b".into(), ""),
+        ("agent list", String::new(), ""),
+        ("audit verify", String::new(), ""),
+    ];
+    for (command, options, input) in &commands {
+        let words = format!("{command}{options} --json").replace("TOKEN", &token);
+        let told = json_of(&rackhand(&backend, &words, input));
+        assert!(told.is_object() || told.is_array(), "{words}: {told}");
+        if *command == "token list" {
+            token = told[0]["id"].as_str().unwrap().to_owned();
+        }
+    }
+    // Copying needs a server that stands still, and has a test of its own.
+    let mut known: Vec<_> = commands.iter().map(|(command, ..)| (*command).to_owned()).collect();
+    known.push("db copy".into());
+    let mut all = printing(&[]);
+    known.sort();
+    all.sort();
+    assert_eq!(known, all);
+}
+
 #[test]
 fn a_shell_completes_what_is_typed() {
     for program in ["rackhand", "rackhand-agent", "rackhand-sim"] {
