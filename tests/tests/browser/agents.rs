@@ -154,3 +154,20 @@ async fn a_group_is_offered_where_an_agent_is_chosen_and_says_how_it_shares() {
     lab.wait_until("one comes first again", async |lab: &Lab| kept(lab).await["members"] == as_before).await;
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_is_not_called_confirmed_while_nobody_asks() {
+    let (lab, mut agent, _relay) = Lab::behind_an_agent(rack_of(1)).await;
+    let power = async |lab: &Lab| lab.get(&format!("/servers/{}/power", lab.id("srv-01"))).await.ok();
+    lab.wait_until("it is sure", async |lab: &Lab| power(lab).await["confidence"] == "high").await;
+    let page = signed_in(&lab, "nobody-asks").await;
+    page.see("srv-01").await;
+    agent.kill();
+    lab.wait_until("its agent is away", async |lab: &Lab| power(lab).await["paths"][0]["agent_away"] == true)
+        .await;
+    page.press_beginning("On, ").await;
+    page.see("agent away").await;
+    let words = page.words().await;
+    assert!(words.contains("On: ") && !words.contains("On: confirmed"), "{words}");
+    page.show("evidence").await;
+}

@@ -231,20 +231,21 @@ fn State(id: ServerId, row: Held<ServerRow>) -> impl IntoView {
             in_job: row.active_job_id.is_some(),
         }
     });
-    let title = move || {
-        let shown = shown.get();
-        format!("{}: {}", appearance(&shown).2, sureness(shown.confidence))
-    };
+    let title = move || shown.with(heading);
     view! {
         <Popover
             open
             title=Signal::derive(title)
             opener=move || view! { <PowerStateButton shown open/> }
         >
-            <h3>{live(title)}</h3>
             <Paths id/>
         </Popover>
     }
+}
+
+/// The state and how sure it is.
+fn heading(shown: &Shown) -> String {
+    format!("{}: {}", appearance(shown).2, sureness(shown.confidence))
 }
 
 #[component]
@@ -258,7 +259,13 @@ fn Paths(id: ServerId) -> impl IntoView {
                 .with(|power| power.paths.is_empty())
                 .then(|| view! { <p class="dim">"No connection reads its power yet."</p> })
         };
+        // What the row says may be older than what the paths say.
+        let now = move || {
+            let ServerPower { value, confidence, flags, .. } = power.get();
+            heading(&Shown { value, confidence, flags, checked_at: None, in_job: false })
+        };
         view! {
+            <h3>{live(now)}</h3>
             {live(none)}
             <Evidence paths=Signal::derive(move || power.get().paths)/>
             {live(move || power.with(metered).map(|why| view! { <p class="dim">{why}</p> }))}
