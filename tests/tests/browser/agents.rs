@@ -165,7 +165,7 @@ async fn a_state_is_not_called_confirmed_while_nobody_asks() {
     agent.kill();
     lab.wait_until("its agent is away", async |lab: &Lab| power(lab).await["paths"][0]["agent_away"] == true)
         .await;
-    page.press_beginning("On, ").await;
+    page.press("On, show evidence").await;
     page.see("agent away").await;
     let words = page.words().await;
     assert!(words.contains("On: ") && !words.contains("On: confirmed"), "{words}");
