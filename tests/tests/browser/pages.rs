@@ -281,7 +281,7 @@ async fn a_device_that_fails_tells_its_exact_error_to_the_pointer_and_to_the_key
     page.hover("Unreachable").await;
     page.see(&error).await;
     page.take("hover").await;
-    for _ in 0..3 {
+    for _ in 0..2 {
         let before = status(&lab).await.unwrap()["checked_at"].clone();
         lab.wait_until("it was asked again", async |lab| {
             status(lab).await.is_some_and(|status| status["checked_at"] != before)

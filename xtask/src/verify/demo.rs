@@ -14,7 +14,7 @@ use std::{
 use super::which;
 use crate::{
     Problem,
-    children::build_programs,
+    children::{build_programs, cargo},
     demo::{binaries, free_port},
     ui,
 };
@@ -27,6 +27,7 @@ const READY: &str = "Ctrl-C stops everything.";
 
 /// Starts it, signs in with what it prints, and interrupts it.
 pub(super) fn stage(root: &Path) -> Result<String, Problem> {
+    compile_c(root)?;
     ui::build(root)?;
     build_programs(root)?;
     let log = binaries(root)?.join("demo.log");
@@ -88,6 +89,24 @@ fn wired(base: &str, cookie: &str, servers: &[Value]) -> Result<(), Problem> {
 
 /// All that may be needed from the system: Rust and a C compiler.
 const TOOLS: [&str; 7] = ["cargo", "rustc", "rustup", "cc", "ld", "as", "ar"];
+
+/// Compiles anew what is written in C, with these tools alone; all the rest is Rust.
+fn compile_c(root: &Path) -> Result<(), Problem> {
+    let asked = ["tree", "--edges", "normal,build", "--invert", "cc", "--depth", "1", "--prefix", "none"];
+    let tree = String::from_utf8(cargo(root).args(asked).output()?.stdout)?;
+    let names: BTreeSet<&str> = tree.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+    if names.is_empty() {
+        return Err("no crate is compiled from C any more: this check looks in the wrong place".into());
+    }
+    let target = root.join("target/verify/c");
+    if target.exists() {
+        fs::remove_dir_all(&target)?;
+    }
+    let mut command = cargo(root);
+    command.args(["build", "--quiet"]).args(names.iter().flat_map(|name| ["--package", name]));
+    let status = command.env("PATH", rust_and_c(root)?).env("CARGO_TARGET_DIR", target).status()?;
+    if status.success() { Ok(()) } else { Err(format!("{names:?} need more than {TOOLS:?}").into()) }
+}
 
 /// A folder where nothing else is found.
 fn rust_and_c(root: &Path) -> Result<PathBuf, Problem> {
