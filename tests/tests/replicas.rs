@@ -256,7 +256,8 @@ async fn the_same_idempotency_key_at_both_servers_is_one_job() {
     let path = format!("/servers/{}/power", pair.lab.id("srv-01"));
     let machine = pair.lab.machine("srv-01");
     let before = transitions(&machine);
-    let (body, key) = (json!({"action": "cycle"}), [("idempotency-key", "one")]);
+    // A thousand requests keep both servers busy: the job may wait for as long as that takes.
+    let (body, key) = (json!({"action": "cycle", "expires_in_ms": 60_000}), [("idempotency-key", "one")]);
     let ports = [pair.lab.backend.port(), pair.other.port()];
     let all = (0..1000).map(|at| pair.lab.send_to(ports[at % 2], "POST", &path, Some(&body), &key));
     let replies: Vec<_> = futures::stream::iter(all).buffer_unordered(50).collect().await;
