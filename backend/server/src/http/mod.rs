@@ -163,8 +163,7 @@ pub async fn observed(
     }
     let status = response.status().as_u16();
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    // Who answers that something is unavailable has told why.
-    if status >= 500 && status != 503 {
+    if status >= 500 {
         tracing::error!(%method, path, status, ms, request_id = id, "request");
     } else {
         tracing::debug!(%method, path, status, ms, request_id = id, "request");
