@@ -13,6 +13,7 @@ mod backend;
 pub mod between;
 pub mod chrome;
 pub mod ipmi_sim;
+pub mod peers;
 pub mod relay;
 pub mod site;
 
@@ -114,6 +115,14 @@ impl Lab {
         lab
     }
 
+    /// The same where the time counts that our own processes take.
+    pub async fn slow(config: FarmConfig) -> Self {
+        let mut lab = Self::with_farm(config).await;
+        lab.backend.restart_at(SLOW);
+        lab.wire(&json!({})).await;
+        lab
+    }
+
     /// The same with a remote agent that alone reaches the racks, over a line that can be cut.
     pub async fn behind_an_agent(config: FarmConfig) -> (Self, agent::Agent, Relay) {
         Self::behind_a_line(config, Duration::ZERO).await
@@ -191,6 +200,12 @@ impl Lab {
     #[must_use]
     pub fn id(&self, name: &str) -> &str {
         self.servers.iter().find(|(known, _)| known == name).map(|(_, id)| id.as_str()).unwrap()
+    }
+
+    /// Id of the BMC that was added with a server.
+    pub async fn bmc(&self, server: &str) -> String {
+        let connections = self.get(&format!("/servers/{}/connections", self.id(server))).await.ok();
+        connections["items"][0]["endpoint_id"].as_str().unwrap().to_owned()
     }
 
     /// The machine itself.

@@ -12,6 +12,8 @@ mod agents;
 mod fields;
 #[path = "browser/keyboard.rs"]
 mod keyboard;
+#[path = "browser/model.rs"]
+mod model;
 #[path = "browser/outage.rs"]
 mod outage;
 #[path = "browser/page.rs"]

@@ -15,13 +15,34 @@ pub struct Fault {
     pub reason: Reason,
     /// More, in plain words; may be empty.
     pub detail: String,
+    /// Settings any one of which would settle it: a person chooses, nobody guesses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Setting>,
+}
+
+/// One setting of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Setting {
+    /// Name of the field, as the kind of device describes it.
+    pub field: String,
+    /// Its value.
+    pub value: String,
 }
 
 impl Fault {
     /// Makes a fault.
     #[must_use]
     pub fn new(code: FaultCode, reason: Reason, detail: impl Into<String>) -> Self {
-        Self { code, reason, detail: detail.into() }
+        Self { code, reason, detail: detail.into(), choices: Vec::new() }
+    }
+
+    /// Offers values of one field, any one of which would settle it.
+    #[must_use]
+    pub fn settled_by<'a>(mut self, field: &str, values: impl IntoIterator<Item = &'a str>) -> Self {
+        let setting = |value: &str| Setting { field: field.to_owned(), value: value.to_owned() };
+        self.choices = values.into_iter().map(setting).collect();
+        self
     }
 
     /// Nothing was delivered.

@@ -19,7 +19,7 @@ pub mod timings;
 
 pub use command::Command;
 pub use descriptor::{Descriptor, Feature, Group, Role};
-pub use fault::{Fault, FaultCode, Reason};
+pub use fault::{Fault, FaultCode, Reason, Setting};
 pub use field::{Field, FieldError, Input};
 pub use operation::{Answer, Operation};
 pub use power::{OutletState, PowerAction, PowerValue};

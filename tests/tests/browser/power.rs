@@ -168,35 +168,6 @@ async fn what_is_unticked_is_not_connected() {
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_may_say_which_model_a_pdu_is() {
-    let lab = Lab::bare(1).await;
-    let pdu = lab.farm.inventory().pdus.first().unwrap();
-    let kinds = lab.get("/kinds").await.ok();
-    let kinds = kinds["items"].as_array().unwrap().iter().map(|kind| &kind["descriptor"]);
-    let fields =
-        kinds.into_iter().find(|kind| kind["kind"] == "snmp_pdu").unwrap()["endpoint_fields"].as_array();
-    let model = fields.unwrap().iter().find(|field| field["name"] == "model").unwrap();
-    let choices = model["input"]["options"].as_array().unwrap();
-    let choice = choices.iter().find(|choice| choice["value"] == pdu.model.as_str()).unwrap();
-    let page = signed_in(&lab, "model").await;
-    page.open("/devices").await;
-    page.press("Add device").await;
-    page.fill("Name", &pdu.name).await;
-    page.choose("Model", choice["label"].as_str().unwrap()).await;
-    address(&page, "Host", pdu.addr).await;
-    page.fill("Community", &pdu.community).await;
-    page.fill("Write community", &pdu.write_community).await;
-    page.press("Test").await;
-    page.see("Writing was not tested.").await;
-    page.show("chosen").await;
-    page.press("Add device").await;
-    page.see(&format!("{} added", pdu.name)).await;
-    let added = lab.get("/endpoints").await.ok()["items"][0].clone();
-    assert_eq!(added["params"]["model"], pdu.model.as_str(), "{added:#}");
-    page.assert_quiet(&[("/api/v1/session", 401)]).await;
-}
-
 /// Makes the PDUs known, and the server with its BMC alone; gives the address of its page.
 async fn with_bmc(lab: &Lab, server: &ServerEntry) -> String {
     for pdu in &lab.farm.inventory().pdus {

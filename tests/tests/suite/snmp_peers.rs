@@ -13,9 +13,6 @@
 )]
 
 mod driver;
-mod net_snmp;
-mod process;
 mod records;
-mod replay;
 mod simulated;
 mod snmpd;

@@ -77,7 +77,7 @@ fn Rest(draft: Draft, submit: Submit) -> impl IntoView {
     let request = Callback::new(move |()| draft.test(None, None));
     view! {
         <EndpointFields draft submit prefix=""/>
-        <TestPanel request found submit prefix=""/>
+        <TestPanel request found submit prefix="" draft/>
         <ProblemNote problem=submit.rest(shown)/>
     }
 }
@@ -138,7 +138,7 @@ pub fn ChangeDevice(
                 <AgentField agent=draft.agent kind default=OWN/>
             </div>
             <EndpointFields draft submit prefix="" kept=endpoint.secrets_set/>
-            <TestPanel request found submit prefix=""/>
+            <TestPanel request found submit prefix="" draft/>
             <ProblemNote problem=submit.rest(shown)/>
         </div>
         <footer class="dialog-foot">

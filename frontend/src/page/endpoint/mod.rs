@@ -4,7 +4,7 @@ mod test;
 
 use leptos::prelude::*;
 use rackhand_wire::{
-    Field,
+    Field, Input, Setting,
     api::{
         agent::{Agent, AgentState},
         endpoint::{AddEndpoint, TestEndpoint},
@@ -88,6 +88,15 @@ impl Draft {
             changed.insert(name, Some(value));
         }
         changed
+    }
+
+    /// What a value is called in the form.
+    fn label(self, setting: &Setting) -> Option<String> {
+        self.kind.with_value(|kind| {
+            let field = kind.descriptor.endpoint_fields.iter().find(|field| field.name == setting.field)?;
+            let Input::Choice { options } = &field.input else { return None };
+            options.iter().find(|option| option.value == setting.value).map(|option| option.label.clone())
+        })
     }
 
     /// The request that adds it.

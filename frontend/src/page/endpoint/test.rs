@@ -3,6 +3,7 @@
 use gloo_timers::future::TimeoutFuture;
 use leptos::{html, prelude::*};
 use rackhand_wire::{
+    Fault, Setting,
     api::{
         endpoint::{Stage, StageName, StageState, TestEndpoint, TestResult},
         job::Job,
@@ -11,6 +12,7 @@ use rackhand_wire::{
     operation::Identity,
 };
 
+use super::Draft;
 use crate::{
     api,
     draw::live,
@@ -22,6 +24,7 @@ use crate::{
         callout::Callout,
         connection_card::identity_words,
         icon::Icon,
+        kind_list::{choice, choices},
     },
     time,
 };
@@ -47,7 +50,7 @@ impl Found {
 }
 
 /// Draws the button and the result. `request` says what to try and is followed; `submit` shows refusals at the fields,
-/// whose paths begin with `prefix`. `at_once` asks without a press.
+/// whose paths begin with `prefix`. What would settle a fault is offered in `draft`. `at_once` asks without a press.
 #[component]
 pub fn TestPanel(
     request: Callback<(), TestEndpoint>,
@@ -55,6 +58,7 @@ pub fn TestPanel(
     submit: Submit,
     prefix: &'static str,
     #[prop(optional, into)] refusal: Signal<Option<String>>,
+    #[prop(optional)] draft: Option<Draft>,
     #[prop(optional)] at_once: bool,
 ) -> impl IntoView {
     let busy = RwSignal::new(false);
@@ -115,6 +119,11 @@ pub fn TestPanel(
             });
         }
     });
+    let offered = move |result: &TestResult| {
+        // A saved device is tested as it is: what is filled in here would not count.
+        let draft = draft.filter(|_| untrack(|| request.run(()).params.is_some()))?;
+        settled_by(result.fault.as_ref()?, draft, go)
+    };
     let label =
         Signal::derive(move || if found.with(Option::is_some) { "Test again" } else { "Test" }.to_owned());
     view! {
@@ -125,8 +134,23 @@ pub fn TestPanel(
                 {live(move || busy.get().then_some("The agent asks the device. This can take 20 s when it is silent."))}
             </span>
         </div>
-        <div role="status" node_ref=place>{live(move || found.get().map(|found| verdict(found.result)))}</div>
+        <div role="status" node_ref=place>{live(move || found.get().map(|found| verdict(offered(&found.result), found.result)))}</div>
     }
+}
+
+/// What would settle a fault, to be taken and tried at once.
+fn settled_by(fault: &Fault, draft: Draft, again: Callback<()>) -> Option<AnyView> {
+    let draw = |setting: Setting| {
+        let label = draft.label(&setting)?;
+        let (title, summary) = label.split_once(": ").unwrap_or((&label, ""));
+        let take = Callback::new(move |()| {
+            draft.values.signal(&setting.field).set(setting.value.clone());
+            again.run(());
+        });
+        Some(choice("plug", title, summary, take))
+    };
+    let all: Vec<_> = fault.choices.iter().cloned().filter_map(draw).collect();
+    (!all.is_empty()).then(|| choices("Choices", all))
 }
 
 async fn run(body: TestEndpoint) -> Result<TestResult, Problem> {
@@ -152,10 +176,11 @@ fn under(mut problem: Problem, prefix: &str) -> Problem {
     problem
 }
 
-fn verdict(result: TestResult) -> AnyView {
+fn verdict(offered: Option<AnyView>, result: TestResult) -> AnyView {
     let stages: Vec<_> = result.stages.clone().into_iter().map(stage).collect();
     view! {
         {outcome(result)}
+        {offered}
         <ul class="evidence">{stages}</ul>
     }
     .into_any()

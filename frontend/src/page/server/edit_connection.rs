@@ -134,7 +134,7 @@ fn Body(form: Form) -> impl IntoView {
             {own}
             {place}
             <AgentField agent=form.draft.agent kind=form.kind.get_value() default="The agent of the device"/>
-            <TestPanel request found submit=form.submit prefix=""/>
+            <TestPanel request found submit=form.submit prefix="" draft=form.draft/>
             <FeatureList offered=descriptor.features role=descriptor.role ticked=form.ticked/>
             <ProblemNote problem=form.submit.rest(shown)/>
         </div>

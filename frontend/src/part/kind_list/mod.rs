@@ -1,4 +1,4 @@
-//! The kinds of integration to choose from.
+//! What is to choose from, one below the other: kinds of integration, and what else there are few of.
 
 use leptos::prelude::*;
 use rackhand_wire::{Descriptor, Group};
@@ -9,20 +9,27 @@ use super::icon::{Icon, Size};
 #[component]
 pub fn KindList(kinds: Vec<Descriptor>, on_choose: Callback<String>) -> impl IntoView {
     let draw = move |descriptor: Descriptor| {
-        let kind = descriptor.kind.clone();
-        view! {
-            <button type="button" data-kind=descriptor.kind.clone() on:click=move |_| on_choose.run(kind.clone())>
-                <Icon name=group_icon(descriptor.group) size=Size::Large/>
-                <span class="strong">{descriptor.title}</span>
-                <span class="meta">{descriptor.summary}</span>
-            </button>
-        }
+        let take = Callback::new(move |()| on_choose.run(descriptor.kind.clone()));
+        choice(group_icon(descriptor.group), &descriptor.title, &descriptor.summary, take)
     };
+    choices("Types", kinds.into_iter().map(draw).collect())
+}
+
+/// Puts choices together under a name.
+pub fn choices(label: &'static str, all: Vec<AnyView>) -> AnyView {
+    view! { <div class="kind-list" role="group" aria-label=label>{all}</div> }.into_any()
+}
+
+/// Draws one choice and what there is to know of it.
+pub fn choice(icon: &'static str, title: &str, summary: &str, take: Callback<()>) -> AnyView {
     view! {
-        <div class="kind-list" role="group" aria-label="Types">
-            {kinds.into_iter().map(draw).collect::<Vec<_>>()}
-        </div>
+        <button type="button" on:click=move |_| take.run(())>
+            <Icon name=icon size=Size::Large/>
+            <span class="strong">{title.to_owned()}</span>
+            <span class="meta">{summary.to_owned()}</span>
+        </button>
     }
+    .into_any()
 }
 
 /// The icon of a group of kinds.

@@ -55,23 +55,27 @@ fn most_specific(answered: &[&'static Model]) -> Vec<&'static Model> {
     answered.iter().copied().filter(|model| !is_superseded(model)).collect()
 }
 
-fn none_answers(candidates: &[&Model]) -> Fault {
-    let detail = if candidates.len() == model::all().len() {
-        "the device is of no known make and has no known table of outlets; choose the model by hand"
-            .to_owned()
-    } else {
-        format!(
-            "the device calls itself {} but has no table of switched outlets; choose the model by hand: {}",
-            candidates.first().map_or("a PDU", |model| model.vendor.as_str()),
-            titles(candidates)
-        )
-    };
-    Fault::config(Reason::ModelAmbiguous, detail)
+fn none_answers(candidates: &[&'static Model]) -> Fault {
+    if candidates.len() == model::all().len() {
+        let detail =
+            "the device is of no known make and has no known table of outlets; choose the model by hand";
+        return Fault::config(Reason::ModelAmbiguous, detail);
+    }
+    let vendor = candidates.first().map_or("a PDU", |model| model.vendor.as_str());
+    let why = format!(
+        "the device calls itself {vendor} but has no table of switched outlets; choose the model by hand"
+    );
+    one_of(candidates, &why)
 }
 
-fn several_answer(several: &[&Model]) -> Fault {
-    let detail = format!("several models fit; choose one by hand: {}", titles(several));
-    Fault::config(Reason::ModelAmbiguous, detail)
+fn several_answer(several: &[&'static Model]) -> Fault {
+    one_of(several, "several models fit; choose one by hand")
+}
+
+fn one_of(models: &[&'static Model], why: &str) -> Fault {
+    let detail = format!("{why}: {}", titles(models));
+    let keys = models.iter().map(|model| model.key);
+    Fault::config(Reason::ModelAmbiguous, detail).settled_by("model", keys)
 }
 
 fn titles(models: &[&Model]) -> String {
@@ -82,6 +86,7 @@ fn titles(models: &[&Model]) -> String {
 mod tests {
     use super::*;
     use rackhand_wire::FaultCode;
+    use std::collections::BTreeSet;
 
     fn models(keys: &[&str]) -> Vec<&'static Model> {
         keys.iter().map(|key| model::find(key).unwrap()).collect()
@@ -95,12 +100,16 @@ mod tests {
         most_specific(&models(keys)).into_iter().map(|model| model.key).collect()
     }
 
-    /// Finds the keys of those that are offered by name, where none is taken.
+    /// Finds the keys of those that are offered by name and as settings, where none is taken.
     fn offered(candidates: &[&'static Model], answered: &[&'static Model]) -> Vec<&'static str> {
         let fault = decide(candidates, answered).unwrap_err();
         assert_eq!((fault.code, fault.reason), (FaultCode::Config, Reason::ModelAmbiguous));
-        let is_offered = |model: &&Model| fault.detail.contains(model.title.as_str());
-        model::all().iter().filter(is_offered).map(|model| model.key).collect()
+        let is_named = |model: &&Model| fault.detail.contains(model.title.as_str());
+        let named: Vec<_> = model::all().iter().filter(is_named).map(|model| model.key).collect();
+        let choices: BTreeSet<_> =
+            fault.choices.iter().map(|choice| (choice.field.as_str(), choice.value.as_str())).collect();
+        assert_eq!(choices, named.iter().map(|key| ("model", *key)).collect());
+        named
     }
 
     #[test]

@@ -12,8 +12,8 @@ use rackhand_wire::power::{OutletReading, Switch};
 use rackhand_wire::{FaultCode, OutletState, Reason};
 
 use super::driver;
-use super::net_snmp::{As, set, walk};
-use super::replay::{self, Replay};
+use rackhand_tests::peers::net_snmp::{As, set, walk};
+use rackhand_tests::peers::replay::{self, Replay};
 
 const ENTERPRISES: &str = "1.3.6.1.4.1";
 

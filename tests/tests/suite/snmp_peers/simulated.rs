@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use rackhand_simulators::pdu::{PduAccess, PduAgent, PduModel};
 use rackhand_simulators::world::{OutletId, Pdu, World, WorldTimings};
 
-use super::net_snmp::{As, READER, WRITER, get, set, walk};
+use rackhand_tests::peers::net_snmp::{As, READER, WRITER, get, set, walk};
 
 /// How one model is switched, in the words of its MIB: state, then what writes outlet 7 off and on.
 struct Words {

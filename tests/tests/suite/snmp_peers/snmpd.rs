@@ -9,8 +9,8 @@ use rackhand_wire::{FaultCode, OutletState, Reason};
 use tempfile::TempDir;
 
 use super::driver;
-use super::net_snmp::{READER, REMEDY, get};
-use super::process::{Running, free_address};
+use rackhand_tests::peers::net_snmp::{READER, REMEDY, get};
+use rackhand_tests::peers::process::{Running, free_address};
 
 const COMMAND_1: &str = "1.3.6.1.4.1.318.1.1.4.4.2.1.3.1";
 

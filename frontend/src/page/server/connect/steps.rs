@@ -101,7 +101,7 @@ fn TestStep(making: Making) -> impl IntoView {
             None => making.draft.test(None, target),
         }
     });
-    view! { <TestPanel request found=making.found submit=making.submit prefix="endpoint."/> }
+    view! { <TestPanel request found=making.found submit=making.submit prefix="endpoint." draft=making.draft/> }
 }
 
 /// The place to read in a test: the first picked outlet, when there is one.

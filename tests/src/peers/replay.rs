@@ -15,6 +15,7 @@ const REMEDY: &str = "install snmpsim's needs: apt-get install python3-venv, and
 
 /// A running snmpsim; each recording answers to the community of its file's name.
 pub struct Replay {
+    /// Where it answers.
     pub at: SocketAddr,
     _running: Running,
     _folder: TempDir,
@@ -24,6 +25,7 @@ pub struct Replay {
 ///
 /// # Panics
 /// When snmpsim cannot be installed or started.
+#[must_use]
 pub fn serve(recordings: &[(String, String)]) -> Replay {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("data");
@@ -67,7 +69,9 @@ fn as_myself() -> Vec<String> {
 fn venv() -> &'static Path {
     static VENV: OnceLock<PathBuf> = OnceLock::new();
     VENV.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("snmpsim-1.2.2");
+        // A test lies in target/PROFILE/deps.
+        let own = std::env::current_exe().unwrap();
+        let folder = own.ancestors().nth(3).unwrap().join("tmp/snmpsim-1.2.2");
         let finished = folder.join("finished");
         if finished.exists() {
             return folder;

@@ -41,6 +41,7 @@ impl Drop for Running {
 ///
 /// # Panics
 /// When it is not installed.
+#[must_use]
 pub fn run(program: &str, arguments: &[&str], remedy: &str) -> Output {
     Command::new(program)
         .args(arguments)
@@ -49,6 +50,7 @@ pub fn run(program: &str, arguments: &[&str], remedy: &str) -> Output {
 }
 
 /// Finds a UDP port of 127.0.0.1 that nobody uses now.
+#[must_use]
 pub fn free_address() -> SocketAddr {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -17,12 +17,18 @@ pub const READER: As = As(&["-v2c", "-c", "public"]);
 /// Their write community.
 pub const WRITER: As = As(&["-v2c", "-c", "private"]);
 
-/// Reads one object: its value, or what the tool complains about.
+/// Reads one object.
+///
+/// # Errors
+/// What the tool complains about.
 pub fn get(who: As, at: SocketAddr, oid: &str) -> Result<String, String> {
     answer(&tool("snmpget", who, at, &[oid]))
 }
 
 /// Writes one integer.
+///
+/// # Errors
+/// What the tool complains about.
 pub fn set(who: As, at: SocketAddr, oid: &str, value: i32) -> Result<String, String> {
     answer(&tool("snmpset", who, at, &[oid, "i", &value.to_string()]))
 }
@@ -31,6 +37,7 @@ pub fn set(who: As, at: SocketAddr, oid: &str, value: i32) -> Result<String, Str
 ///
 /// # Panics
 /// When the tool complains.
+#[must_use]
 pub fn walk(program: &str, who: As, at: SocketAddr, oid: &str) -> Vec<(String, String)> {
     let output = tool(program, who, at, &[oid]);
     assert!(output.status.success(), "{program} {oid}: {}", complaint(&output));
