@@ -97,10 +97,23 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope, query: &ListQuery) -
         });
     }
     if let Some(cursor) = Cursor::decode(query)? {
-        which = which.add(Column::Seq.lt(cursor.number()?));
+        which = which.add(before(cursor.pair()?, cursor.id));
     }
-    let rows = Entity::find().filter(which).order_by_desc(Column::Seq).limit(limit + 1).all(db).await?;
-    Ok(page::cut(rows, limit, |row| Cursor::encode(&row.seq.to_string(), row.tenant_id), record))
+    let rows = Entity::find().filter(which).order_by_desc(Column::At).order_by_desc(Column::TenantId);
+    let rows = rows.order_by_desc(Column::Seq).limit(limit + 1).all(db).await?;
+    Ok(page::cut(
+        rows,
+        limit,
+        |row| Cursor::encode(&format!("{}.{}", row.at, row.seq), row.tenant_id),
+        record,
+    ))
+}
+
+/// What stands further down than a record: numbers count in each chain for itself.
+fn before((at, seq): (i64, i64), tenant: uuid::Uuid) -> Condition {
+    let chain = Condition::all().add(Column::TenantId.eq(tenant)).add(Column::Seq.lt(seq));
+    let lower = Condition::any().add(Column::TenantId.lt(tenant)).add(chain);
+    Condition::any().add(Column::At.lt(at)).add(Condition::all().add(Column::At.eq(at)).add(lower))
 }
 
 /// What verifying a chain found.
@@ -211,19 +224,23 @@ mod tests {
     use super::*;
     use crate::{Db, sealed::Keyring};
     use rackhand_migrations::Migrator;
+    use sea_orm::sea_query::Expr;
     use sea_orm_migration::MigratorTrait;
 
     async fn with_three_records(folder: &tempfile::TempDir) -> Db {
         let url = format!("sqlite://{}", folder.path().join("db").display());
         let db = Db::open(&url, Keyring::new([7; 32])).await.unwrap();
         Migrator::up(db.writer(), None).await.unwrap();
-        for action in ["a", "b", "c"] {
+        record_three(&db, TenantId::PROVIDER, ["a", "b", "c"]).await;
+        db
+    }
+
+    async fn record_three(db: &Db, tenant: TenantId, actions: [&str; 3]) {
+        for action in actions {
             let tx = db.begin().await.unwrap();
-            let deed = Deed { action: action.into(), ..Deed::default() };
-            append(&tx, TenantId::PROVIDER, deed).await.unwrap();
+            append(&tx, tenant, Deed { action: action.into(), ..Deed::default() }).await.unwrap();
             tx.commit().await.unwrap();
         }
-        db
     }
 
     async fn broken(db: &Db) -> Option<i64> {
@@ -246,5 +263,42 @@ mod tests {
         let db = with_three_records(&folder).await;
         Entity::delete_many().exec(db.writer()).await.unwrap();
         assert_eq!(broken(&db).await, Some(1), "all of them");
+    }
+
+    #[tokio::test]
+    async fn of_several_chains_every_record_is_listed_once_and_the_newest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = with_three_records(&folder).await;
+        let other = TenantId(uuid::Uuid::now_v7());
+        let row = tenant::Model {
+            id: other.0,
+            parent_id: Some(TenantId::PROVIDER.0),
+            path: format!("/{}/", other.0),
+            name: "customer".into(),
+            created_at: 0,
+            audit_seq: 0,
+            audit_hash: String::new(),
+        };
+        tenant::Entity::insert(row.into_active_model()).exec(db.writer()).await.unwrap();
+        record_three(&db, other, ["d", "e", "f"]).await;
+        // All but the last in one moment, so that numbers and chains decide.
+        let at = millis(now());
+        Entity::update_many()
+            .col_expr(Column::At, Expr::value(at))
+            .filter(Column::Action.ne("f"))
+            .exec(db.writer())
+            .await
+            .unwrap();
+        let (mut seen, mut cursor) = (Vec::new(), None);
+        loop {
+            let query = ListQuery { limit: Some(1), cursor, ..ListQuery::default() };
+            let page = list(db.reader(), &Scope::provider(), &query).await.unwrap();
+            seen.extend(page.items.into_iter().map(|record| record.action));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, ["f", "e", "d", "c", "b", "a"]);
     }
 }
