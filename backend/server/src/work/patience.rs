@@ -99,18 +99,29 @@ impl Wait<'_> {
             Route::Agent(agent) => vec![agent],
             Route::Group { members, .. } => members,
         };
-        let mut names = Vec::new();
+        let (mut here, mut away) = (Vec::new(), Vec::new());
         for id in ids {
             match agents::get(self.app.db.reader(), &Scope::provider(), id).await {
-                Ok(agent) => names.push(agent.name),
+                Ok(agent) if self.app.roster.is_here(id) => here.push(agent.name),
+                Ok(agent) => away.push(agent.name),
                 Err(error) => tracing::warn!(%error, agent = %id, "an agent that is waited for is not known"),
             }
         }
-        format!("waiting for agent {}, which is offline", names.join(" or "))
+        waiting(&here, &away)
     }
 
     async fn note(&self, detail: &str) {
         note(self.app, self.job, self.step, detail).await;
+    }
+}
+
+/// Says what is waited for. Where one of a group is here, the one that is away may still have the device.
+fn waiting(here: &[String], away: &[String]) -> String {
+    let [present, absent] = [here, away].map(|names| names.join(" or "));
+    match (here, away) {
+        ([], _) => format!("waiting for agent {absent}, which is offline"),
+        (_, []) => format!("waiting for agent {present}"),
+        _ => format!("waiting for agent {present} to take over from {absent}, which is offline"),
     }
 }
 
@@ -173,4 +184,19 @@ pub fn begun(done: Done) -> Done {
         fault
     });
     Done { result, ..done }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::waiting;
+
+    #[test]
+    fn nobody_who_is_here_is_called_offline() {
+        let [one, two] = ["one", "two"].map(|name| vec![name.to_owned()]);
+        let both = [one.clone(), two.clone()].concat();
+        assert_eq!(waiting(&[], &one), "waiting for agent one, which is offline");
+        assert_eq!(waiting(&[], &both), "waiting for agent one or two, which is offline");
+        assert_eq!(waiting(&two, &one), "waiting for agent two to take over from one, which is offline");
+        assert_eq!(waiting(&both, &[]), "waiting for agent one or two");
+    }
 }
