@@ -52,8 +52,12 @@ pub async fn view(
     caller: Caller,
     id: web::Path<ServerId>,
 ) -> Result<web::Json<Server>, Refused> {
-    let mut server = servers::get(app.db.reader(), &caller.scope, id.into_inner()).await?;
-    away::of_paths(&app, &caller, &mut server).await?;
+    shown(&app, &caller, id.into_inner()).await
+}
+
+async fn shown(app: &App, caller: &Caller, id: ServerId) -> Result<web::Json<Server>, Refused> {
+    let mut server = servers::get(app.db.reader(), &caller.scope, id).await?;
+    away::of_paths(app, caller, &mut server).await?;
     Ok(web::Json(server))
 }
 
@@ -132,7 +136,7 @@ pub async fn change(
     }
     weigh::server(&app, id).await?;
     app.live.tell(Object::Server, id);
-    Ok(web::Json(servers::get(app.db.reader(), &caller.scope, id).await?))
+    shown(&app, &caller, id).await
 }
 
 /// Removes a server, its connections, and the BMCs that only it used.
