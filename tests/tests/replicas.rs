@@ -8,7 +8,7 @@
 use futures::StreamExt as _;
 use rackhand_simulators::world::{EffectKind, Machine};
 use rackhand_store::{Db, nodes, sealed::Keyring};
-use rackhand_tests::{Backend, Lab, PASSWORD, Relay, agent::Agent, client_builder, state};
+use rackhand_tests::{Backend, Lab, PASSWORD, Relay, SLOW, agent::Agent, client_builder, state};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
 use std::{
@@ -382,6 +382,9 @@ async fn a_server_that_freezes_with_a_job_of_an_agent_elsewhere_writes_nothing_w
 async fn the_lease_of_an_agent_whose_server_freezes_ends_and_another_agent_goes_on() {
     let mut lab = Lab::bare(1).await;
     let mut other = lab.backend.beside("node2");
+    // A lease at 1/20 is no time on a busy machine.
+    lab.backend.restart_at(SLOW);
+    other.restart_at(SLOW);
     let line = Relay::start(address(&other), Duration::ZERO).await;
     let body = |name: &str| json!({"name": name, "group": "pair"});
     let mut first = Agent::of(&lab, &body("one"), line.port).await;

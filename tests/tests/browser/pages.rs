@@ -275,7 +275,7 @@ async fn a_device_that_fails_tells_its_exact_error_to_the_pointer_and_to_the_key
     let fault: Fault = serde_json::from_value(status(&lab).await.unwrap()["fault"].clone()).unwrap();
     let error = fault.to_string();
     let page = signed_in(&lab, "device-error").await;
-    page.open("/devices").await;
+    page.open(&format!("/devices?q={muted}")).await;
     page.see("Unreachable").await;
     assert!(!page.words().await.contains(&error), "one word until somebody asks");
     page.hover("Unreachable").await;

@@ -54,16 +54,16 @@ async fn confuse(to: Side, said_there: &str, told_by_other: (&str, fn(&Lab, &Age
         let job = lab.start_power("srv-01", json!({"action": "cycle"})).await;
         lab.wait_until("it is under way", async |_: &Lab| machine.count(&EffectKind::PoweredOff) > round)
             .await;
+        let (words, log) = (told_by_other.0, told_by_other.1);
+        let told = |lab: &Lab| log(lab, &agent).matches(words).count();
+        let (ended, before) = (between.closed().len(), told(&lab));
         let what: String = message.to_text().unwrap_or("binary").chars().take(40).collect();
         between.say(to, message).await;
-        lab.wait_until(&format!("the session ends: {what}"), async |_: &Lab| between.closed().len() > round)
+        lab.wait_until(&format!("the session ends: {what}"), async |_: &Lab| between.closed().len() > ended)
             .await;
-        assert_eq!(between.closed()[round], (to, close::MALFORMED), "{what}");
-        let (words, log) = (told_by_other.0, told_by_other.1);
-        lab.wait_until(&format!("the other side says why: {what}"), async |lab: &Lab| {
-            log(lab, &agent).matches(words).count() == round + 1
-        })
-        .await;
+        assert_eq!(between.closed()[ended], (to, close::MALFORMED), "{what}");
+        lab.wait_until(&format!("the other side says why: {what}"), async |lab: &Lab| told(lab) > before)
+            .await;
         let job = lab.finish(job["id"].as_str().unwrap()).await;
         assert_eq!(state(&job).0, "succeeded", "{what}: {job:#}");
         let counts = [EffectKind::PoweredOff, EffectKind::PoweredOn].map(|effect| machine.count(&effect));

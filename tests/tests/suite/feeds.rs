@@ -447,7 +447,7 @@ async fn the_agent_restores_a_feed_whose_pdu_was_away_when_it_was_due() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_silent_bmcs_of_one_rack_get_one_automatic_cut() {
     // With a third one that answers late it would look like a broken switch.
-    let lab = Lab::start(2).await;
+    let lab = Lab::slow(rack_of(2)).await;
     let servers = ["srv-01", "srv-02"];
     for server in servers {
         mute(&lab.machine(server));
@@ -488,7 +488,7 @@ async fn automatic_cuts_on_one_pdu_keep_their_distance() {
         assert_eq!(state(job), ("succeeded", "done_by_outlets"), "{job:#}");
     }
     assert_eq!(places_taken(&lab).await.len(), 2);
-    let spacing = Timings::default().scaled(SCALE).cut_spacing;
+    let spacing = Timings::default().scaled(SLOW).cut_spacing;
     for pdu in lab.farm.world().pdus() {
         let effects = pdu.effects();
         let cut = effects.iter().filter(|effect| effect.what == PduEffectKind::SwitchedOff);
@@ -502,7 +502,7 @@ async fn automatic_cuts_on_one_pdu_keep_their_distance() {
 
 /// A server whose BMC is silent and that is told “off”, beside another one whose job stands for one that cuts.
 async fn beside_a_rival() -> (Lab, Machine, rackhand_store::Db) {
-    let lab = Lab::start(2).await;
+    let lab = Lab::slow(rack_of(2)).await;
     // In a rack of its own its cuts take no place of the other's.
     let path = format!("/servers/{}", lab.id("srv-02"));
     lab.patch(&path, &json!({"rack": "elsewhere"})).await.ok();
@@ -561,14 +561,15 @@ async fn a_cut_elsewhere_after_the_gates_holds_a_cut_up_as_well() {
         pdu.change_faults(|faults| faults.link.mute = false);
     }
     let mut last = Instant::now();
-    for _ in 0..25 {
+    // For longer than the distance; a busy machine is not so slow that the other one would leave room between two.
+    for _ in 0..40 {
         last = Instant::now();
         cut_elsewhere(&db).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let done = lab.finish(job["id"].as_str().unwrap()).await;
     assert_eq!(state(&done), ("succeeded", "done_by_outlets"), "{done:#}");
-    let spacing = Timings::default().scaled(SCALE).cut_spacing;
+    let spacing = Timings::default().scaled(SLOW).cut_spacing;
     let first = moved(&lab, &machine, PduEffectKind::SwitchedOff)[0];
     assert!(first >= last + spacing, "{:?} after the other cut", first.saturating_duration_since(last));
 }
@@ -637,18 +638,16 @@ async fn nobody_is_warned_of_a_bmc_whose_feeds_a_job_cut() {
     assert_eq!(state(&done).0, "succeeded", "{done:#}");
     let steps = done["steps"].as_array().unwrap();
     assert!(steps.iter().any(|step| step["fault"] == "unreach"), "its start was not awaited: {done:#}");
-    let told = lab.get("/events?limit=200").await.ok();
-    let told = told["items"].as_array().unwrap();
-    let warned: Vec<_> = told.iter().filter(|event| event["kind"] == "endpoint.failing").collect();
-    assert!(warned.is_empty(), "{warned:#?}");
+    let told = turns(&lab).await;
+    assert!(!told.contains(&failing()), "{told:?}");
 }
 
-/// What was told of devices, the newest first.
+/// What was told of the BMC, the newest first: on a busy machine others may be late for a moment.
 async fn turns(lab: &Lab) -> Vec<(String, String)> {
-    let events = lab.get("/events?limit=200").await.ok();
+    let query = format!("endpoint:{}%20kind:endpoint.", lab.bmc("srv-01").await);
+    let events = lab.get(&format!("/events?limit=200&q={query}")).await.ok();
     let word = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
     let told = events["items"].as_array().unwrap().iter();
-    let told = told.filter(|event| word(event, "kind").starts_with("endpoint."));
     told.map(|event| (word(event, "kind"), word(event, "severity"))).collect()
 }
 
@@ -716,9 +715,5 @@ async fn a_bmc_that_does_not_come_back_with_its_feeds_is_told_of() {
     mute(&machine);
     let done = lab.finish(job["id"].as_str().unwrap()).await;
     assert_eq!(state(&done).0, "succeeded", "{done:#}");
-    lab.wait_until("somebody hears of it", async |lab: &Lab| {
-        let told = lab.get("/events?limit=200").await.ok();
-        told["items"].as_array().unwrap().iter().any(|event| event["kind"] == "endpoint.failing")
-    })
-    .await;
+    lab.wait_until("somebody hears of it", async |lab: &Lab| turns(lab).await.contains(&failing())).await;
 }

@@ -342,8 +342,20 @@ async fn only_an_answer_from_the_same_subnet_proves_the_path() {
     assert_eq!(lab.feed_changes("srv-01"), 0);
 
     unmute(&lab.machine("srv-02"));
-    let job = lab.power("srv-01", json!({"action": "off"})).await;
-    assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "nothing but that was in the way: {job:#}");
+    goes_off(&lab).await;
+}
+
+/// What was in the way is not any more.
+async fn goes_off(lab: &Lab) {
+    for attempt in 1.. {
+        let job = lab.power("srv-01", json!({"action": "off"})).await;
+        if state(&job).0 == "succeeded" {
+            break;
+        }
+        // At 1/20 a busy machine may not answer in time; a person asks again.
+        assert!(state(&job).1 == "path_unproven" && attempt < 5, "nothing but that was in the way: {job:#}");
+    }
+    assert_eq!(lab.feeds_on("srv-01"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -364,15 +376,7 @@ async fn only_what_its_own_agent_hears_proves_the_path() {
     }
     assert_eq!(lab.feed_changes("srv-01"), 0);
     give("srv-02").await;
-    for attempt in 1.. {
-        let job = lab.power("srv-01", json!({"action": "off"})).await;
-        if state(&job).0 == "succeeded" {
-            break;
-        }
-        // At 1/20 a busy machine may not answer in time; a person asks again.
-        assert!(state(&job).1 == "path_unproven" && attempt < 5, "nothing but that was in the way: {job:#}");
-    }
-    assert_eq!(lab.feeds_on("srv-01"), 0);
+    goes_off(&lab).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -400,13 +404,14 @@ async fn an_agent_that_reaches_nothing_cuts_nothing() {
 async fn a_silent_bmc_is_not_said_to_answer_because_a_job_keeps_the_polls_away() {
     let lab = Lab::start(1).await;
     let machine = lab.machine("srv-01");
+    let bmc = lab.bmc("srv-01").await;
     machine.change_bmc_faults(|faults| faults.ignore_soft = true);
     let job = lab.start_power("srv-01", json!({"action": "shutdown", "deadline_s": 180})).await;
     lab.wait_until("the button was pressed", async |_: &Lab| machine.count(&EffectKind::SoftPressed) == 1)
         .await;
     mute(&machine);
     let events = async |lab: &Lab| {
-        let found = lab.get("/events?q=kind:endpoint").await.ok();
+        let found = lab.get(&format!("/events?q=endpoint:{bmc}%20kind:endpoint")).await.ok();
         let kinds = found["items"].as_array().unwrap().iter().map(|event| event["kind"].clone());
         kinds.collect::<Vec<_>>()
     };

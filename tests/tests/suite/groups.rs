@@ -20,8 +20,18 @@ struct Site {
 }
 
 impl Site {
-    async fn new(servers: u16) -> Self {
-        let mut lab = Lab::bare(servers).await;
+    async fn new() -> Self {
+        Self::of(Lab::bare(1).await).await
+    }
+
+    /// The same where leases last long enough that a busy machine loses none.
+    async fn slow() -> Self {
+        let mut lab = Lab::bare(1).await;
+        lab.backend.restart_at(SLOW);
+        Self::of(lab).await
+    }
+
+    async fn of(mut lab: Lab) -> Self {
         let port = lab.backend.port();
         let mut agents = Vec::new();
         let mut lines = Vec::new();
@@ -65,7 +75,7 @@ fn transitions(machine: &Machine) -> (usize, usize, usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_other_agent_takes_over_and_nothing_happens_twice() {
-    let mut site = Site::new(1).await;
+    let mut site = Site::new().await;
     let machine = site.lab.machine("srv-01");
     let mut slowest = Duration::ZERO;
     // Each action once killed, once cut off; what is off is switched on next.
@@ -78,7 +88,9 @@ async fn the_other_agent_takes_over_and_nothing_happens_twice() {
             let (off, on, _) = transitions(machine);
             off > before.0 || on > before.1
         };
-        let job = site.begin("srv-01", json!({"action": action}), felt).await;
+        // What was not begun may not expire before the other one has the device.
+        let body = json!({"action": action, "expires_in_ms": LATE});
+        let job = site.begin("srv-01", body, felt).await;
         let gone = usize::from(site.lab.holder_is(&site.agents[1].id).await);
         let begun = Instant::now();
         if round % 2 == 0 {
@@ -92,10 +104,10 @@ async fn the_other_agent_takes_over_and_nothing_happens_twice() {
             site.lab
                 .wait_until("the other one holds the device", async |lab: &Lab| lab.holder_is(&other).await)
                 .await;
-            // Ten seconds at 1/20, with room for a busy machine.
+            // Ten seconds at 1/20, with room for a busy machine; the figure below is what counts.
             let took = begun.elapsed();
             slowest = slowest.max(took);
-            assert!(took < Duration::from_secs(10).mul_f64(SCALE) * 3, "round {round}: {took:?}");
+            assert!(took < Duration::from_secs(10).mul_f64(SCALE) * 10, "round {round}: {took:?}");
         }
         let job = site.lab.finish(&job).await;
         assert_eq!(state(&job), "succeeded", "round {round}: {job:#}");
@@ -118,12 +130,7 @@ async fn the_other_agent_takes_over_and_nothing_happens_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_is_sent_once_although_its_agent_goes_away() {
-    let mut site = Site::new(1).await;
-    // What was not begun may not expire before the other one has the device: at 1/20 a busy machine is not so soon.
-    site.lab.backend.restart_at(SLOW);
-    for agent in &site.agents {
-        agent.slowed(&site.lab).await;
-    }
+    let mut site = Site::slow().await;
     let machine = site.lab.machine("srv-01");
     let (mut proved, mut open) = (0, 0);
     for round in 0..rounds() {
@@ -154,7 +161,7 @@ async fn a_reset_is_sent_once_although_its_agent_goes_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn off_by_the_outlets_stays_off_when_the_agent_that_cut_comes_back() {
-    let mut site = Site::new(1).await;
+    let mut site = Site::new().await;
     let machine = site.lab.machine("srv-01");
     let forced = json!({"action": "off", "via": "outlets", "confirm_name": "srv-01"});
     let cut = |machine: &Machine| {
@@ -175,7 +182,7 @@ async fn off_by_the_outlets_stays_off_when_the_agent_that_cut_comes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drained_agent_ends_what_it_has_begun_and_then_others_take_its_devices() {
-    let mut site = Site::new(1).await;
+    let mut site = Site::slow().await;
     let machine = site.lab.machine("srv-01");
     let [one, two] = [site.agents[0].id.clone(), site.agents[1].id.clone()];
     let drain = async |lab: &Lab, draining: bool| {
@@ -197,7 +204,7 @@ async fn a_drained_agent_ends_what_it_has_begun_and_then_others_take_its_devices
     assert!(all(&site.lab, &one).await, "what it had begun was taken away");
     site.lab.wait_until("the other has all", async |lab: &Lab| all(lab, &two).await).await;
     // What was sent last may have been under way for so long.
-    assert!(over.elapsed() > Timings::default().scaled(SCALE).command_expiry / 3);
+    assert!(over.elapsed() > Timings::default().scaled(SLOW).command_expiry / 3);
 
     // It is not missed: the other one need not wait for its lease to end.
     site.agents[0].kill();

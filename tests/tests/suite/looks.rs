@@ -71,7 +71,7 @@ async fn what_happened_while_the_server_was_away_is_told_once_in_order_and_with_
     let machine = lab.machine("srv-01");
     let query = format!("server:{}%20kind:power.", lab.id("srv-01"));
     let before = events(&lab, &query).await.len();
-    let device = bmc(&lab, "srv-01").await;
+    let device = lab.bmc("srv-01").await;
     lab.backend.kill();
     let gone = Utc::now();
     let seen = |word: &str| {
@@ -122,6 +122,9 @@ async fn a_state_that_nobody_reads_any_more_is_kept_with_its_age_and_not_trusted
     lab.wait_until("it is sure", async |lab: &Lab| power(lab).await["confidence"] == "high").await;
     agent.kill();
     let left = Utc::now();
+    lab.wait_until("it is unsure", async |lab: &Lab| power(lab).await["confidence"] != "high").await;
+    let changed = lab.patch(&format!("/servers/{}", lab.id("srv-01")), &json!({"notes": "x"})).await.ok();
+    assert_ne!(changed["power"]["confidence"], "high", "a change answers as a look does: {changed:#}");
     lab.wait_until("it is doubted", async |lab: &Lab| power(lab).await["confidence"] == "low").await;
     let seen = power(&lab).await;
     assert_eq!(seen["value"], "on", "the last that was heard: {seen:#}");
@@ -148,8 +151,11 @@ async fn after_a_restart_alone_nothing_is_asked_without_credentials_and_the_gap_
             assert!(!found.contains(secret), "{secret} is on the agent's disk");
         }
     };
-    lab.wait_until("the looks are written", async |_: &Lab| agent.folder().join("spool/looks.json").exists())
-        .await;
+    lab.wait_until("the looks at all four are written", async |_: &Lab| {
+        let looks = fs::read_to_string(agent.folder().join("spool/looks.json")).unwrap_or_default();
+        looks.matches("\"endpoint\":").count() == 4
+    })
+    .await;
     lab.backend.kill();
     let seen = kept(&agent).len();
     lab.wait_until("it goes on alone", async |_: &Lab| kept(&agent).len() > seen).await;
@@ -253,9 +259,10 @@ async fn dead_devices_hold_nobody_up() {
     // What waits now was due while they were silent.
     for _ in 0..3 {
         tokio::time::sleep(MINUTE).await;
+        let all = live.len() + lab.farm.inventory().pdus.len();
+        lab.wait_until("all the others answer", async |lab: &Lab| status(lab, "ok").await.len() == all).await;
         let now = Utc::now();
         let checked = status(&lab, "ok").await;
-        assert_eq!(checked.len(), live.len() + lab.farm.inventory().pdus.len());
         let worst = checked.iter().map(|at| now - at).max().unwrap().to_std().unwrap();
         assert!(worst < MINUTE * 2, "the oldest reading of a live device is {worst:?} old");
     }
@@ -268,7 +275,7 @@ async fn dead_devices_hold_nobody_up() {
         let took = asked.elapsed();
         assert!(took < Duration::from_millis(1500), "{name}: {took:?}");
     }
-    let failing = format!("endpoint:{}%20kind:endpoint.", bmc(&lab, &dead[0]).await);
+    let failing = format!("endpoint:{}%20kind:endpoint.", lab.bmc(&dead[0]).await);
     let told = events(&lab, &failing).await;
     let since: Vec<_> =
         told.iter().filter(|event| time(&event["at"]) > begun).map(|event| &event["kind"]).collect();
@@ -276,16 +283,11 @@ async fn dead_devices_hold_nobody_up() {
     drop(agent);
 }
 
-async fn bmc(lab: &Lab, server: &str) -> String {
-    let connections = lab.get(&format!("/servers/{}/connections", lab.id(server))).await.ok();
-    connections["items"][0]["endpoint_id"].as_str().unwrap().to_owned()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_device_is_asked_less_and_less_often_until_somebody_wants_to_know() {
     let (lab, agent, _line) = lab(1).await;
     mute(&lab.machine("srv-01"));
-    let path = format!("/endpoints/{}", bmc(&lab, "srv-01").await);
+    let path = format!("/endpoints/{}", lab.bmc("srv-01").await);
     let mut asked = Vec::new();
     let begun = Instant::now();
     while asked.len() < 4 {

@@ -5,7 +5,7 @@
 use chrono::{DateTime, FixedOffset};
 use futures::StreamExt;
 use rackhand_simulators::world::{EffectKind, Machine, ReplyKind, RestorePolicy, Which};
-use rackhand_tests::{Lab, SCALE, mute, rack_of, state};
+use rackhand_tests::{Lab, SCALE, SLOW, mute, rack_of, state};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -221,14 +221,14 @@ async fn when_every_answer_is_lost_the_job_does_not_claim_that_nothing_happened(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ignored_soft_shutdown_times_out_and_cuts_nothing() {
-    let lab = Lab::start(1).await;
+    let lab = Lab::slow(rack_of(1)).await;
     let machine = lab.machine("srv-01");
     machine.change_bmc_faults(|faults| faults.ignore_soft = true);
-    let job = lab.power("srv-01", json!({"action": "shutdown", "deadline_s": 60})).await;
+    let job = lab.power("srv-01", json!({"action": "shutdown", "deadline_s": 30})).await;
     assert_eq!(state(&job), ("failed", "soft_timeout"), "{job:#}");
     let took = (moment(&job["finished_at"]) - moment(&job["started_at"])).to_std().unwrap();
     // Within 2 s of the deadline, and three times that on a busy machine.
-    let [deadline, slack] = [60, 2].map(|seconds| Duration::from_secs(seconds).mul_f64(SCALE));
+    let [deadline, slack] = [30, 2].map(|seconds| Duration::from_secs(seconds).mul_f64(SLOW));
     assert!(took + slack >= deadline && took < deadline + slack * 3, "{took:?} of {deadline:?}: {job:#}");
     assert!(machine.is_on());
     assert_eq!(count(&machine, &EffectKind::PoweredOff), 0);

@@ -217,7 +217,7 @@ fn a_log_on_a_terminal_is_for_a_person() {
         format!("{} serve --listen 127.0.0.1:0 --data-dir {}", server.display(), folder.path().display());
     // It gives the command a terminal, and ends with it.
     let mut shown = std::process::Command::new("script");
-    shown.args(["--quiet", "--return", "--flush", "--command", &format!("timeout 3 {line}"), "/dev/null"]);
+    shown.args(["--quiet", "--return", "--flush", "--command", &format!("timeout 15 {line}"), "/dev/null"]);
     let shown = String::from_utf8(shown.output().unwrap().stdout).unwrap();
     let ready = shown.lines().find(|line| line.contains("rackhand is ready")).expect("it is ready");
     assert!(!ready.contains('{') && ready.contains("INFO"), "{shown}");
