@@ -71,7 +71,10 @@ async fn serve(options: &Options, settings: Settings, relog: &Relog) -> Result<E
             );
             Ok(ExitCode::from(REPLACED))
         }
-        () = told_to_stop() => Ok(ExitCode::SUCCESS),
+        () = told_to_stop() => {
+            tracing::info!("rackhand-agent stops, as it was told");
+            Ok(ExitCode::SUCCESS)
+        }
         () = reloads.serve(hangups) => Ok(ExitCode::SUCCESS),
     }
 }

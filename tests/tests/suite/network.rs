@@ -3,11 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a broken bench stops the test")]
 #![expect(clippy::indexing_slicing, reason = "JSON values answer null where nothing is")]
 
+use super::no_fallback::{name_the_bmc, nothing_is_cut};
 use rackhand_simulators::world::EffectKind;
 use rackhand_tests::{
     Lab, SCALE, SLOW,
     agent::Agent,
-    rack_of,
+    mute, rack_of,
     site::{SERVER, Site, nft},
     state,
 };
@@ -16,23 +17,27 @@ use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream, UdpSocket},
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 /// Says that a test runs in its namespace already.
 const INSIDE: &str = "RACKHAND_NAMESPACE";
 
-/// Runs a test of this file in a network namespace of its own, where it may lose what it likes; says whether that is
-/// done. Inside it sets the test free.
+/// Runs a test of this file in a network namespace of its own, where it may lose what it likes and name other files;
+/// says whether that is done. Inside it sets the test free.
 fn enters(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         assert!(Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success());
         return false;
     }
     let mut command = Command::new("unshare");
-    command.arg("--net");
+    command.args(["--net", "--mount"]);
     if !rustix::process::geteuid().is_root() {
         command.arg("--map-root-user");
     }
@@ -343,4 +348,51 @@ async fn both_kernels_give_up_when_the_other_side_counts_as_gone() {
         assert!(!found.is_empty(), "process {pid} has no connection");
         assert!(found.iter().all(|ms| u128::from(*ms) == dead_after), "{found:?} ms, not {dead_after}");
     }
+}
+
+/// Makes this namespace ask a name server that knows no name, or says nothing at all.
+fn ask_about_names(is_silent: Arc<AtomicBool>) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n").unwrap();
+    let mount = Command::new("mount").arg("--bind").arg(file.path()).arg("/etc/resolv.conf").status();
+    assert!(mount.unwrap().success());
+    let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
+    std::thread::spawn(move || {
+        let mut packet = [0; 512];
+        while let Ok((_, from)) = socket.recv_from(&mut packet) {
+            if !is_silent.load(Ordering::Relaxed) {
+                socket.send_to(&no_such_name(&packet), from).unwrap();
+            }
+        }
+    });
+}
+
+/// Answers a question (RFC 1035 section 4.1): NXDOMAIN, and of what was asked the question alone.
+fn no_such_name(asked: &[u8]) -> Vec<u8> {
+    let mut end = 12;
+    while asked[end] != 0 {
+        end += usize::from(asked[end]) + 1;
+    }
+    let mut answer = asked[..end + 5].to_vec();
+    answer[2..12].copy_from_slice(&[0x81, 0x83, 0, 1, 0, 0, 0, 0, 0, 0]);
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_resolver_that_knows_no_such_name_nor_one_that_is_silent_cuts_a_feed() {
+    if enters("neither_a_resolver_that_knows_no_such_name_nor_one_that_is_silent_cuts_a_feed") {
+        return;
+    }
+    let is_silent = Arc::new(AtomicBool::new(false));
+    ask_about_names(is_silent.clone());
+    let lab = Lab::slow(rack_of(2)).await;
+    mute(&lab.machine("srv-01"));
+    name_the_bmc(&lab, "bmc.rack.test").await;
+    nothing_is_cut(&lab, "config").await;
+    is_silent.store(true, Ordering::Relaxed);
+    for action in ["off", "cycle"] {
+        let job = lab.power("srv-01", json!({"action": action})).await;
+        assert_eq!(state(&job), ("failed", "exec"), "{job:#}");
+    }
+    assert_eq!(lab.pdu_writes(), 0);
 }
