@@ -59,6 +59,15 @@ pub struct Job {
     pub version: u64,
 }
 
+impl Job {
+    /// The title without the server's name, for where that is named anyway.
+    #[must_use]
+    pub fn deed(&self) -> &str {
+        let named = self.server.as_ref().and_then(|server| self.title.strip_suffix(server.name.as_str()));
+        named.and_then(|rest| rest.strip_suffix(' ')).unwrap_or(&self.title)
+    }
+}
+
 /// What kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -197,4 +206,29 @@ pub enum StepOutcome {
     Unclear,
     /// Ended by a restart of the backend.
     Interrupted,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn job(title: &str, server: &Value) -> Job {
+        let id = "0193a6a0-0000-7000-8000-000000000001";
+        serde_json::from_value(json!({
+            "id": id, "kind": "power", "state": "running", "server": server, "endpoint_id": null, "action": null,
+            "via": null, "title": title, "requested_by": "ada", "reason": null, "summary": null, "proof": null,
+            "result": null, "cancellable": false, "cancel_requested": false, "steps": [],
+            "created_at": "2026-11-27T00:00:00Z", "started_at": null, "finished_at": null, "version": 1
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_deed_leaves_the_name_of_its_server_out() {
+        let server = json!({"id": "0193a6a0-0000-7000-8000-000000000002", "name": "srv-03"});
+        assert_eq!(job("Power cycle srv-03", &server).deed(), "Power cycle");
+        assert_eq!(job("Test pdu-a", &Value::Null).deed(), "Test pdu-a");
+        assert_eq!(job("Power cycle old-srv-03", &server).deed(), "Power cycle old-srv-03", "renamed since");
+    }
 }

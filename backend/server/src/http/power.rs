@@ -174,7 +174,7 @@ pub async fn start(
     }
     let event = events::New {
         kind: "job.accepted".into(),
-        message: format!("{} was asked for.", job.title),
+        message: format!("{} was asked for.", job.deed()),
         actor: Some(caller.actor()),
         server: Some((id, server.name.clone())),
         job_id: Some(job.id),

@@ -86,7 +86,7 @@ async fn end(tx: &Tx, work: &jobs::Work, verdict: Verdict) -> rackhand_store::Re
     let event = events::New {
         kind: format!("job.{}", verdict.state.code()),
         severity: Some(severity),
-        message: format!("{}: {}", work.job.title, verdict.summary),
+        message: format!("{}: {}", work.job.deed(), verdict.summary),
         actor: Some(work.job.requested_by.clone()),
         server: work.job.server.as_ref().map(|server| (server.id, server.name.clone())),
         job_id: Some(work.job.id),

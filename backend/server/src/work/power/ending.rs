@@ -36,7 +36,7 @@ impl Worker<'_> {
         let event = events::New {
             kind: format!("job.{}", verdict.state.code()),
             severity: Some(severity),
-            message: format!("{}: {}", work.job.title, verdict.summary),
+            message: format!("{}: {}", work.job.deed(), verdict.summary),
             actor: Some(work.job.requested_by.clone()),
             server: Some((self.server, name.clone())),
             job_id: Some(self.job),
