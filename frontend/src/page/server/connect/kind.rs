@@ -60,6 +60,12 @@ fn PasteBox(
         let paste = Paste { text: text.get_untracked() };
         let work = async move { api::post::<_, Page<Suggested>>("kinds/suggest", &paste).await };
         submit.run(work, move |page| {
+            if let [only] = page.items.as_slice()
+                && let Some(kind) = named(&kinds.get_untracked(), &only.kind)
+            {
+                // There is nothing to choose.
+                return choose.run((kind, Some(only.clone())));
+            }
             told.try_set(Some(page.items));
         });
     };
