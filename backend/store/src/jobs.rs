@@ -30,6 +30,7 @@ use crate::{
     fresh_id, from_millis, millis, nodes, now,
     page::{self, Cursor},
     queue,
+    servers::Rack,
     steps::{self, parsed},
 };
 
@@ -393,23 +394,18 @@ async fn set_cut_at(db: &impl ConnectionTrait, id: JobId, at: Option<i64>) -> Re
     Ok(())
 }
 
-/// Counts automatic cuts since `since` on servers with the same rack label.
+/// Counts automatic cuts since `since` on servers of a rack.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn cuts_in_rack(
     db: &impl ConnectionTrait,
-    tenant: TenantId,
-    rack: &str,
+    rack: Rack<'_>,
     since: chrono::DateTime<chrono::Utc>,
     except: JobId,
 ) -> Result<u64> {
-    let servers = server::Entity::find()
-        .select_only()
-        .column(server::Column::Id)
-        .filter(server::Column::TenantId.eq(tenant.0))
-        .filter(server::Column::Rack.eq(rack))
-        .into_query();
+    let servers =
+        server::Entity::find().select_only().column(server::Column::Id).filter(rack.servers()).into_query();
     let which = Condition::all()
         .add(Column::CutAt.gte(millis(since)))
         .add(Column::Id.ne(except.0))

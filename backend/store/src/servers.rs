@@ -265,14 +265,37 @@ pub async fn known(db: &impl ConnectionTrait, scope: &Scope, ids: &[ServerId]) -
     Ok(found.into_tuple().all(db).await?.into_iter().map(ServerId).collect())
 }
 
+/// A rack: a label at a site. Other sites have racks of the same label.
+#[derive(Debug, Clone, Copy)]
+pub struct Rack<'a> {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Where it stands.
+    pub site: Option<SiteId>,
+    /// What is written on it; without a label all are one rack, for nobody has said that they are not.
+    pub label: &'a str,
+}
+
+impl Rack<'_> {
+    /// Which servers are in it: those of which nobody has said at which site they stand may be.
+    pub(crate) fn servers(&self) -> Condition {
+        let which = Condition::all().add(Column::TenantId.eq(self.tenant.0)).add(Column::Rack.eq(self.label));
+        match self.site {
+            Some(site) => {
+                which.add(Condition::any().add(Column::SiteId.eq(site.0)).add(Column::SiteId.is_null()))
+            }
+            None => which,
+        }
+    }
+}
+
 /// Counts the servers of a rack.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn in_rack(db: &impl ConnectionTrait, tenant: TenantId, rack: &str) -> Result<u64> {
+pub async fn in_rack(db: &impl ConnectionTrait, rack: Rack<'_>) -> Result<u64> {
     use sea_orm::PaginatorTrait;
-    let which = Condition::all().add(Column::TenantId.eq(tenant.0)).add(Column::Rack.eq(rack));
-    Ok(Entity::find().filter(which).count(db).await?)
+    Ok(Entity::find().filter(rack.servers()).count(db).await?)
 }
 
 /// Adds a server.

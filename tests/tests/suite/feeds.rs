@@ -447,7 +447,7 @@ async fn the_agent_restores_a_feed_whose_pdu_was_away_when_it_was_due() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_silent_bmcs_of_one_rack_get_one_automatic_cut() {
     // With a third one that answers late it would look like a broken switch.
-    let lab = Lab::slow(rack_of(2)).await;
+    let lab = Lab::start(2).await;
     let servers = ["srv-01", "srv-02"];
     for server in servers {
         mute(&lab.machine(server));
@@ -459,6 +459,26 @@ async fn two_silent_bmcs_of_one_rack_get_one_automatic_cut() {
     assert_eq!(ends, [("failed", "rack_limit"), ("succeeded", "done_by_outlets")], "{a:#}\n{b:#}");
     let cut = servers.iter().filter(|server| lab.feed_changes(server) > 0).count();
     assert_eq!(cut, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn racks_of_one_label_at_two_sites_are_two() {
+    let lab = Lab::start(2).await;
+    for (server, site) in [("srv-01", "Amsterdam"), ("srv-02", "Berlin")] {
+        let site = lab.post("/sites", &json!({"name": site})).await.ok();
+        lab.patch(&format!("/servers/{}", lab.id(server)), &json!({"site_id": site["id"]})).await.ok();
+        mute(&lab.machine(server));
+    }
+    for server in ["srv-01", "srv-02"] {
+        let job = lab.power(server, json!({"action": "off"})).await;
+        assert_eq!(state(&job), ("succeeded", "done_by_outlets"), "{job:#}");
+    }
+    // Where one of them stands nobody says any more: it may be in the same one.
+    let second = format!("/servers/{}", lab.id("srv-02"));
+    lab.patch(&second, &json!({"site_id": null})).await.ok();
+    assert_eq!(state(&lab.power("srv-02", json!({"action": "on"})).await).0, "succeeded");
+    let job = lab.power("srv-02", json!({"action": "off"})).await;
+    assert_eq!(state(&job), ("failed", "rack_limit"), "{job:#}");
 }
 
 /// When jobs took their places among the automatic cuts, in milliseconds, the earliest first.
@@ -474,7 +494,7 @@ async fn places_taken(lab: &Lab) -> Vec<i64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn automatic_cuts_on_one_pdu_keep_their_distance() {
     // With a third one that answers late it would look like a broken switch.
-    let lab = Lab::start(2).await;
+    let lab = Lab::slow(rack_of(2)).await;
     let servers = ["srv-01", "srv-02"];
     for server in servers {
         // Racks of their own, so that the limit per rack does not come first.

@@ -4,10 +4,13 @@ use rackhand_domain::power::{
     gates::{Facts, decide},
     plan::Refusal,
 };
-use rackhand_store::{Result, Scope, Tx, jobs, now, servers};
+use rackhand_store::{
+    Result, Scope, Tx, jobs, now,
+    servers::{self, Rack},
+};
 use rackhand_wire::{
     PowerAction,
-    id::{EndpointId, JobId, StepId, TenantId},
+    id::{EndpointId, JobId, StepId},
     power::PowerFlag,
 };
 use std::time::Duration;
@@ -41,8 +44,8 @@ pub async fn check(
         return Ok(Ok(()));
     };
     let near = neighbours::ask(app, own).await?;
-    // Servers without a label are one rack: nobody has said that they are not.
-    let rack = servers::in_rack(app.db.reader(), tenant, &server.rack).await?;
+    let rack = Rack { tenant, site: server.site_id, label: &server.rack };
+    let of_rack = servers::in_rack(app.db.reader(), rack).await?;
     let facts = Facts {
         neighbour_answered: near.answered,
         controllers_in_subnet: near.controllers + 1,
@@ -51,11 +54,11 @@ pub async fn check(
         shared: plan::shared_by_now(app, blueprint).await?,
         maintenance: server.maintenance,
         updating: server.power.flags.contains(&PowerFlag::FirmwareUpdate),
-        servers_in_rack: usize::try_from(rack).unwrap_or(usize::MAX),
+        servers_in_rack: usize::try_from(of_rack).unwrap_or(usize::MAX),
         recent_cuts_in_rack: 0,
         cuts: blueprint.plan.action.what != PowerAction::On,
     };
-    turn(app, (job, step), (tenant, &server.rack), blueprint, facts).await
+    turn(app, (job, step), rack, blueprint, facts).await
 }
 
 /// Says whether the rack's limit of automatic cuts would forbid one now.
@@ -66,13 +69,14 @@ pub async fn rack_refusal(app: &App, blueprint: &Blueprint) -> Result<Option<Ref
     let (db, server) = (app.db.reader(), &blueprint.server);
     let tenant = servers::owner(db, &Scope::provider(), server.id).await?;
     let window = now() - delta(app.timings().rack_window);
-    let recent = jobs::cuts_in_rack(db, tenant, &server.rack, window, JobId(uuid::Uuid::nil())).await?;
-    let rack = servers::in_rack(db, tenant, &server.rack).await?;
+    let rack = Rack { tenant, site: server.site_id, label: &server.rack };
+    let recent = jobs::cuts_in_rack(db, rack, window, JobId(uuid::Uuid::nil())).await?;
+    let of_rack = servers::in_rack(db, rack).await?;
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let facts = Facts {
         // What else there is shows only when it is asked.
         neighbour_answered: true,
-        servers_in_rack: count(rack),
+        servers_in_rack: count(of_rack),
         recent_cuts_in_rack: count(recent),
         cuts: matches!(blueprint.plan.action.what, PowerAction::Off | PowerAction::Cycle),
         ..Facts::default()
@@ -85,14 +89,14 @@ pub async fn rack_refusal(app: &App, blueprint: &Blueprint) -> Result<Option<Ref
 async fn turn(
     app: &App,
     (job, step): (JobId, StepId),
-    (tenant, rack): (TenantId, &str),
+    rack: Rack<'_>,
     blueprint: &Blueprint,
     mut facts: Facts,
 ) -> Result<std::result::Result<(), Refusal>> {
     let window = delta(app.timings().rack_window);
     loop {
         let tx = app.db.begin().await?;
-        let recent = jobs::cuts_in_rack(&tx, tenant, rack, now() - window, job).await?;
+        let recent = jobs::cuts_in_rack(&tx, rack, now() - window, job).await?;
         facts.recent_cuts_in_rack = usize::try_from(recent).unwrap_or(usize::MAX);
         let decision = decide(&facts);
         if decision.is_err() || !facts.cuts {
