@@ -198,3 +198,26 @@ async fn a_job_that_was_stored_and_not_begun_is_performed_all_the_same() {
     assert_eq!(state(&job).0, "succeeded", "{job:#}");
     assert!(!lab.machine("srv-01").is_on());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_agent_has_begun_says_nothing_of_a_server() {
+    let (lab, mut agent, _line) = Lab::behind_an_agent(rack_of(1)).await;
+    agent.kill();
+    agent.seen(&lab, "offline").await;
+    let power = async |lab: &Lab| lab.get(&format!("/servers/{}/power", lab.id("srv-01"))).await.ok();
+    let told = |power: &Value| {
+        let paths = power["paths"].as_array().unwrap().iter();
+        let paths =
+            paths.map(|path| (path["state"].clone(), path["fault"].clone(), path["checked_at"].clone()));
+        (power["value"].clone(), paths.collect::<Vec<_>>())
+    };
+    let before = told(&power(&lab).await);
+    let job = lab.start_power("srv-01", json!({"action": "cycle", "expires_in_ms": 60_000})).await;
+    waits_for(&lab, &job, "site-a").await;
+    lab.post(&format!("/jobs/{}/cancel", job["id"].as_str().unwrap()), &Value::Null).await.ok();
+    let job = ended(&lab, &job).await;
+    assert_eq!(job["state"], "cancelled", "{job:#}");
+    let last = job["steps"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["outcome"], &last["fault"]), (&json!("interrupted"), &Value::Null), "nobody failed");
+    assert_eq!(told(&power(&lab).await), before, "nobody was asked");
+}

@@ -204,7 +204,7 @@ pub enum StepOutcome {
     Failed,
     /// Nobody can tell.
     Unclear,
-    /// Ended by a restart of the backend.
+    /// Ended before its end: by a restart of the backend, or by a person who stopped it before it was sent.
     Interrupted,
 }
 

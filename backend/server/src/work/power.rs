@@ -441,8 +441,10 @@ impl Worker<'_> {
         }
     }
 
+    /// Shows what a path said. What no agent has begun says nothing of it.
     async fn note(&self, path: Option<Path>, reading: Reading) -> Result<()> {
-        if let Some(path) = path {
+        let is_word = !reading.fault.as_ref().is_some_and(Fault::never_begun);
+        if let Some(path) = path.filter(|_| is_word) {
             readings::store(self.app.db.writer(), &[path.connection], &reading).await?;
             weigh::server(self.app, self.server).await?;
         }

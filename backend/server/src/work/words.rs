@@ -3,7 +3,7 @@
 use rackhand_domain::power::{Effect, Path, Run, Signal, plan::Refusal};
 use rackhand_store::steps::Outcome;
 use rackhand_wire::{
-    Fault, FaultCode, OutletState, PowerAction, PowerValue,
+    Fault, FaultCode, OutletState, PowerAction, PowerValue, Reason,
     api::{job::StepOutcome, power::PowerPlan},
     id::ConnectionId,
     power::{Native, PathState, PowerFlag, Switch},
@@ -163,6 +163,10 @@ pub fn has_begun(signal: &Signal) -> bool {
 }
 
 fn failed(fault: &Fault) -> Outcome {
+    if fault.reason == Reason::NotWanted {
+        // Nobody failed.
+        return Outcome { outcome: StepOutcome::Interrupted, fault: None, detail: fault.to_string() };
+    }
     let outcome = match fault.code {
         FaultCode::Lost | FaultCode::Dup => StepOutcome::Unclear,
         FaultCode::Auth
