@@ -87,6 +87,15 @@ pub async fn list(db: &impl ConnectionTrait, scope: &Scope) -> Result<Vec<Agent>
     Ok(rows.into_iter().map(agent).collect())
 }
 
+/// Lists the ids of all agents.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ids(db: &impl ConnectionTrait) -> Result<Vec<AgentId>> {
+    let ids: Vec<uuid::Uuid> = Entity::find().select_only().column(Column::Id).into_tuple().all(db).await?;
+    Ok(ids.into_iter().map(AgentId).collect())
+}
+
 /// Gets one agent.
 ///
 /// # Errors

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use rackhand_wire::{
-    Fault, Feature,
+    Fault, Feature, Role,
     api::server::PathBrief,
-    id::{ConnectionId, ServerId},
+    id::{AgentId, ConnectionId, EndpointId, ServerId},
     power::{PathEvidence, PathState, RestorePolicy},
 };
 use sea_orm::{
@@ -192,11 +192,54 @@ pub async fn briefs(
     for (server, endpoint, target, features, asked, well, state) in rows {
         if has_power(&features) {
             let is_off = well && state.as_deref() == Some("feed_off");
-            let brief = PathBrief { label: label(&endpoint, &target), ok: asked.then_some(well), is_off };
+            let (label, ok) = (label(&endpoint, &target), asked.then_some(well));
+            let brief = PathBrief { label, ok, is_off, agent_away: false };
             briefs.entry(ServerId(server)).or_default().push(brief);
         }
     }
     Ok(briefs)
+}
+
+/// A path, and whom it names to be asked through.
+pub struct Through {
+    /// The device.
+    pub endpoint: EndpointId,
+    /// What it does for the server.
+    pub role: Role,
+    /// One agent.
+    pub agent: Option<AgentId>,
+    /// A group of agents.
+    pub group: Option<String>,
+}
+
+/// Says of the paths of many servers, in the order of their [`briefs`], whom they are asked through.
+///
+/// # Errors
+/// When the database fails.
+pub async fn through(
+    db: &impl ConnectionTrait,
+    servers: &[ServerId],
+) -> Result<HashMap<ServerId, Vec<Through>>> {
+    type Row = (uuid::Uuid, uuid::Uuid, String, Value, Option<uuid::Uuid>, Option<String>);
+    let rows: Vec<Row> = Entity::find()
+        .select_only()
+        .columns([Column::ServerId, Column::EndpointId, Column::Role, Column::Features])
+        .columns([Column::AgentId, Column::AgentGroup])
+        .filter(Column::ServerId.is_in(servers.iter().map(|id| id.0)))
+        .order_by_asc(Column::Role)
+        .order_by_asc(Column::Id)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let mut all: HashMap<ServerId, Vec<Through>> = HashMap::new();
+    for (server, endpoint, role, features, agent, group) in rows {
+        if has_power(&features) {
+            let endpoint = EndpointId(endpoint);
+            let one = Through { endpoint, role: parsed(role)?, agent: agent.map(AgentId), group };
+            all.entry(ServerId(server)).or_default().push(one);
+        }
+    }
+    Ok(all)
 }
 
 fn path(row: Told) -> Result<PathEvidence> {

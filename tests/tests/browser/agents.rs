@@ -165,6 +165,8 @@ async fn a_state_is_not_called_confirmed_while_nobody_asks() {
     agent.kill();
     lab.wait_until("its agent is away", async |lab: &Lab| power(lab).await["paths"][0]["agent_away"] == true)
         .await;
+    // The list shows by itself that nobody asks.
+    page.see_titled("BMC of srv-01: agent away").await;
     page.press("On, show evidence").await;
     page.see("agent away").await;
     let words = page.words().await;

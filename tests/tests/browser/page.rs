@@ -96,6 +96,12 @@ impl Page {
         self.until(&format!("see “{start}…” ready"), async || self.only(&path).await.map(|_| ())).await;
     }
 
+    /// Waits until something that is in sight has that title.
+    pub async fn see_titled(&self, title: &str) {
+        let path = format!(".//*[@title={}]", quoted(title));
+        self.until(&format!("see the title “{title}”"), async || self.only(&path).await.map(|_| ())).await;
+    }
+
     /// Waits until what is called by words that begin so is refused for a reason that holds `words`.
     pub async fn see_barred(&self, start: &str, words: &str) {
         let path = format!(

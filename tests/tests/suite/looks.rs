@@ -125,6 +125,11 @@ async fn a_state_that_nobody_reads_any_more_is_kept_with_its_age_and_not_trusted
     lab.wait_until("it is unsure", async |lab: &Lab| power(lab).await["confidence"] != "high").await;
     let changed = lab.patch(&format!("/servers/{}", lab.id("srv-01")), &json!({"notes": "x"})).await.ok();
     assert_ne!(changed["power"]["confidence"], "high", "a change answers as a look does: {changed:#}");
+    let rows = lab.get("/servers").await.ok()["items"].clone();
+    for row in rows.as_array().unwrap() {
+        assert_ne!(row["confidence"], "high", "the list says the same: {row:#}");
+        assert!(row["paths"].as_array().unwrap().iter().all(|path| path["agent_away"] == true), "{row:#}");
+    }
     lab.wait_until("it is doubted", async |lab: &Lab| power(lab).await["confidence"] == "low").await;
     let seen = power(&lab).await;
     assert_eq!(seen["value"], "on", "the last that was heard: {seen:#}");

@@ -50,6 +50,8 @@ pub struct PathBrief {
     pub ok: Option<bool>,
     /// Whether it is an outlet that read off then.
     pub is_off: bool,
+    /// Whether nobody asks it at the moment, because its agent is away.
+    pub agent_away: bool,
 }
 
 /// Name and id.

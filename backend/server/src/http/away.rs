@@ -1,13 +1,19 @@
 //! Devices that nobody asks at the moment, because whoever reaches them is away: what they said last is no news.
 
 use rackhand_store::{
-    connections,
+    agents, connections,
+    readings::{self, Through},
     watches::{self, Named},
 };
 use rackhand_wire::{
-    Role,
-    api::{connection::Connection, endpoint::Endpoint, server::Server},
-    id::{EndpointId, TenantId},
+    PowerValue, Role,
+    api::{
+        connection::Connection,
+        endpoint::Endpoint,
+        server::{Server, ServerRow},
+    },
+    id::{EndpointId, ServerId, TenantId},
+    power::Confidence,
 };
 use std::collections::HashMap;
 
@@ -64,6 +70,34 @@ pub async fn of_paths(app: &App, caller: &Caller, server: &mut Server) -> Result
     server.power.mark_outdated();
     server.power.doubt_unasked();
     weigh::let_go(app, &mut server.power);
+    Ok(())
+}
+
+/// Says of the paths in a list whether somebody asks them, and doubts the states that rest on what nobody asks.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_rows(app: &App, rows: &mut [ServerRow]) -> Result<(), Refused> {
+    // Usually all are here.
+    if agents::ids(app.db.reader()).await?.into_iter().all(|agent| app.roster.is_here(agent)) {
+        return Ok(());
+    }
+    let ids: Vec<ServerId> = rows.iter().map(|row| row.id).collect();
+    let mut through = readings::through(app.db.reader(), &ids).await?;
+    let mut present =
+        Present::of(app, through.values().flatten().map(|path: &Through| path.endpoint)).await?;
+    for row in rows {
+        let own = through.remove(&row.id).unwrap_or_default();
+        let is_dark = row.power == PowerValue::Off && row.paths.iter().any(|path| path.is_off);
+        for (path, Through { endpoint, role, agent, group }) in row.paths.iter_mut().zip(own) {
+            let via = if role == Role::Controller { Via { agent, group } } else { Via::default() };
+            path.agent_away = !present.ask(endpoint, via).await?;
+            let is_missed = path.agent_away && !(is_dark && role == Role::Controller);
+            if is_missed && row.confidence == Confidence::High {
+                row.confidence = Confidence::Medium;
+            }
+        }
+    }
     Ok(())
 }
 

@@ -28,7 +28,9 @@ pub async fn list(
     caller: Caller,
     query: Query<ListQuery>,
 ) -> Result<web::Json<Page<ServerRow>>, Refused> {
-    Ok(web::Json(servers::list(app.db.reader(), &caller.scope, &query.0).await?))
+    let mut page = servers::list(app.db.reader(), &caller.scope, &query.0).await?;
+    away::of_rows(&app, &mut page.items).await?;
+    Ok(web::Json(page))
 }
 
 /// Counts servers per state, under the list's filter `q`.

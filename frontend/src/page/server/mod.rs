@@ -13,7 +13,10 @@ pub mod power_dialog;
 mod verbs;
 
 use leptos::prelude::*;
-use rackhand_wire::api::{connection::Connection, live::Object, page::Page, server::Server};
+use rackhand_wire::{
+    api::{connection::Connection, live::Object, page::Page, server::Server},
+    power::Confidence,
+};
 
 use crate::{
     draw::live,
@@ -136,6 +139,8 @@ pub fn shown(server: &Server) -> Shown {
     Shown {
         value: server.power.value,
         confidence: server.power.confidence,
+        unsure: server.power.confidence == Confidence::Low
+            || server.power.paths.iter().any(|path| path.agent_away),
         flags: server.power.flags.clone(),
         checked_at: server.power.checked_at,
         in_job: server.active_job_id.is_some(),

@@ -8,7 +8,7 @@ use rackhand_wire::{
         server::{PathBrief, ServerRow},
     },
     id::ServerId,
-    power::ServerPower,
+    power::{Confidence, ServerPower},
 };
 
 use super::{Look, Picked};
@@ -191,6 +191,7 @@ fn tags(tags: Vec<String>) -> impl IntoView {
 fn paths(paths: &[PathBrief], server: &str) -> impl IntoView + use<> {
     let draw = |path: &PathBrief| {
         let (tone, icon, said) = match path.ok {
+            _ if path.agent_away => (Some(Tone::Unknown), Some("state-unknown"), "agent away"),
             Some(true) if path.is_off => (Some(Tone::Off), Some("state-off"), "off"),
             Some(true) => (None, None, "answers"),
             Some(false) => (Some(Tone::Danger), Some("warning"), "does not answer"),
@@ -226,6 +227,7 @@ fn State(id: ServerId, row: Held<ServerRow>) -> impl IntoView {
         Shown {
             value: row.power,
             confidence: row.confidence,
+            unsure: row.confidence == Confidence::Low || row.paths.iter().any(|path| path.agent_away),
             flags: row.flags,
             checked_at: row.checked_at,
             in_job: row.active_job_id.is_some(),
@@ -262,7 +264,7 @@ fn Paths(id: ServerId) -> impl IntoView {
         // What the row says may be older than what the paths say.
         let now = move || {
             let ServerPower { value, confidence, flags, .. } = power.get();
-            heading(&Shown { value, confidence, flags, checked_at: None, in_job: false })
+            heading(&Shown { value, confidence, unsure: false, flags, checked_at: None, in_job: false })
         };
         view! {
             <h3>{live(now)}</h3>

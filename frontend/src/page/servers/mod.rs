@@ -88,7 +88,7 @@ pub fn ServersPage() -> impl IntoView {
         let (q, sort) = (api::encode(&look.q.get()), api::encode(&look.sort.get()));
         Some(format!("servers?limit={LIMIT}&sort={sort}&q={q}{cursor}"))
     };
-    let concerns = |change: &Change| change.object == Object::Server;
+    let concerns = |change: &Change| matches!(change.object, Object::Server | Object::Agent);
     let rows = load::<Page<ServerRow>>(path, concerns);
     let counted = move || Some(format!("servers/tally?q={}", api::encode(&without_figure(&look.q.get()))));
     let tally = load::<Tally>(counted, concerns);

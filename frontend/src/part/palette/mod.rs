@@ -159,6 +159,7 @@ fn line(index: usize, entry: Entry, at: RwSignal<usize>, go: impl Fn(String) + '
         let shown = Shown {
             value,
             confidence: Confidence::High,
+            unsure: false,
             flags: entry.flags,
             checked_at: None,
             in_job: false,

@@ -15,6 +15,8 @@ pub struct Shown {
     pub value: PowerValue,
     /// How sure.
     pub confidence: Confidence,
+    /// It rests on what nobody has told for long, or asks for now.
+    pub unsure: bool,
     /// What needs a person.
     pub flags: Vec<PowerFlag>,
     /// When a path last answered.
@@ -36,7 +38,7 @@ pub fn look(shown: &Shown) -> (Tone, &'static str, &'static str) {
         return (Tone::Danger, "state-conflict", "Another BMC");
     }
     let degraded = has(PowerFlag::Degraded);
-    match shown.value {
+    let (tone, icon, word) = match shown.value {
         PowerValue::On if degraded => (Tone::Degraded, "state-degraded", "On, degraded"),
         PowerValue::Fed if degraded => (Tone::Degraded, "state-degraded", "Fed, degraded"),
         PowerValue::Off if degraded => (Tone::Degraded, "state-degraded", "Off, degraded"),
@@ -44,7 +46,8 @@ pub fn look(shown: &Shown) -> (Tone, &'static str, &'static str) {
         PowerValue::Off => (Tone::Off, "state-off", "Off"),
         PowerValue::Fed => (Tone::Fed, "state-fed", "Fed"),
         PowerValue::Unknown => (Tone::Unknown, "state-unknown", "Unknown"),
-    }
+    };
+    if shown.unsure { (Tone::Unknown, "state-unknown", word) } else { (tone, icon, word) }
 }
 
 /// How sure, in a word for beside the state.
