@@ -217,7 +217,7 @@ async fn a_bmc_is_connected_by_keys_alone_past_what_is_refused_and_what_goes() {
     page.see("It answers: on").await;
     page.tab_to("Add connection").await;
     page.keys(&[ENTER]).await;
-    page.see("Connected:").await;
+    page.see("Added:").await;
     // What opened the window said that nothing is connected, and is gone.
     page.see_focus_on_the_page().await;
     page.assert_quiet(&[("/api/v1/session", 401), ("endpoints/test", 422)]).await;

@@ -162,7 +162,7 @@ async fn what_is_unticked_is_not_connected() {
     page.tick("Power").await;
     page.show("features").await;
     page.press("Add connection").await;
-    page.see("Connected:").await;
+    page.see("Added:").await;
     let connections = lab.get(&format!("{home}/connections")).await.ok();
     assert!(!connections["items"][0]["features"].to_string().contains("power"), "{connections:#}");
     page.assert_quiet(&[("/api/v1/session", 401)]).await;
@@ -197,7 +197,7 @@ async fn map_unsurely(page: &Page, server: &ServerEntry) {
     page.see("Force off and Power cycle cannot fall back to the outlets: a supply").await;
     page.show("question").await;
     page.press(&add).await;
-    page.see("Connected:").await;
+    page.see("Added:").await;
     page.see("Nobody has said that the connected outlets feed all power supplies.").await;
 }
 

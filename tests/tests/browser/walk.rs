@@ -183,7 +183,7 @@ async fn add_bmc(page: &Page, server: &ServerEntry) {
     page.see("It answers: on").await;
     page.show("add-connection-ipmi").await;
     page.press("Add connection").await;
-    page.see("Connected:").await;
+    page.see("Added:").await;
 }
 
 /// Both outlets in one go, and the answer on which falling back rests.
@@ -195,7 +195,7 @@ async fn connect_outlets(page: &Page, server: &ServerEntry) {
     page.tick("Yes, all of them").await;
     page.show("add-connection-outlets").await;
     page.press(&format!("Add {} connections", server.outlets.len())).await;
-    page.see("Connected:").await;
+    page.see("Added:").await;
     page.show("configuration").await;
 }
 

@@ -162,7 +162,7 @@ impl Run {
             return self.by_outlets("asked for by a person", now);
         }
         if self.plan.outlets.is_empty() || self.plan.controllers.is_empty() {
-            return self.control(0, "the controller knows the machine", now);
+            return self.control(0, "asked first, for it knows the machine", now);
         }
         if self.action == PowerAction::On && self.plan.feeds_come_first() {
             let why = "an outlet is off: feeds come before the controller";
@@ -178,7 +178,7 @@ impl Run {
             self.state = State::Feeding { feeds, purpose: Purpose::Look };
             return step;
         }
-        self.control(0, "the controller knows the machine", now)
+        self.control(0, "asked first, for it knows the machine", now)
     }
 
     fn feed(&mut self, goal: feeds::Goal, purpose: Purpose, why: &str) -> Step {

@@ -339,7 +339,7 @@ fn done_by_outlets(plan: &Plan, action: PowerAction, dead: &[usize]) -> String {
     if dead.is_empty() {
         return format!("{} {what}.", all_feeds(all));
     }
-    format!("{} of {all} feeds are on; {} is not: redundancy is lost.", all - dead.len(), labels(plan, dead))
+    format!("{} of {all} feeds are on; {} is not: redundancy is lost.", all - dead.len(), names(plan, dead))
 }
 
 fn all_feeds(count: usize) -> String {
@@ -438,20 +438,24 @@ pub fn overdue(limit_ms: u64) -> Verdict {
     Verdict::new(JobState::Expired, "expired", summary)
 }
 
+/// Names outlets at the beginning of a sentence.
 fn labels(plan: &Plan, outlets: &[usize]) -> String {
-    let mut names: Vec<String> = outlets
-        .iter()
-        .filter_map(|&outlet| plan.outlets.get(outlet))
-        .map(|path| {
-            let mut label = path.label.clone();
-            if let Some(first) = label.get(..1) {
-                label = format!("{}{}", first.to_uppercase(), label.get(1..).unwrap_or_default());
-            }
-            label
-        })
-        .collect();
-    let last = names.pop().unwrap_or_default();
-    if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) }
+    let mut names = names(plan, outlets);
+    if let Some(first) = names.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    names
+}
+
+/// Names outlets.
+fn names(plan: &Plan, outlets: &[usize]) -> String {
+    let paths = outlets.iter().filter_map(|&outlet| plan.outlets.get(outlet));
+    let labels: Vec<&str> = paths.map(|path| path.label.as_str()).collect();
+    match labels.split_last() {
+        None => String::new(),
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
 }
 
 fn word(goal: Goal) -> &'static str {

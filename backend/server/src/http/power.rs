@@ -69,8 +69,10 @@ pub async fn plan(
         shared_with: Vec::new(),
     };
     let mut blueprint = work::blueprint(&app, &caller.scope, id.into_inner(), &request).await?;
-    // A limit that is used up is told beforehand, not when the BMC has been silent for long.
-    if blueprint.plan.fallback_refusal.is_none() {
+    // A limit that is used up is told beforehand, not when the BMC has been silent for long; but not where it is not
+    // all that stands in the way.
+    let plan = &blueprint.plan;
+    if plan.fallback_refusal.is_none() && plan.outlet_refusal(request.action.into()).is_none() {
         blueprint.plan.fallback_refusal = work::rack_refusal(&app, &blueprint).await?;
     }
     away::of_paths(&app, &caller, &mut blueprint.server).await?;

@@ -156,7 +156,7 @@ fn order(server: &Server, refusal: String) -> Option<String> {
                 }
                 (true, false) => {
                     format!(
-                        "If that is unreachable, {feeds} are switched on, but not cut before someone confirms that they feed all supplies."
+                        "If that is unreachable, {feeds} may be switched on, but not cut before someone confirms that they feed all supplies."
                     )
                 }
             };

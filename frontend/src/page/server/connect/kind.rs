@@ -16,7 +16,7 @@ use crate::{
         button::Button,
         callout::ProblemNote,
         field::{Kind as Typed, TextField},
-        kind_list::KindList,
+        kind_list::{KindList, choice, choices},
         skeleton::Skeleton,
     },
 };
@@ -60,13 +60,15 @@ fn PasteBox(
         let paste = Paste { text: text.get_untracked() };
         let work = async move { api::post::<_, Page<Suggested>>("kinds/suggest", &paste).await };
         submit.run(work, move |page| {
-            if let [only] = page.items.as_slice()
+            let mut all = page.items;
+            // There is nothing to choose.
+            if all.len() == 1
+                && let Some(only) = all.pop()
                 && let Some(kind) = named(&kinds.get_untracked(), &only.kind)
             {
-                // There is nothing to choose.
-                return choose.run((kind, Some(only.clone())));
+                choose.run((kind, Some(only)));
             }
-            told.try_set(Some(page.items));
+            told.try_set(Some(all));
         });
     };
     // What was handed over is asked at once, and only once.
@@ -84,7 +86,7 @@ fn PasteBox(
         let kind = named(&kinds.get_untracked(), &suggested.kind)?;
         let label = format!("{}{}", kind.descriptor.title, at(&suggested));
         let act = Callback::new(move |()| choose.run((kind.clone(), Some(suggested.clone()))));
-        Some(view! { <Button label icon="arrow-right" on_click=act/> })
+        Some(choice("arrow-right", &label, "", act))
     };
     let found = move || {
         told.get().map(|told| {
@@ -92,8 +94,7 @@ fn PasteBox(
                 return view! { <p class="meta">"Nothing known fits this text. Choose the type below."</p> }
                     .into_any();
             }
-            view! { <div class="row" data-wrap="">{told.into_iter().map(draw).collect::<Vec<_>>()}</div> }
-                .into_any()
+            choices("Recognised", told.into_iter().filter_map(draw).collect())
         })
     };
     view! {

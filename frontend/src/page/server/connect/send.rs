@@ -77,7 +77,7 @@ fn forget(making: Making, pick: Option<&Pick>, new_device: Option<rackhand_wire:
 
 fn done(making: Making, made: &[Connection]) {
     let labels: Vec<_> = made.iter().map(|connection| connection.label.as_str()).collect();
-    toast::done(format!("Connected: {}", labels.join(", ")));
+    toast::done(format!("Added: {}", labels.join(", ")));
     making.scene.adding.try_set(false);
     making.scene.again.try_run(());
     for connection in made {
