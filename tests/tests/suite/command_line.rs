@@ -6,6 +6,7 @@ use rackhand_tests::{Backend, Lab, PASSWORD, USER, binary};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, Write},
+    net::TcpListener,
     process::{Command, Output, Stdio},
 };
 
@@ -284,9 +285,10 @@ impl Drop for Farm {
 
 #[test]
 fn five_hundred_servers_run_and_one_falls_silent_on_command() {
+    let control = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let sim = |words: &[&str]| {
         let mut command = Command::new(binary("rackhand-sim"));
-        command.args(words).args(["--control", "127.0.0.1:6298"]);
+        command.args(words).args(["--control", &control]);
         command
     };
     let mut farm = sim(&["--servers", "500", "--addresses", "free", "--json"]);

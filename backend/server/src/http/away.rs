@@ -35,7 +35,7 @@ pub async fn of_endpoints(app: &App, endpoints: &mut [Endpoint]) -> Result<(), R
         if !is_asked {
             // What a connection names looks at its place on a controller.
             for connection in connections::of_endpoint(app.db.reader(), endpoint.id).await? {
-                is_asked |= present.ask(endpoint.id, via(&connection)).await?;
+                is_asked |= present.ask(endpoint.id, via(connection.role, Via::from(&connection))).await?;
             }
         }
         endpoint.status.agent_away = !is_asked;
@@ -50,7 +50,8 @@ pub async fn of_endpoints(app: &App, endpoints: &mut [Endpoint]) -> Result<(), R
 pub async fn of_connections(app: &App, connections: &mut [Connection]) -> Result<(), Refused> {
     let mut present = Present::of(app, connections.iter().map(|connection| connection.endpoint_id)).await?;
     for connection in connections {
-        let is_asked = present.ask(connection.endpoint_id, via(connection)).await?;
+        let via = via(connection.role, Via::from(&*connection));
+        let is_asked = present.ask(connection.endpoint_id, via).await?;
         connection.status.agent_away = !is_asked;
     }
     Ok(())
@@ -88,10 +89,11 @@ pub async fn of_rows(app: &App, rows: &mut [ServerRow]) -> Result<(), Refused> {
         Present::of(app, through.values().flatten().map(|path: &Through| path.endpoint)).await?;
     for row in rows {
         let own = through.remove(&row.id).unwrap_or_default();
-        let is_dark = row.power == PowerValue::Off && row.paths.iter().any(|path| path.is_off);
+        let mut feeds = row.paths.iter().zip(&own).filter(|(_, own)| own.role == Role::Feed);
+        let is_dark = row.power == PowerValue::Off
+            && feeds.next().is_some_and(|(first, _)| first.is_off && feeds.all(|(path, _)| path.is_off));
         for (path, Through { endpoint, role, agent, group }) in row.paths.iter_mut().zip(own) {
-            let via = if role == Role::Controller { Via { agent, group } } else { Via::default() };
-            path.agent_away = !present.ask(endpoint, via).await?;
+            path.agent_away = !present.ask(endpoint, via(role, Via { agent, group })).await?;
             let is_missed = path.agent_away && !(is_dark && role == Role::Controller);
             if is_missed && row.confidence == Confidence::High {
                 row.confidence = Confidence::Medium;
@@ -102,9 +104,9 @@ pub async fn of_rows(app: &App, rows: &mut [ServerRow]) -> Result<(), Refused> {
 }
 
 /// Whom a connection names to look at its place. The outlets of a PDU are read all at once, by its own agent.
-fn via(connection: &Connection) -> Via {
-    match connection.role {
-        Role::Controller => Via::from(connection),
+fn via(role: Role, named: Via) -> Via {
+    match role {
+        Role::Controller => named,
         Role::Feed => Via::default(),
     }
 }

@@ -83,11 +83,9 @@ impl Refused {
     /// What the caller is told.
     pub fn problem(&self) -> Problem {
         let (status, code, title) = match self {
-            Self::Unauthenticated => (
-                401,
-                "unauthenticated",
-                "Sign in first; of a script, the token is missing, wrong or expired.".to_owned(),
-            ),
+            Self::Unauthenticated => {
+                (401, "unauthenticated", "Sign in first, or send a valid token.".to_owned())
+            }
             Self::WrongCredentials => {
                 (401, "wrong_credentials", "User name or password is wrong.".to_owned())
             }
