@@ -22,7 +22,6 @@ mod m20261126_021000_replicas;
 mod m20261126_110000_steady_leases;
 mod m20261126_140000_firmware_update;
 mod m20261126_180000_letter_age;
-mod m20261127_220000_audit_at;
 
 /// Every step, in order.
 pub struct Migrator;
@@ -46,7 +45,6 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_110000_steady_leases::Migration),
             Box::new(m20261126_140000_firmware_update::Migration),
             Box::new(m20261126_180000_letter_age::Migration),
-            Box::new(m20261127_220000_audit_at::Migration),
         ]
     }
 }

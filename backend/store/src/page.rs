@@ -76,14 +76,6 @@ impl Cursor {
             .parse()
             .map_err(|_| field("cursor", "unknown_cursor", "This cursor is not from this list."))
     }
-
-    /// Two numbers with a dot between them.
-    pub fn pair(&self) -> Result<(i64, i64)> {
-        let numbers = self.value.split_once('.');
-        numbers
-            .and_then(|(one, other)| Some((one.parse().ok()?, other.parse().ok()?)))
-            .ok_or_else(|| field("cursor", "unknown_cursor", "This cursor is not from this list."))
-    }
 }
 
 /// Cuts one row too many off and makes the cursor of the next page.

@@ -75,7 +75,9 @@ fn transitions(machine: &Machine) -> (usize, usize, usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_other_agent_takes_over_and_nothing_happens_twice() {
-    let mut site = Site::new().await;
+    // What is measured is measured at 1/20; leases that short end by themselves on a busy machine.
+    let is_measured = std::env::var_os("RACKHAND_TAKEOVERS").is_some();
+    let (mut site, scale) = if is_measured { (Site::new().await, SCALE) } else { (Site::slow().await, SLOW) };
     let machine = site.lab.machine("srv-01");
     let mut slowest = Duration::ZERO;
     // Each action once killed, once cut off; what is off is switched on next.
@@ -104,10 +106,10 @@ async fn the_other_agent_takes_over_and_nothing_happens_twice() {
             site.lab
                 .wait_until("the other one holds the device", async |lab: &Lab| lab.holder_is(&other).await)
                 .await;
-            // Ten seconds at 1/20, with room for a busy machine; the figure below is what counts.
+            // Ten seconds, with room for a busy machine.
             let took = begun.elapsed();
             slowest = slowest.max(took);
-            assert!(took < Duration::from_secs(10).mul_f64(SCALE) * 10, "round {round}: {took:?}");
+            assert!(took < Duration::from_secs(10).mul_f64(scale) * 3, "round {round}: {took:?}");
         }
         let job = site.lab.finish(&job).await;
         assert_eq!(state(&job), "succeeded", "round {round}: {job:#}");
@@ -124,7 +126,7 @@ async fn the_other_agent_takes_over_and_nothing_happens_twice() {
     }
     let rounds = rounds();
     eprintln!(
-        "measured: {rounds} agents went away in an on, off or cycle; the slowest takeover took {slowest:?} at {SCALE}"
+        "measured: {rounds} agents went away in an on, off or cycle; the slowest takeover took {slowest:?} at {scale}"
     );
 }
 
