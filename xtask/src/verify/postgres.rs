@@ -20,12 +20,11 @@ struct Cluster {
 }
 
 /// The files of tests that depend on how rows are read and written.
-const TESTS: [&str; 10] = [
+const TESTS: [&str; 9] = [
     "power::",
     "feeds::",
     "cancel::",
     "kills::",
-    "no_fallback::",
     "agents::",
     "agent_copies::",
     "enrolment::",
