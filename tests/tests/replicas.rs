@@ -252,12 +252,16 @@ async fn of_many_who_press_at_both_servers_at_once_one_is_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_idempotency_key_at_both_servers_is_one_job() {
-    let pair = Pair::new(1).await;
+    let mut pair = Pair::new(1).await;
+    // A thousand requests keep both servers busy: the job may wait for as long as that takes.
+    pair.lab.backend.restart_at(SLOW);
+    pair.other.restart_at(SLOW);
+    pair.agent.slowed(&pair.lab).await;
     let path = format!("/servers/{}/power", pair.lab.id("srv-01"));
     let machine = pair.lab.machine("srv-01");
     let before = transitions(&machine);
-    // A thousand requests keep both servers busy: the job may wait for as long as that takes.
-    let (body, key) = (json!({"action": "cycle", "expires_in_ms": 60_000}), [("idempotency-key", "one")]);
+    let (body, key) =
+        (json!({"action": "cycle", "expires_in_ms": 24 * 3_600_000}), [("idempotency-key", "one")]);
     let ports = [pair.lab.backend.port(), pair.other.port()];
     let all = (0..1000).map(|at| pair.lab.send_to(ports[at % 2], "POST", &path, Some(&body), &key));
     let replies: Vec<_> = futures::stream::iter(all).buffer_unordered(50).collect().await;
