@@ -78,7 +78,10 @@ fn search(root: &Path, seconds: u32) -> Result<String, Problem> {
 }
 
 /// Builds the program with its marks; a target of its own keeps the marks away from everything else.
-fn build(root: &Path) -> Result<PathBuf, Problem> {
+///
+/// # Errors
+/// When it does not compile.
+pub fn build(root: &Path) -> Result<PathBuf, Problem> {
     let version = Command::new("rustc").arg("-vV").current_dir(root).output()?;
     let version = String::from_utf8(version.stdout)?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
