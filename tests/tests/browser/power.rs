@@ -83,7 +83,7 @@ async fn a_server_whose_supplies_are_not_all_mapped_says_why_it_is_not_cut() {
     page.open(&home).await;
     page.see("Nobody has said that the connected outlets feed all power supplies.").await;
     page.see("Feeds Not all supplies confirmed").await;
-    page.see("are switched on, but not cut before someone confirms that they feed all supplies.").await;
+    page.see("may be switched on, but not cut before someone confirms that they feed all supplies.").await;
     page.show("overview").await;
     let why = "Nobody has confirmed that the connected outlets feed all power supplies";
     for (verb, picture) in [("Power cycle", "power-cycle"), ("Force off", "force-off")] {
